@@ -1,0 +1,84 @@
+"""Every error that this project raises on purpose.
+
+    SwarmError
+    ├── InputError (also ValueError)        the caller passed something that cannot be used
+    │   ├── BoundsError                     a number outside its range, or not finite
+    │   ├── ShapeError                      an array of the wrong shape or dimension
+    │   ├── TextError                       text that is empty, too large or not text
+    │   ├── UnknownIdError (also KeyError)  an id that was never issued, has ended or was forgotten
+    │   └── EmbedderMismatchError           vectors of two embedders would be mixed
+    ├── CapacityError                       a documented bound is reached; nothing was taken
+    ├── RecordError                         stored bytes that cannot be used
+    │   ├── DamagedRecordError              cut, corrupted or of another kind
+    │   └── NewerRecordError                written by a newer version of this project
+    ├── StaleWriterError                    the lease or the generation moved on: the commit was refused
+    ├── StoreUnavailableError               Redis is away, frozen or refuses writes
+    ├── EmbedderUnavailableError            the embedder's package or endpoint cannot be used
+    └── RuntimeSetupError                   a local process (Redis, workers) could not be started or stopped
+"""
+
+from __future__ import annotations
+
+
+class SwarmError(Exception):
+    """Root of all errors of this project."""
+
+
+class InputError(SwarmError, ValueError):
+    """The caller passed something that cannot be used; nothing was changed."""
+
+
+class BoundsError(InputError):
+    """A number outside its range, or not finite."""
+
+
+class ShapeError(InputError):
+    """An array of the wrong shape, dimension or type."""
+
+
+class TextError(InputError):
+    """Text that is empty, too large, or not text."""
+
+
+class UnknownIdError(InputError, KeyError):
+    """An id that was never issued, has ended, or was forgotten."""
+
+    def __str__(self) -> str:
+        # KeyError quotes its argument; the message is a sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class EmbedderMismatchError(InputError):
+    """Vectors of two embedders would be mixed."""
+
+
+class CapacityError(SwarmError):
+    """A documented bound is reached; nothing was taken."""
+
+
+class RecordError(SwarmError):
+    """Stored bytes that cannot be used."""
+
+
+class DamagedRecordError(RecordError):
+    """Cut, corrupted, or a record of another kind."""
+
+
+class NewerRecordError(RecordError):
+    """Written by a newer version of this project."""
+
+
+class StaleWriterError(SwarmError):
+    """The lease or the generation moved on: the commit was refused, and nothing was written."""
+
+
+class StoreUnavailableError(SwarmError):
+    """Redis is away, frozen, or refuses writes."""
+
+
+class EmbedderUnavailableError(SwarmError):
+    """The embedder's package or endpoint cannot be used."""
+
+
+class RuntimeSetupError(SwarmError):
+    """A local process (Redis, workers) could not be started or stopped."""

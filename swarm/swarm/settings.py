@@ -1,0 +1,69 @@
+"""Settings of a process, from `SWARM_*` environment variables, checked once at the edge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_state_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from swarm.errors import InputError
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+
+
+class Settings(BaseSettings):
+    """What a process must know to take part in a swarm. Times are seconds, sizes are bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="SWARM_", frozen=True, extra="ignore")
+
+    name: str = Field(default="default", pattern=NAME_PATTERN)
+    """The swarm: the prefix of every key."""
+    redis_url: str | None = Field(default=None, repr=False)
+    """An external Redis; without it the embedded one under `state_dir` is used."""
+    state_dir: Path = Field(default_factory=lambda: user_state_path("sona-swarm"))
+    """Private files of this user: the embedded Redis, logs, pid files, spools."""
+    embedder: str = "wordllama"
+    fsync: Literal["everysec", "always"] = "everysec"
+    """When the embedded Redis flushes its append-only file."""
+
+    consolidate_batch: int = Field(default=100, ge=1, le=10_000)
+    """An agent is due for consolidation with so many outcomes waiting ..."""
+    consolidate_delay: float = Field(default=2.0, ge=0.0, le=86_400.0)
+    """... or when the oldest of them has waited so long."""
+    sweep_interval: float = Field(default=0.5, ge=0.05, le=60.0)
+    lease_ttl: float = Field(default=20.0, ge=1.0, le=600.0)
+    receipt_ttl: float = Field(default=7 * 86_400.0, ge=60.0)
+    """How long a receipt, and with it an idempotency key, is remembered."""
+    max_pending: int = Field(default=50_000, ge=1)
+    """Outcomes of one agent that may wait; the next one is refused."""
+    spool_max_bytes: int = Field(default=64 * 2**20, ge=2**20)
+    socket_timeout: float = Field(default=5.0, ge=0.1, le=60.0)
+
+    @property
+    def socket_path(self) -> Path:
+        """Unix socket of the embedded Redis."""
+        return self.state_dir / "redis.sock"
+
+    @property
+    def broker_url(self) -> str:
+        """Where Redis is: the external one, else the embedded one's socket."""
+        return self.redis_url or f"unix://{self.socket_path}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment, with `overrides` that are not None on top.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its bounds; the message names the variable and the bound, never a secret.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values itself
+    except ValidationError as error:
+        lines = [f"SWARM_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()]
+        raise InputError("settings: " + "; ".join(lines)) from None

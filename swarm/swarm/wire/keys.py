@@ -1,0 +1,173 @@
+"""Every Redis key, declared once: type, writer, reader, lifetime.
+
+What one transaction touches shares one hash tag, so that Redis Cluster keeps it in one slot: `{NAME}` for
+the swarm, `{NAME/AGENT}` for an agent. Every key begins with the swarm's name.
+
+Swarm, tag `{NAME}`
+  meta      hash    embedder identity, format version; written at the first registration, for ever
+  agents    hash    agent -> its registration (role, preset); written by agents, for ever
+  bank      hash    pattern id -> pattern; written by the merge, read by replicas, for ever
+  banklog   stream  which patterns changed; written with `bank` in one transaction, trimmed to BANKLOG_LENGTH
+  merged    hash    agent -> generation and cursor that `bank` contains; written with `bank`
+  lease     string  who may merge; written by workers, expires
+  fence     string  fencing token counter of `lease`, for ever
+  workers   hash    worker -> its last heartbeat; written by the consumer loop, removed when long silent
+  pools     hash    pool -> what was asked for (host, pid, concurrency); written by `swarm workers`
+  nudge     string  per agent (and one for the merge): a task is on its way; written by the sweep, expires
+
+Agent, tag `{NAME/AGENT}`
+  stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
+  state     hash    generation, cursor, accepted, consolidated, dead; written by append and commit
+  clusters  hash    cluster id -> cluster of the current generation; written by the commit
+  weights   string  weights of the current generation; written by the commit, read by the agent
+  log       stream  one entry per generation (cursor, counts, figures); written by the commit
+  open      hash    trajectory id -> open trajectory; written by the pre-task hook, removed by append
+  dead      hash    stream id -> why an entry could not be used; written by the commit
+  lease     string  who may consolidate; written by workers, expires
+  fence     string  fencing token counter of `lease`, for ever
+  receipt   string  per idempotency key -> stream id of the outcome; written with `stream`, expires
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from swarm.errors import InputError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+BANKLOG_LENGTH = 10_000
+"""A replica that is further behind reloads the whole bank."""
+
+
+def check_name(name: str, parameter: str) -> str:
+    """`name` if it can stand in a key, else an error that names `parameter`.
+
+    >>> check_name("coder-1", "agent")
+    'coder-1'
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(
+            f"{parameter} must be 1-63 letters, digits, '_', '.' or '-', beginning with a letter or digit, got {name!r:.80}"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class AgentKeys:
+    """The keys of one agent of one swarm."""
+
+    swarm: str
+    agent: str
+
+    def __post_init__(self) -> None:
+        check_name(self.swarm, "swarm")
+        check_name(self.agent, "agent")
+
+    def _key(self, kind: str) -> str:
+        return f"{{{self.swarm}/{self.agent}}}:{kind}"
+
+    @property
+    def stream(self) -> str:
+        return self._key("stream")
+
+    @property
+    def state(self) -> str:
+        return self._key("state")
+
+    @property
+    def clusters(self) -> str:
+        return self._key("clusters")
+
+    @property
+    def weights(self) -> str:
+        return self._key("weights")
+
+    @property
+    def log(self) -> str:
+        return self._key("log")
+
+    @property
+    def open(self) -> str:
+        return self._key("open")
+
+    @property
+    def dead(self) -> str:
+        return self._key("dead")
+
+    @property
+    def lease(self) -> str:
+        return self._key("lease")
+
+    @property
+    def fence(self) -> str:
+        return self._key("fence")
+
+    def receipt(self, idempotency_key: str) -> str:
+        return self._key(f"receipt:{idempotency_key}")
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmKeys:
+    """The keys that the members of one swarm share."""
+
+    swarm: str
+
+    def __post_init__(self) -> None:
+        check_name(self.swarm, "swarm")
+
+    def _key(self, kind: str) -> str:
+        return f"{{{self.swarm}}}:{kind}"
+
+    @property
+    def meta(self) -> str:
+        return self._key("meta")
+
+    @property
+    def agents(self) -> str:
+        return self._key("agents")
+
+    @property
+    def bank(self) -> str:
+        return self._key("bank")
+
+    @property
+    def banklog(self) -> str:
+        return self._key("banklog")
+
+    @property
+    def merged(self) -> str:
+        return self._key("merged")
+
+    @property
+    def lease(self) -> str:
+        return self._key("lease")
+
+    @property
+    def fence(self) -> str:
+        return self._key("fence")
+
+    @property
+    def workers(self) -> str:
+        return self._key("workers")
+
+    @property
+    def pools(self) -> str:
+        return self._key("pools")
+
+    def nudge(self, what: str) -> str:
+        return self._key(f"nudge:{what}")
+
+    def agent(self, name: str) -> AgentKeys:
+        return AgentKeys(self.swarm, name)
+
+    @property
+    def patterns(self) -> tuple[str, str]:
+        """Glob patterns that match every key of this swarm and of no other."""
+        return f"{{{self.swarm}}}:*", f"{{{self.swarm}/*"
+
+    @property
+    def queue(self) -> str:
+        """Celery queue of the background work of this swarm (kombu adds suffixes of its own)."""
+        return f"{{{self.swarm}}}:queue"
