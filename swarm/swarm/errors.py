@@ -1,20 +1,20 @@
 """Every error that this project raises on purpose.
 
-    SwarmError
-    ├── InputError (also ValueError)        the caller passed something that cannot be used
-    │   ├── BoundsError                     a number outside its range, or not finite
-    │   ├── ShapeError                      an array of the wrong shape or dimension
-    │   ├── TextError                       text that is empty, too large or not text
-    │   ├── UnknownIdError (also KeyError)  an id that was never issued, has ended or was forgotten
-    │   └── EmbedderMismatchError           vectors of two embedders would be mixed
-    ├── CapacityError                       a documented bound is reached; nothing was taken
-    ├── RecordError                         stored bytes that cannot be used
-    │   ├── DamagedRecordError              cut, corrupted or of another kind
-    │   └── NewerRecordError                written by a newer version of this project
-    ├── StaleWriterError                    the lease or the generation moved on: the commit was refused
-    ├── StoreUnavailableError               Redis is away, frozen or refuses writes
-    ├── EmbedderUnavailableError            the embedder's package or endpoint cannot be used
-    └── RuntimeSetupError                   a local process (Redis, workers) could not be started or stopped
+SwarmError
+├── InputError (also ValueError)        the caller passed something that cannot be used
+│   ├── BoundsError                     a number outside its range, or not finite
+│   ├── ShapeError                      an array of the wrong shape or dimension
+│   ├── TextError                       text that is empty, too large or not text
+│   ├── UnknownIdError (also KeyError)  an id that was never issued, has ended or was forgotten
+│   └── EmbedderMismatchError           vectors of two embedders would be mixed
+├── CapacityError                       a documented bound is reached; nothing was taken
+├── RecordError                         stored bytes that cannot be used
+│   ├── DamagedRecordError              cut, corrupted or of another kind
+│   └── NewerRecordError                written by a newer version of this project
+├── StaleWriterError                    the lease or the generation moved on: the commit was refused
+├── StoreUnavailableError               Redis is away, frozen or refuses writes
+├── EmbedderUnavailableError            the embedder's package or endpoint cannot be used
+└── RuntimeSetupError                   a local process (Redis, workers) could not be started or stopped
 """
 
 from __future__ import annotations

@@ -65,5 +65,7 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values itself
     except ValidationError as error:
-        lines = [f"SWARM_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()]
+        lines = [
+            f"SWARM_{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+        ]
         raise InputError("settings: " + "; ".join(lines)) from None

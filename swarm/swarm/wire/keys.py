@@ -49,7 +49,8 @@ def check_name(name: str, parameter: str) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(
-            f"{parameter} must be 1-63 letters, digits, '_', '.' or '-', beginning with a letter or digit, got {name!r:.80}"
+            f"{parameter} must be 1-63 letters, digits, '_', '.' or '-', beginning with a letter or digit, "
+            f"got {name!r:.80}"
         )
     return name
 

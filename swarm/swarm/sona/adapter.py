@@ -1,0 +1,111 @@
+"""The two tiers of an agent's adapter: a micro pair that moves at once, base pairs that move in the background.
+
+z = x + sum_layers s_b B_l A_l x + s_m B_m A_m x,    y = z |x| / |z|
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from swarm.errors import BoundsError
+from swarm.sona.config import SonaConfig
+from swarm.sona.lora import LoraPair, adapt
+from swarm.sona.vectors import Vector, check_number
+
+
+class Adapter:
+    """Micro tier and base tier over queries of shape (d,) or (n, d), already checked.
+
+    Untrained tiers are skipped, so an untrained adapter returns its input byte for byte.
+    """
+
+    __slots__ = ("_micro_trained", "base", "micro")
+
+    def __init__(self, micro: LoraPair, base: list[LoraPair]) -> None:
+        self.micro = micro
+        self.base = base
+        self._micro_trained = not micro.is_untrained
+
+    @classmethod
+    def initial(cls, config: SonaConfig, rng: np.random.Generator) -> Adapter:
+        """The identity: random A, zero B in every pair."""
+        micro = LoraPair.initial(config.micro_lora_rank, config.dim, 1.0 / math.sqrt(config.micro_lora_rank), rng)
+        base = [
+            LoraPair.initial(config.base_lora_rank, config.dim, config.base_scale, rng)
+            for _ in range(config.base_lora_layers)
+        ]
+        return cls(micro, base)
+
+    def step_micro(self, x: Vector, gradient_z: Vector, lr: float, clip: float = 1.0) -> None:
+        """One clipped step of gradient descent on both factors of the micro tier, in place.
+
+        Parameters
+        ----------
+        x : of shape (d,); gradient_z : dL/dz of shape (d,)
+        lr : learning rate; clip : largest norm of the joint gradient
+        """
+        up, down = self.micro.gradients(x[None, :], gradient_z[None, :])
+        norm = math.sqrt(float(np.vdot(up, up)) + float(np.vdot(down, down)))
+        if norm == 0.0:
+            return
+        rate = np.float32(lr * min(1.0, clip / norm))
+        self.micro.up -= rate * up
+        self.micro.down -= rate * down
+        self._micro_trained = True
+
+    def set_micro(self, pair: LoraPair) -> None:
+        """Replace the micro tier."""
+        self.micro = pair
+        self._micro_trained = not pair.is_untrained
+
+    def decay_micro(self, keep: float) -> None:
+        """Shrink the micro tier: the base tier now knows what it knew."""
+        self.micro.up *= np.float32(keep)
+        self._micro_trained = not self.micro.is_untrained
+
+    def micro_delta(self, x: Vector) -> Vector | None:
+        """s_m B_m A_m x, or None while that is exactly zero."""
+        return self.micro.delta(x) if self._micro_trained else None
+
+    def base_delta(self, x: Vector, layer: int | None = None) -> Vector | None:
+        """The base tier's part (of one layer, or of all), or None while that is exactly zero."""
+        if layer is None:
+            pairs = self.base
+        else:
+            check_number(layer, "layer", 0, len(self.base) - 1)
+            pairs = [self.base[layer]]
+        total: Vector | None = None
+        for pair in pairs:
+            if not pair.is_untrained:
+                part = pair.delta(x)
+                total = part if total is None else total + part
+        return total
+
+    def delta(self, x: Vector) -> Vector | None:
+        """Both tiers together, or None while untrained."""
+        base, micro = self.base_delta(x), self.micro_delta(x)
+        if base is None or micro is None:
+            return micro if base is None else base
+        return base + micro
+
+    def apply(self, x: Vector) -> Vector:
+        """The adapted queries, of the shape and the lengths of `x`; always a new array.
+
+        Raises
+        ------
+        BoundsError
+            If the result is not finite.
+        """
+        return finish(x, self.delta(x))
+
+
+def finish(x: Vector, delta: Vector | None) -> Vector:
+    """`adapt`, with None for a delta of zero and a check of the result."""
+    if delta is None:
+        return x.copy()
+    y = adapt(x, delta)
+    if not math.isfinite(float(np.vdot(y, y))):
+        raise BoundsError("the adapted vector is not finite: the adapter's weights have diverged")
+    return y

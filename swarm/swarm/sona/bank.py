@@ -1,0 +1,126 @@
+"""The ReasoningBank of one engine: its clusters, how to find them, and how they age."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from swarm.sona.clusters import Cluster, RouteTally, Tally, merge_clusters
+from swarm.sona.config import SonaConfig
+from swarm.sona.index import ActionHit, Hit, PatternIndex
+from swarm.sona.vectors import Vector, check_number
+
+
+class ReasoningBank:
+    """Patterns with search, access counts, merge of near-duplicates, decay and pruning."""
+
+    def __init__(self, config: SonaConfig) -> None:
+        self.config = config
+        self.index = PatternIndex(config.dim, config.temperature, config.failure_weight)
+        self._accesses: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def clusters(self) -> tuple[Cluster, ...]:
+        return self.index.clusters()
+
+    def replace(self, clusters: Iterable[Cluster]) -> None:
+        """Hold a new generation; access counts of patterns that stay are kept."""
+        self.index.replace_all(clusters)
+        self._accesses = {key: count for key, count in self._accesses.items() if key in self.index}
+
+    def find(self, y: Vector, k: int) -> list[Hit]:
+        """The k patterns of successes nearest to `y` (d,), by similarity and evidence; each is touched."""
+        hits = self.index.search(y, k)
+        for hit in hits:
+            self.touch(hit.cluster.id)
+        return hits
+
+    def rank(self, y: Vector, k: int) -> list[ActionHit]:
+        """The k actions that the patterns vote for; see `ranking.vote`."""
+        return self.index.rank(y, k)
+
+    def touch(self, pattern_id: str) -> None:
+        """Count an access."""
+        self._accesses[pattern_id] = self._accesses.get(pattern_id, 0) + 1
+
+    def access_count(self, pattern_id: str) -> int:
+        return self._accesses.get(pattern_id, 0)
+
+    def merge_similar(self, threshold: float) -> int:
+        """Merge patterns of one action and sign whose centroids have at least this cosine; how many went.
+
+        Each pattern joins the one with most outcomes that is near enough, so chains do not grow.
+        """
+        check_number(threshold, "threshold", 0.0, 1.0)
+        families: dict[tuple[str, bool], list[Cluster]] = defaultdict(list)
+        for cluster in self.index.clusters():
+            families[cluster.action, cluster.positive].append(cluster)
+        kept = [merged for family in families.values() for merged in merge_near(family, threshold)]
+        gone = len(self) - len(kept)
+        self.replace(kept)
+        return gone
+
+    def decay(self, keep: float) -> None:
+        """Multiply all evidence by `keep` in (0, 1]: old experience counts less beside new."""
+        check_number(keep, "keep", 1e-6, 1.0)
+        self.replace([_scaled(cluster, keep) for cluster in self.index.clusters()])
+
+    def prune(self, min_outcomes: float = 0.0, min_quality: float = 0.0) -> int:
+        """Drop patterns of successes with less evidence or a lower mean quality; how many went."""
+        kept = [
+            cluster
+            for cluster in self.index.clusters()
+            if cluster.n >= min_outcomes and (not cluster.positive or cluster.mean_quality >= min_quality)
+        ]
+        gone = len(self) - len(kept)
+        self.replace(kept)
+        return gone
+
+
+def merge_near(family: list[Cluster], threshold: float) -> list[Cluster]:
+    """Clusters of one action and sign, with those near a larger one merged into it."""
+    if len(family) < 2:
+        return family
+    ordered = sorted(family, key=lambda cluster: (-cluster.n, cluster.id))
+    centroids = np.array([cluster.centroid for cluster in ordered])
+    similar = centroids.dot(centroids.T) >= threshold
+    np.fill_diagonal(similar, True)
+    taken = np.zeros(len(ordered), dtype=np.bool_)
+    merged = []
+    for row in range(len(ordered)):
+        if taken[row]:
+            continue
+        members = np.flatnonzero(similar[row] & ~taken)
+        taken[members] = True
+        merged.append(merge_clusters([ordered[i] for i in members]))
+    return merged
+
+
+def _scaled(cluster: Cluster, keep: float) -> Cluster:
+    return replace(
+        cluster,
+        sum_embedding=cluster.sum_embedding * keep,
+        n=cluster.n * keep,
+        sum_quality=cluster.sum_quality * keep,
+        sum_quality2=cluster.sum_quality2 * keep,
+        agents={
+            name: Tally(n=tally.n * keep, sum_quality=tally.sum_quality * keep)
+            for name, tally in cluster.agents.items()
+        },
+        routes={
+            name: RouteTally(
+                n=route.n * keep,
+                sum_quality=route.sum_quality * keep,
+                sum_quality2=route.sum_quality2 * keep,
+                sum_latency_ms=route.sum_latency_ms * keep,
+                sum_cost=route.sum_cost * keep,
+            )
+            for name, route in cluster.routes.items()
+        },
+        task_types={name: count * keep for name, count in cluster.task_types.items()},
+    )

@@ -1,0 +1,183 @@
+"""Patterns: clusters of past tasks with additive statistics.
+
+A cluster says: for queries like these, this action was tried so often, by these agents, with this quality.
+All its numbers are sums, so two clusters merge by adding, in any order; nothing is stored twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from swarm.sona.ranking import PRIOR_QUALITY, PRIOR_WEIGHT
+from swarm.sona.vectors import Doubles, Vector
+
+MAX_EXEMPLARS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What one agent contributed: number of outcomes and the sum of their qualities."""
+
+    n: float = 0.0
+    sum_quality: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(n=self.n + other.n, sum_quality=self.sum_quality + other.sum_quality)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTally:
+    """How one route (a model, a tool, a variant) did: sums of quality, latency in ms, and cost in USD."""
+
+    n: float = 0.0
+    sum_quality: float = 0.0
+    sum_quality2: float = 0.0
+    sum_latency_ms: float = 0.0
+    sum_cost: float = 0.0
+
+    def __add__(self, other: RouteTally) -> RouteTally:
+        return RouteTally(
+            n=self.n + other.n,
+            sum_quality=self.sum_quality + other.sum_quality,
+            sum_quality2=self.sum_quality2 + other.sum_quality2,
+            sum_latency_ms=self.sum_latency_ms + other.sum_latency_ms,
+            sum_cost=self.sum_cost + other.sum_cost,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """One outcome that a cluster remembers: what was asked, who tried, how it went."""
+
+    text: str
+    quality: float
+    agent: str
+    trajectory_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Queries of one region for which one action was tried, either with success or without.
+
+    `action` names what was tried; `positive` tells whether these outcomes are to be repeated or avoided;
+    `response` is the text of the action. `sum_embedding` has shape (d,), float64, and is never adapted.
+    """
+
+    id: str
+    action: str
+    positive: bool
+    response: str
+    sum_embedding: Doubles
+    n: float
+    sum_quality: float
+    sum_quality2: float
+    agents: Mapping[str, Tally]
+    routes: Mapping[str, RouteTally] = field(default_factory=dict)
+    task_types: Mapping[str, float] = field(default_factory=dict)
+    exemplars: tuple[Exemplar, ...] = ()
+    first_s: float = 0.0
+    last_s: float = 0.0
+    label: str = ""
+
+    @property
+    def centroid(self) -> Vector:
+        """Direction of the mean embedding, of shape (d,), unit length."""
+        length = math.sqrt(float(self.sum_embedding.dot(self.sum_embedding)))
+        return np.asarray(self.sum_embedding / (length or 1.0), dtype=np.float32)
+
+    @property
+    def mean_quality(self) -> float:
+        return self.sum_quality / self.n if self.n else 0.0
+
+    @property
+    def expected_quality(self) -> float:
+        """Mean quality, shrunken towards the prior while there is little evidence."""
+        return (self.sum_quality + PRIOR_WEIGHT * PRIOR_QUALITY) / (self.n + PRIOR_WEIGHT)
+
+    @property
+    def quality_error(self) -> float:
+        """Standard error of `expected_quality`: of the posterior mean with the prior's variance added."""
+        mean = self.expected_quality
+        prior_square = PRIOR_WEIGHT * (PRIOR_QUALITY**2 + 0.25)
+        variance = max(0.0, (self.sum_quality2 + prior_square) / (self.n + PRIOR_WEIGHT) - mean * mean)
+        return math.sqrt(variance / (self.n + PRIOR_WEIGHT))
+
+    @property
+    def task_type(self) -> str:
+        """The most frequent type of its tasks; the first by name among equals."""
+        return max(sorted(self.task_types), key=lambda name: self.task_types[name], default="General")
+
+
+def cluster_id(action: str, positive: bool, trajectory_id: str) -> str:
+    """Stable id of the cluster that a trajectory founds."""
+    text = f"{action}\x00{positive:d}\x00{trajectory_id}".encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def action_of(response: str) -> str:
+    """Id of the action that a response text stands for: equal texts are one action.
+
+    >>> action_of("use json") == action_of("  use json ")
+    True
+    """
+    return hashlib.blake2b(" ".join(response.split()).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _exemplar_order(exemplar: Exemplar) -> tuple[float, str]:
+    # By hash among equals: an even sample of the outcomes, the same whichever way clusters were merged.
+    return -exemplar.quality, hashlib.blake2b(exemplar.trajectory_id.encode(), digest_size=8).hexdigest()
+
+
+def best_exemplars(exemplars: Iterable[Exemplar]) -> tuple[Exemplar, ...]:
+    """At most `MAX_EXEMPLARS`, best first, each trajectory once; the same for any order of the input."""
+    unique = {exemplar.trajectory_id: exemplar for exemplar in sorted(exemplars, key=_exemplar_order)}
+    return tuple(sorted(unique.values(), key=_exemplar_order)[:MAX_EXEMPLARS])
+
+
+_Tally = TypeVar("_Tally", Tally, RouteTally)
+
+
+def _sum_by_key(parts: Iterable[Mapping[str, _Tally]]) -> dict[str, _Tally]:
+    total: dict[str, _Tally] = {}
+    for part in parts:
+        for key, value in part.items():
+            total[key] = total[key] + value if key in total else value
+    return total
+
+
+def merge_clusters(group: Sequence[Cluster]) -> Cluster:
+    """One cluster with the sums of `group`; the same for any order of it, up to the rounding of float64 sums.
+
+    Id and action are those of the smallest id, so that they stay when more clusters join; response and label
+    come from the member with most evidence.
+    """
+    if len(group) == 1:
+        return group[0]
+    members = sorted(group, key=lambda cluster: cluster.id)
+    spokesman = max(members, key=lambda cluster: (cluster.n, cluster.id))
+    task_types: dict[str, float] = {}
+    for member in members:
+        for name, count in member.task_types.items():
+            task_types[name] = task_types.get(name, 0.0) + count
+    return replace(
+        members[0],
+        response=spokesman.response,
+        label=spokesman.label,
+        sum_embedding=np.sum([member.sum_embedding for member in members], axis=0),
+        n=sum(member.n for member in members),
+        sum_quality=sum(member.sum_quality for member in members),
+        sum_quality2=sum(member.sum_quality2 for member in members),
+        agents=_sum_by_key(member.agents for member in members),
+        routes=_sum_by_key(member.routes for member in members),
+        task_types=task_types,
+        exemplars=best_exemplars(exemplar for member in members for exemplar in member.exemplars),
+        first_s=min(member.first_s for member in members),
+        last_s=max(member.last_s for member in members),
+    )

@@ -1,0 +1,363 @@
+"""`SonaEngine`: the whole learning core of one agent, usable alone.
+
+Loop A learns from each ended trajectory at once (micro tier); loop B, in the background, trains the base tier
+and regroups the clusters; `tick` decides when loop B is due. The engine reads no clock: callers pass `now_s`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from swarm.errors import UnknownIdError
+from swarm.sona.adapter import Adapter, finish
+from swarm.sona.background import MICRO_KEEP, CycleReport, Learned, run_cycle
+from swarm.sona.bank import ReasoningBank
+from swarm.sona.config import SonaConfig
+from swarm.sona.ewc import EwcMemory
+from swarm.sona.index import ActionHit, Hit
+from swarm.sona.instant import outcome_step
+from swarm.sona.recorder import Recorder
+from swarm.sona.signals import MAX_LATENCY_MS, Baseline, LearningSignal, step_gradient
+from swarm.sona.trajectory import Trajectory
+from swarm.sona.variants import VariantScore
+from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_batch, check_number, check_vector
+
+_RECENT = 1024
+"""So many ended trajectories can still be named by a learning signal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStats:
+    """Counts of one engine; `str` gives JSON."""
+
+    trajectories_recorded: int
+    trajectories_buffered: int
+    trajectories_open: int
+    trajectory_utilisation: float
+    patterns: int
+    instant_updates: int
+    background_cycles: int
+    promotions: int
+    ewc_tasks: int
+    baseline: float
+    enabled: bool
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class SonaEngine:
+    """Trajectories in, adapted queries and patterns out.
+
+    >>> import numpy as np
+    >>> engine = SonaEngine(16)
+    >>> x = np.eye(16, dtype=np.float32)[0]
+    >>> bool((engine.apply_lora(x) == x).all())
+    True
+    >>> trajectory_id = engine.begin_trajectory(x)
+    >>> engine.add_step(trajectory_id, np.eye(16)[1], None, 0.9)
+    >>> engine.end_trajectory(trajectory_id, 0.9)
+    >>> bool(engine.apply_lora(x)[1] > 0)
+    True
+    """
+
+    def __init__(self, config: SonaConfig | int = 256) -> None:
+        self.config = SonaConfig(dim=config) if isinstance(config, int) else config
+        self._rng = np.random.default_rng(self.config.seed)
+        self.adapter = Adapter.initial(self.config, self._rng)
+        self.bank = ReasoningBank(self.config)
+        self.ewc = EwcMemory.empty()
+        self.baseline = Baseline()
+        self._recorder = Recorder(self.config)
+        self._pending: deque[Trajectory] = deque()
+        self._recent: deque[Trajectory] = deque(maxlen=_RECENT)
+        self._enabled = True
+        self._last_cycle_s: float | None = None
+        self.instant_updates = 0
+        self.background_cycles = 0
+        self.promotions = 0
+
+    # Trajectories
+
+    def begin_trajectory(self, embedding: object) -> int:
+        """Open a trajectory for a query of shape (d,); its id.
+
+        Raises
+        ------
+        ShapeError, BoundsError
+            If the embedding has another dimension, is zero or not finite.
+        """
+        return self._recorder.begin(embedding)
+
+    def add_step(
+        self,
+        trajectory_id: int,
+        activations: object,
+        attention: object,
+        reward: object,
+        *,
+        node: str = "",
+        latency_ms: float = 0.0,
+    ) -> None:
+        """Append a step with its reward in [0, 1].
+
+        Parameters
+        ----------
+        activations : what was done, as a vector of shape (d,), or None
+        attention : any vector, or None; kept with the trajectory
+        node : the pattern, tool or model that the step used
+        """
+        self._recorder.add_step(trajectory_id, activations, attention, reward, node, latency_ms)
+
+    def record_step(self, trajectory_id: int, node_id: int | str, score: object, latency_us: float) -> None:
+        """Append a routing step: which node, how well, in how many microseconds."""
+        checked = check_number(latency_us, "latency_us", 0.0, 1e3 * MAX_LATENCY_MS)
+        self._recorder.add_step(trajectory_id, None, None, score, str(node_id), checked / 1e3)
+
+    def use_pattern(self, trajectory_id: int, action: str, response: str = "") -> None:
+        """Name the action that was tried: the one of a pattern that was found, or the id of a new result."""
+        opened = self._recorder.opened(trajectory_id)
+        opened.action = action
+        opened.response = response
+
+    def set_route(self, trajectory_id: int, route: str) -> None:
+        """Name the model, tool or variant that served the task."""
+        self._recorder.opened(trajectory_id).route = str(route)
+
+    def add_context(self, trajectory_id: int, text: str) -> None:
+        """Attach a line of context; several may be attached."""
+        opened = self._recorder.opened(trajectory_id)
+        if opened.context is None:
+            opened.context = {}
+        opened.context[str(len(opened.context))] = text
+
+    def end_trajectory(self, trajectory_id: int, quality: object, now_s: float = 0.0) -> None:
+        """End a trajectory with its quality in [0, 1]. What it teaches is seen by the next `apply_*`.
+
+        Raises
+        ------
+        UnknownIdError
+            If the id was never issued or has ended.
+        CapacityError
+            If the buffer is full; the trajectory stays open.
+        """
+        self._learn_later(self._recorder.end(trajectory_id, quality, now_s))
+
+    def submit_trajectory(self, trajectory: Trajectory) -> None:
+        """Take a trajectory that was recorded elsewhere."""
+        self._recorder.submit(trajectory)
+        self._learn_later(trajectory)
+
+    # Adaptation
+
+    def apply_micro_lora(self, x: object) -> Vector:
+        """`x` of shape (d,) or (n, d), adapted by the micro tier; same shape, same lengths, a new array."""
+        checked = self._checked(x)
+        return finish(checked, self.adapter.micro_delta(checked) if self._enabled else None)
+
+    def apply_base_lora(self, layer: int, x: object) -> Vector:
+        """`x` adapted by one layer of the base tier."""
+        checked = self._checked(x)
+        return finish(checked, self.adapter.base_delta(checked, layer) if self._enabled else None)
+
+    def apply_lora(self, x: object) -> Vector:
+        """`x` adapted by both tiers."""
+        checked = self._checked(x)
+        return finish(checked, self.adapter.delta(checked) if self._enabled else None)
+
+    def micro_lora_delta(self, x: object) -> Vector:
+        """What `apply_micro_lora` adds to `x`."""
+        return self.apply_micro_lora(x) - np.asarray(x, dtype=np.float32)
+
+    def base_lora_delta(self, layer: int, x: object) -> Vector:
+        """What `apply_base_lora` adds to `x`."""
+        return self.apply_base_lora(layer, x) - np.asarray(x, dtype=np.float32)
+
+    def lora_delta(self, x: object) -> Vector:
+        """What `apply_lora` adds to `x`."""
+        return self.apply_lora(x) - np.asarray(x, dtype=np.float32)
+
+    # Patterns
+
+    def find_patterns(self, x: object, k: int = 5) -> list[Hit]:
+        """The k patterns nearest to the query `x` (d,) as it is, by similarity and evidence.
+
+        To search with what was learned, pass `apply_lora(x)`.
+        """
+        check_number(k, "k", 1, 10_000)
+        return self.bank.find(check_vector(x, self.config.dim, "x"), int(k))
+
+    query_patterns = find_patterns
+
+    def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
+        """The k actions that past outcomes near the adapted query speak for, best first."""
+        check_number(k, "k", 1, 10_000)
+        return self.bank.rank(self.apply_lora(check_vector(x, self.config.dim, "x")), int(k))
+
+    def predict_variant_scores(self, x: object, k: int = 10) -> list[VariantScore]:
+        """Mean quality and evidence of every route among the k patterns nearest to `x`."""
+        n: dict[str, float] = {}
+        quality: dict[str, float] = {}
+        for hit in self.bank.index.nearest(self.apply_lora(check_vector(x, self.config.dim, "x")), k):
+            for name, route in hit.cluster.routes.items():
+                n[name] = n.get(name, 0.0) + route.n
+                quality[name] = quality.get(name, 0.0) + route.sum_quality
+        return [VariantScore(name=name, mean=quality[name] / n[name], n=n[name]) for name in sorted(n)]
+
+    def consolidate_patterns(self) -> int:
+        """Merge near-duplicate patterns; how many went."""
+        return self.bank.merge_similar(self.config.join_similarity)
+
+    # Learning
+
+    def learn_from_feedback(self, signal: LearningSignal) -> None:
+        """Learn from a signal: its gradient, or its reward for a trajectory that ended.
+
+        Raises
+        ------
+        UnknownIdError
+            If the signal names no trajectory that is remembered.
+        """
+        if not self._enabled:
+            return
+        self.run_instant_cycle()
+        trajectory = None
+        if signal.trajectory_id is not None or signal.gradient is None:
+            trajectory = self._recalled(signal.trajectory_id)
+        if signal.gradient is None:
+            assert trajectory is not None
+            self._instant(trajectory, signal.reward)
+            return
+        gradient = check_vector(signal.gradient, self.config.dim, "gradient") * np.float32(signal.importance)
+        x = self._recalled(None).embedding if trajectory is None else trajectory.embedding
+        self.adapter.step_micro(x, gradient, self.config.micro_lora_lr)
+        self.instant_updates += 1
+
+    def run_instant_cycle(self) -> int:
+        """Loop A: one micro step for each trajectory that ended since; how many were learned."""
+        learned = len(self._pending)
+        while self._pending:
+            trajectory = self._pending.popleft()
+            self._instant(trajectory, trajectory.quality)
+            self.baseline.observe(trajectory.quality)
+        return learned
+
+    flush = run_instant_cycle
+
+    def run_background_cycle(self, now_s: float = 0.0) -> CycleReport:
+        """Loop B: everything in the buffer goes into the base tier and the clusters, however little it is."""
+        self.run_instant_cycle()
+        learned = Learned(clusters=self.bank.clusters(), base=tuple(self.adapter.base), ewc=self.ewc)
+        learned, report = run_cycle(learned, self._recorder.drain(), self.bank.index, self.config, self._rng)
+        self.bank.replace(learned.clusters)
+        self.ewc = learned.ewc
+        if report.promoted:
+            self.adapter.base = list(learned.base)
+            self.adapter.decay_micro(MICRO_KEEP)
+            self.promotions += 1
+        self.background_cycles += 1
+        self._last_cycle_s = now_s
+        return report
+
+    force_learn = run_background_cycle
+
+    def tick(self, now_s: float) -> CycleReport | None:
+        """Run loop B if it is due: the interval is over, or the buffer is filled to `learn_at_utilisation`."""
+        if self._last_cycle_s is None:
+            self._last_cycle_s = now_s
+        waited = now_s - self._last_cycle_s >= self.config.background_interval
+        full = len(self._recorder.buffer) >= self.config.learn_at_utilisation * self.config.trajectory_capacity
+        if self._enabled and self._recorder.buffer and (waited or full):
+            return self.run_background_cycle(now_s)
+        return None
+
+    # State
+
+    @property
+    def is_enabled(self) -> bool:
+        return self._enabled
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Off: nothing is adapted and nothing learned, so rankings are the frozen ones; recording goes on."""
+        self._enabled = bool(enabled)
+
+    def get_stats(self) -> EngineStats:
+        """Counts as they are now."""
+        buffered = len(self._recorder.buffer)
+        return EngineStats(
+            trajectories_recorded=self._recorder.recorded,
+            trajectories_buffered=buffered,
+            trajectories_open=self._recorder.open_count,
+            trajectory_utilisation=buffered / self.config.trajectory_capacity,
+            patterns=len(self.bank),
+            instant_updates=self.instant_updates,
+            background_cycles=self.background_cycles,
+            promotions=self.promotions,
+            ewc_tasks=self.ewc.tasks,
+            baseline=self.baseline.value,
+            enabled=self._enabled,
+        )
+
+    def buffered(self) -> Sequence[Trajectory]:
+        """The trajectories that wait for loop B, oldest first."""
+        return tuple(self._recorder.buffer)
+
+    def recorder_state(self) -> tuple[int, int]:
+        """(next trajectory id, trajectories recorded), for a snapshot."""
+        return self._recorder.next_id, self._recorder.recorded
+
+    def restore_recorder(self, state: Sequence[int]) -> None:
+        self._recorder.next_id, self._recorder.recorded = state
+
+    def restore_buffered(self, trajectory: Trajectory) -> None:
+        """Put back a trajectory whose instant step the saved weights already hold."""
+        self._recorder.submit(trajectory)
+        self._recent.append(trajectory)
+
+    def rng_state(self) -> dict[str, Any]:
+        """State of the random generator, plain values."""
+        return dict(self._rng.bit_generator.state)
+
+    def restore_rng(self, state: Mapping[str, Any]) -> None:
+        self._rng.bit_generator.state = dict(state)
+
+    # Inner parts
+
+    def _checked(self, x: object) -> Vector:
+        if self._pending:
+            self.run_instant_cycle()
+        # The hot path: nothing is copied, because `finish` never changes its input.
+        if type(x) is np.ndarray and x.dtype == np.float32 and x.shape == (self.config.dim,):
+            if not x.dot(x) <= MAX_SQUARED_NORM:
+                check_vector(x, self.config.dim, "x")
+            return x
+        if np.ndim(x) == 2:  # type: ignore[arg-type]  # np.ndim takes anything
+            return check_batch(x, self.config.dim, "x")
+        return check_vector(x, self.config.dim, "x")
+
+    def _learn_later(self, trajectory: Trajectory) -> None:
+        self._recent.append(trajectory)
+        if self._enabled:
+            self._pending.append(trajectory)
+
+    def _recalled(self, trajectory_id: str | None) -> Trajectory:
+        for trajectory in reversed(self._recent):
+            if trajectory_id is None or trajectory.id == trajectory_id:
+                return trajectory
+        raise UnknownIdError(f"trajectory_id {trajectory_id!r}: not among the last {_RECENT} that ended")
+
+    def _instant(self, trajectory: Trajectory, quality: float) -> None:
+        moved = outcome_step(
+            self.adapter, self.bank.index, trajectory.embedding, trajectory.action, quality, self.config
+        )
+        gradient = step_gradient(trajectory.steps, self.baseline, self.config.dim)
+        if gradient.any():
+            self.adapter.step_micro(trajectory.embedding, gradient, self.config.micro_lora_lr)
+            moved = True
+        self.instant_updates += moved

@@ -1,0 +1,136 @@
+"""Turning outcomes into clusters: join what is near, found what is new, keep within the bounds.
+
+The result REPLACES an agent's clusters. Running it again with no new outcomes changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from swarm.sona.clusters import Cluster, merge_clusters
+from swarm.sona.config import SonaConfig
+from swarm.sona.kmeans import spherical_kmeans
+from swarm.sona.trajectory import OWN_ACTION
+from swarm.sona.vectors import Integers, Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """Clusters after regrouping, and how many had to go because of `pattern_clusters`."""
+
+    clusters: tuple[Cluster, ...]
+    pruned: int
+
+
+def regroup(known: Sequence[Cluster], new: Sequence[Cluster], config: SonaConfig, rng: np.random.Generator) -> Grouping:
+    """Clusters of one agent after `new` outcomes (clusters of one each) joined those `known`.
+
+    Only outcomes about the same action, and with the same sign, can share a cluster. Where they become more
+    than `config.pattern_clusters` of one sign, each action keeps a share that grows with the square root of
+    its outcomes, by weighted k-means++ over its clusters; actions beyond the bound go, least evidence first.
+    """
+    kept: list[Cluster] = []
+    pruned = 0
+    for positive in (True, False):
+        families = _families([c for c in known if c.positive == positive], [c for c in new if c.positive == positive])
+        joined = {name: _join(old, fresh, config) for name, (old, fresh) in families.items()}
+        if sum(map(len, joined.values())) > config.pattern_clusters:
+            joined, gone = _shrink(joined, config, rng)
+            pruned += gone
+        kept.extend(cluster for name in sorted(joined) for cluster in joined[name])
+    return Grouping(clusters=tuple(kept), pruned=pruned)
+
+
+def _family(cluster: Cluster) -> str:
+    # Clusters that name no result are compared with one another; each is an action of its own.
+    return OWN_ACTION if cluster.action.startswith(OWN_ACTION) else cluster.action
+
+
+def _families(known: Iterable[Cluster], new: Iterable[Cluster]) -> dict[str, tuple[list[Cluster], list[Cluster]]]:
+    families: dict[str, tuple[list[Cluster], list[Cluster]]] = defaultdict(lambda: ([], []))
+    for cluster in known:
+        families[_family(cluster)][0].append(cluster)
+    for cluster in new:
+        families[_family(cluster)][1].append(cluster)
+    return families
+
+
+def _join(known: list[Cluster], new: list[Cluster], config: SonaConfig) -> list[Cluster]:
+    """Each new outcome joins the nearest cluster from `join_similarity` on, else it founds one."""
+    if not new:
+        return known
+    points = np.array([cluster.centroid for cluster in new])
+    groups: list[list[Cluster]] = [[cluster] for cluster in known]
+    centres = np.empty((len(known) + len(new), points.shape[1]), dtype=np.float32)
+    for row, cluster in enumerate(known):
+        centres[row] = cluster.centroid
+    count = len(known)
+    bound = count + 4 * config.pattern_clusters
+    for point, cluster in zip(points, new, strict=True):
+        nearest, similarity = _nearest(centres[:count], point)
+        # Far beyond the bound k-means will group the rest anyway; comparing on would only cost.
+        if count < bound and similarity < config.join_similarity:
+            centres[count] = point
+            groups.append([cluster])
+            count += 1
+        elif similarity >= config.join_similarity:
+            groups[nearest].append(cluster)
+        else:
+            groups.append([cluster])
+    return [_merge(group) for group in groups]
+
+
+def _nearest(centres: Vector, point: Vector) -> tuple[int, float]:
+    if not len(centres):
+        return -1, -math.inf
+    similarities = centres.dot(point)
+    best = int(similarities.argmax())
+    return best, float(similarities[best])
+
+
+def _merge(group: Sequence[Cluster]) -> Cluster:
+    merged = merge_clusters(group)
+    if merged.action.startswith(OWN_ACTION):
+        return replace(merged, action=OWN_ACTION + merged.id)
+    return merged
+
+
+def _shrink(
+    families: dict[str, list[Cluster]], config: SonaConfig, rng: np.random.Generator
+) -> tuple[dict[str, list[Cluster]], int]:
+    outcomes = {name: sum(cluster.n for cluster in clusters) for name, clusters in families.items()}
+    names = sorted(
+        families,
+        key=lambda name: (
+            outcomes[name] < config.min_cluster_size,
+            -max(cluster.last_s for cluster in families[name]),
+            -outcomes[name],
+            name,
+        ),
+    )
+    staying, going = names[: config.pattern_clusters], names[config.pattern_clusters :]
+    total = sum(math.sqrt(outcomes[name]) for name in staying)
+    shrunk = {}
+    for name in sorted(staying):
+        share = max(1, int(config.pattern_clusters * math.sqrt(outcomes[name]) / total))
+        shrunk[name] = _kmeans_merge(families[name], share, rng)
+    return shrunk, sum(len(families[name]) for name in going)
+
+
+def _kmeans_merge(clusters: list[Cluster], k: int, rng: np.random.Generator) -> list[Cluster]:
+    if len(clusters) <= k:
+        return clusters
+    points = np.array([cluster.centroid for cluster in clusters])
+    weights = np.array([cluster.n for cluster in clusters], dtype=np.float64)
+    return [_merge([clusters[i] for i in members]) for members in _members(spherical_kmeans(points, weights, k, rng))]
+
+
+def _members(labels: Integers) -> list[Integers]:
+    order = np.argsort(labels, kind="stable")
+    _, starts = np.unique(labels[order], return_index=True)
+    return np.split(order, starts[1:])

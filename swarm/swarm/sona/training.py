@@ -1,0 +1,183 @@
+"""Training of the base tier on outcomes: minibatches, Adam, rehearsal and EWC.
+
+Only the adapter moves; the clusters stand still in base space. The outcomes trained on must not be part of the
+clusters yet: a query is nearest to itself, and would teach nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from swarm.sona.config import SonaConfig
+from swarm.sona.ewc import EwcMemory
+from swarm.sona.index import Candidates
+from swarm.sona.lora import LoraPair
+from swarm.sona.ranking import action_probabilities, outcome_gradient, outcome_loss
+from swarm.sona.vectors import Integers, Vector
+
+_BATCH = 32
+_REHEARSED = 64
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+MAX_CANDIDATES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What the base tier learns from: queries (n, d) of unit length, codes of the actions tried (n,), qualities (n,)."""
+
+    queries: Vector
+    tried: Integers
+    qualities: Vector
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def take(self, rows: Integers) -> Outcomes:
+        return Outcomes(self.queries[rows], self.tried[rows], self.qualities[rows])
+
+
+def adapted(pairs: Sequence[LoraPair], queries: Vector) -> tuple[Vector, Vector]:
+    """y of unit length (n, d) and |z| (n,) for queries through the base pairs."""
+    z = queries.copy()
+    for pair in pairs:
+        z += pair.delta(queries)
+    lengths = np.maximum(np.sqrt(np.einsum("nd,nd->n", z, z)), np.float32(1e-12))
+    return z / lengths[:, None], lengths
+
+
+def mean_loss(pairs: Sequence[LoraPair], outcomes: Outcomes, candidates: Candidates, tau: float) -> float:
+    """Mean negative log-likelihood of the outcomes, in nats."""
+    if not len(outcomes):
+        return 0.0
+    y, _ = adapted(pairs, outcomes.queries)
+    _, probability = action_probabilities(
+        y, candidates.centroids, candidates.log_evidence, candidates.actions, outcomes.tried, tau
+    )
+    return float(outcome_loss(probability, outcomes.qualities).mean())
+
+
+def gradient_z(pairs: Sequence[LoraPair], outcomes: Outcomes, candidates: Candidates, tau: float) -> Vector:
+    """dL/dz of each outcome, of shape (n, d)."""
+    y, lengths = adapted(pairs, outcomes.queries)
+    gradient, _ = outcome_gradient(
+        y,
+        lengths,
+        outcomes.qualities,
+        candidates.centroids,
+        candidates.log_evidence,
+        candidates.actions,
+        outcomes.tried,
+        tau,
+    )
+    return gradient
+
+
+def train(
+    pairs: Sequence[LoraPair],
+    outcomes: Outcomes,
+    candidates: Candidates,
+    ewc: EwcMemory,
+    config: SonaConfig,
+    rng: np.random.Generator,
+) -> list[LoraPair]:
+    """New base pairs; those given stay as they are.
+
+    Each minibatch of outcomes is joined by as many rehearsed centroids, each a query for which its own action
+    succeeded. They keep the adapter from bending queries away from what others know.
+    """
+    trained = [pair.copy() for pair in pairs]
+    parameters = flatten(trained)
+    moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
+    step = 0
+    for _ in range(config.base_epochs):
+        order = rng.permutation(len(outcomes))
+        for start in range(0, len(order), _BATCH):
+            step += 1
+            batch = outcomes.take(order[start : start + _BATCH])
+            gradients = _batch_gradients(trained, batch, candidates, config, rng)
+            _adam(parameters, gradients, moments, step, config.base_lora_lr)
+            ewc.pull(parameters, config.ewc_lambda, config.base_lora_lr)
+    return trained
+
+
+def fisher(
+    pairs: Sequence[LoraPair],
+    outcomes: Outcomes,
+    candidates: Candidates,
+    config: SonaConfig,
+    rng: np.random.Generator,
+) -> list[Vector]:
+    """Diagonal Fisher information of the outcomes' log-likelihood at `pairs`, arrays in the order of `flatten`.
+
+    From at most `fisher_samples` outcomes, one squared gradient each. In the unit of similarity (the gradient
+    times tau), so that one `ewc_lambda` serves every temperature.
+    """
+    rows = rng.permutation(len(outcomes))[: config.fisher_samples]
+    sample = outcomes.take(rows)
+    gradient = gradient_z(pairs, sample, candidates, config.temperature) * np.float32(config.temperature)
+    return [array for pair in pairs for array in pair.squared_gradients(sample.queries, gradient)]
+
+
+def flatten(pairs: Sequence[LoraPair]) -> list[Vector]:
+    """The parameter arrays themselves: up and down of each pair in turn."""
+    return [array for pair in pairs for array in (pair.up, pair.down)]
+
+
+def nearest_candidates(candidates: Candidates, queries: Vector) -> Candidates:
+    """At most `MAX_CANDIDATES` of the candidates: those that come nearest to any of the queries (n, d)."""
+    if len(candidates.actions) <= MAX_CANDIDATES or not len(queries):
+        return candidates
+    closeness = queries.dot(candidates.centroids.T).max(axis=0)
+    rows = np.sort(np.argpartition(-closeness, MAX_CANDIDATES)[:MAX_CANDIDATES])
+    return Candidates(
+        candidates.centroids[rows], candidates.log_evidence[rows], candidates.actions[rows], candidates.codes
+    )
+
+
+def _batch_gradients(
+    pairs: list[LoraPair],
+    batch: Outcomes,
+    candidates: Candidates,
+    config: SonaConfig,
+    rng: np.random.Generator,
+) -> list[Vector]:
+    rehearsed = rng.integers(0, len(candidates.actions), _REHEARSED)
+    joint = Outcomes(
+        np.concatenate([batch.queries, candidates.centroids[rehearsed]]),
+        np.concatenate([batch.tried, candidates.actions[rehearsed]]),
+        np.concatenate([batch.qualities, np.ones(_REHEARSED, dtype=np.float32)]),
+    )
+    masks = [_mask(pair, config.lora_dropout, rng) for pair in pairs]
+    masked = [LoraPair(pair.down * mask, pair.up, pair.scale) for pair, mask in zip(pairs, masks, strict=True)]
+    gradient = gradient_z(masked, joint, candidates, config.temperature) / np.float32(len(batch))
+    result = []
+    for pair, mask in zip(masked, masks, strict=True):
+        up, down = pair.gradients(joint.queries, gradient)
+        result += [up, down * mask]
+    return result
+
+
+def _mask(pair: LoraPair, dropout: float, rng: np.random.Generator) -> Vector:
+    """Inverted dropout over the rank, of shape (r, 1)."""
+    rank = len(pair.down)
+    if dropout == 0.0:
+        return np.ones((rank, 1), dtype=np.float32)
+    return (rng.random((rank, 1)) >= dropout).astype(np.float32) / np.float32(1.0 - dropout)
+
+
+def _adam(
+    parameters: list[Vector],
+    gradients: list[Vector],
+    moments: list[tuple[Vector, Vector]],
+    step: int,
+    rate: float,
+) -> None:
+    """Kingma & Ba 2015, algorithm 1, in place."""
+    for p, g, (m, v) in zip(parameters, gradients, moments, strict=True):
+        m += np.float32(1.0 - _BETA1) * (g - m)
+        v += np.float32(1.0 - _BETA2) * (np.square(g) - v)
+        corrected = m / np.float32(1.0 - _BETA1**step)
+        p -= np.float32(rate) * corrected / (np.sqrt(v / np.float32(1.0 - _BETA2**step)) + np.float32(_EPSILON))

@@ -1,0 +1,47 @@
+"""The connection to Redis, and the one place where its errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from swarm.errors import StoreUnavailableError
+from swarm.settings import Settings
+
+Client: TypeAlias = redis.Redis
+"""A client that answers bytes."""
+
+
+def connect(settings: Settings) -> Client:
+    """A lazy client; nothing is sent before its first command.
+
+    A command that got no answer is tried once more on a fresh connection: every write of this project is
+    idempotent or checked, so a doubled command has one effect.
+    """
+    return redis.Redis.from_url(
+        settings.broker_url,
+        socket_timeout=settings.socket_timeout,
+        socket_connect_timeout=min(2.0, settings.socket_timeout),
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
+
+
+@contextmanager
+def redis_errors(action: str) -> Iterator[None]:
+    """Map every error of redis-py inside the block; `action` says what could not be done.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If Redis is away, too slow, loading, read-only or full.
+    """
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailableError(f"cannot {action}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,150 @@
+"""Who works for this swarm: the workers' heartbeats, and the pools that somebody asked for.
+
+Both are facts for people and for `status`; no invariant of the data hangs on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from swarm.errors import DamagedRecordError
+from swarm.store.connection import Client, redis_errors
+from swarm.wire.codec import decode, encode
+from swarm.wire.keys import SwarmKeys
+
+BEAT_TTL = 10.0
+"""A worker that has been silent for longer counts as dead. Hosts must agree on the time to within this."""
+FORGET_AFTER = 3600.0
+"""A heartbeat older than this says nothing to anybody any more, and is removed."""
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
+_Record = TypeVar("_Record", "WorkerBeat", "PoolRecord")
+
+
+def worker_name(pool: str, host: str) -> str:
+    """Name of the worker that serves `pool` on `host`; also its Celery node name."""
+    return f"{pool}@{host}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerBeat:
+    """What the consumer loop of a worker last said about itself. Times are seconds since the epoch."""
+
+    name: str
+    pool: str
+    host: str
+    pid: int
+    concurrency: int
+    """Child processes that are alive."""
+    active: int
+    """Tasks that run now."""
+    reserved: int
+    """Tasks taken from the queue and not finished, the active ones included."""
+    done: int
+    """Tasks finished since the worker started, well or badly."""
+    consuming: bool
+    """False while the worker drains."""
+    started_s: float
+    """When the process was created: with the pid it identifies the process, even after the pid is reused."""
+    beat_s: float
+    outages: int
+    """How often since the start a heartbeat or a sweep began to fail."""
+    fault: str
+    """Why the sweep fails at present; empty when it does not."""
+
+    def is_alive(self, now_s: float) -> bool:
+        """Whether the consumer loop has turned within the last `BEAT_TTL` seconds."""
+        return now_s - self.beat_s < BEAT_TTL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRecord:
+    """A pool that was started: where, as which process, how large."""
+
+    pool: str
+    host: str
+    pid: int
+    started_s: float
+    """When the process was created, as in `WorkerBeat`."""
+    concurrency: int
+    """Child processes that were asked for."""
+    log: str
+    """Path of the log file on `host`."""
+
+    @property
+    def worker(self) -> str:
+        return worker_name(self.pool, self.host)
+
+
+class WorkerRegistry:
+    """Heartbeats and pool records of one swarm.
+
+    Every method raises `StoreUnavailableError` when Redis is away, and those that read raise
+    `DamagedRecordError` for bytes that are no record; `forget` and `remove_pool` remove such bytes.
+    """
+
+    def __init__(self, client: Client, keys: SwarmKeys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def beat(self, beat: WorkerBeat) -> None:
+        """Replace the last heartbeat of this worker."""
+        with redis_errors("write a heartbeat"):
+            self._client.hset(self._keys.workers, beat.name, encode("beat", asdict(beat)))
+
+    def last(self, name: str) -> WorkerBeat | None:
+        """The last heartbeat of a worker, however old."""
+        with redis_errors("read a heartbeat"):
+            data = self._client.hget(self._keys.workers, name)
+        return None if data is None else _load(WorkerBeat, "beat", name, data)
+
+    def alive(self, now_s: float) -> list[WorkerBeat]:
+        """The heartbeats that are not too old, by name."""
+        return [beat for beat in self._beats() if beat.is_alive(now_s)]
+
+    def forget(self, name: str) -> None:
+        """Remove a worker's heartbeat, as the worker itself does when it ends."""
+        with redis_errors("remove a heartbeat"):
+            self._client.hdel(self._keys.workers, name)
+
+    def prune(self, now_s: float) -> int:
+        """Remove the heartbeats of workers that died long ago; returns how many."""
+        stale = [beat.name for beat in self._beats() if now_s - beat.beat_s > FORGET_AFTER]
+        for name in stale:
+            self.forget(name)
+        return len(stale)
+
+    def put_pool(self, record: PoolRecord) -> None:
+        """Write or replace the record of a pool on its host."""
+        with redis_errors("write a pool record"):
+            self._client.hset(self._keys.pools, record.worker, encode("pool", asdict(record)))
+
+    def pools(self) -> list[PoolRecord]:
+        """All pool records, by worker name."""
+        with redis_errors("read the pool records"):
+            stored = self._client.hgetall(self._keys.pools)
+        return [_load(PoolRecord, "pool", name.decode(), data) for name, data in sorted(stored.items())]
+
+    def remove_pool(self, name: str) -> None:
+        """Remove the record of the pool of worker `name` (`POOL@HOST`)."""
+        with redis_errors("remove a pool record"):
+            self._client.hdel(self._keys.pools, name)
+
+    def _beats(self) -> list[WorkerBeat]:
+        with redis_errors("read the heartbeats"):
+            stored = self._client.hgetall(self._keys.workers)
+        return [_load(WorkerBeat, "beat", name.decode(), data) for name, data in sorted(stored.items())]
+
+
+def _load(record: type[_Record], kind: str, name: str, data: bytes) -> _Record:
+    payload = decode(kind, data)
+    values: dict[str, Any] = {}
+    for field in fields(record):
+        value = payload.get(field.name)
+        # A bool is an int to isinstance, but not to us.
+        if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool) != (field.type == "bool"):
+            raise DamagedRecordError(f"{kind} record {name!r:.80}: {field.name} must be {field.type}, got {value!r:.40}")
+        values[field.name] = value
+    return record(**values)
