@@ -1,0 +1,7 @@
+"""Services over the stores, without Celery: recording, queries, consolidation, merge, status.
+
+swarm        `Swarm`: queries, patterns, receipts     consolidate  one agent's stream -> a generation
+replica      the bank in this process                 merge        generations -> the shared bank
+recommend    which route to take                      background   what is due, for workers
+receipts     what became of an outcome                status       how the swarm stands
+"""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from swarm.sona.clusters import Cluster, RouteTally, Tally, merge_clusters
+from swarm.sona.clusters import Cluster, RouteTally, Tally, family_of, merge_clusters
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import ActionHit, Hit, PatternIndex
 from swarm.sona.vectors import Vector, check_number
@@ -52,14 +52,14 @@ class ReasoningBank:
         return self._accesses.get(pattern_id, 0)
 
     def merge_similar(self, threshold: float) -> int:
-        """Merge patterns of one action and sign whose centroids have at least this cosine; how many went.
+        """Merge patterns of one family whose centroids have at least this cosine; how many went.
 
         Each pattern joins the one with most outcomes that is near enough, so chains do not grow.
         """
         check_number(threshold, "threshold", 0.0, 1.0)
         families: dict[tuple[str, bool], list[Cluster]] = defaultdict(list)
         for cluster in self.index.clusters():
-            families[cluster.action, cluster.positive].append(cluster)
+            families[family_of(cluster)].append(cluster)
         kept = [merged for family in families.values() for merged in merge_near(family, threshold)]
         gone = len(self) - len(kept)
         self.replace(kept)
@@ -83,7 +83,7 @@ class ReasoningBank:
 
 
 def merge_near(family: list[Cluster], threshold: float) -> list[Cluster]:
-    """Clusters of one action and sign, with those near a larger one merged into it."""
+    """Clusters of one family, with those near a larger one merged into it."""
     if len(family) < 2:
         return family
     ordered = sorted(family, key=lambda cluster: (-cluster.n, cluster.id))

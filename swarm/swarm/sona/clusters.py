@@ -18,6 +18,8 @@ from swarm.sona.ranking import PRIOR_QUALITY, PRIOR_WEIGHT
 from swarm.sona.vectors import Doubles, Vector
 
 MAX_EXEMPLARS = 8
+OWN_ACTION = "~"
+"""Prefix of the action of a cluster that names no result: the cluster itself is the action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,13 @@ class Cluster:
     def task_type(self) -> str:
         """The most frequent type of its tasks; the first by name among equals."""
         return max(sorted(self.task_types), key=lambda name: self.task_types[name], default="General")
+
+
+def family_of(cluster: Cluster) -> tuple[str, bool]:
+    """Clusters of one family may merge: those about one action, or successes that name no result."""
+    if cluster.positive and cluster.action.startswith(OWN_ACTION):
+        return OWN_ACTION, True
+    return cluster.action, cluster.positive
 
 
 def cluster_id(action: str, positive: bool, trajectory_id: str) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.sona.clusters import Cluster, merge_clusters
+from swarm.sona.clusters import Cluster, family_of, merge_clusters
 from swarm.sona.config import SonaConfig
 from swarm.sona.kmeans import spherical_kmeans
-from swarm.sona.trajectory import OWN_ACTION
 from swarm.sona.vectors import Integers, Vector
 
 
@@ -46,17 +45,12 @@ def regroup(known: Sequence[Cluster], new: Sequence[Cluster], config: SonaConfig
     return Grouping(clusters=tuple(kept), pruned=pruned)
 
 
-def _family(cluster: Cluster) -> str:
-    # Clusters that name no result are compared with one another; each is an action of its own.
-    return OWN_ACTION if cluster.action.startswith(OWN_ACTION) else cluster.action
-
-
 def _families(known: Iterable[Cluster], new: Iterable[Cluster]) -> dict[str, tuple[list[Cluster], list[Cluster]]]:
     families: dict[str, tuple[list[Cluster], list[Cluster]]] = defaultdict(lambda: ([], []))
     for cluster in known:
-        families[_family(cluster)][0].append(cluster)
+        families[family_of(cluster)[0]][0].append(cluster)
     for cluster in new:
-        families[_family(cluster)][1].append(cluster)
+        families[family_of(cluster)[0]][1].append(cluster)
     return families
 
 
@@ -82,7 +76,7 @@ def _join(known: list[Cluster], new: list[Cluster], config: SonaConfig) -> list[
             groups[nearest].append(cluster)
         else:
             groups.append([cluster])
-    return [_merge(group) for group in groups]
+    return [merge_clusters(group) for group in groups]
 
 
 def _nearest(centres: Vector, point: Vector) -> tuple[int, float]:
@@ -91,13 +85,6 @@ def _nearest(centres: Vector, point: Vector) -> tuple[int, float]:
     similarities = centres.dot(point)
     best = int(similarities.argmax())
     return best, float(similarities[best])
-
-
-def _merge(group: Sequence[Cluster]) -> Cluster:
-    merged = merge_clusters(group)
-    if merged.action.startswith(OWN_ACTION):
-        return replace(merged, action=OWN_ACTION + merged.id)
-    return merged
 
 
 def _shrink(
@@ -127,7 +114,7 @@ def _kmeans_merge(clusters: list[Cluster], k: int, rng: np.random.Generator) -> 
         return clusters
     points = np.array([cluster.centroid for cluster in clusters])
     weights = np.array([cluster.n for cluster in clusters], dtype=np.float64)
-    return [_merge([clusters[i] for i in members]) for members in _members(spherical_kmeans(points, weights, k, rng))]
+    return [merge_clusters([clusters[i] for i in members]) for members in _members(spherical_kmeans(points, weights, k, rng))]
 
 
 def _members(labels: Integers) -> list[Integers]:

@@ -57,7 +57,7 @@ def save(engine: SonaEngine, file: IO[bytes]) -> None:
         "enabled": engine.is_enabled,
         "counts": [engine.instant_updates, engine.background_cycles, engine.promotions],
         "clusters": [cluster_as_dict(cluster) for cluster in clusters],
-        "buffer": [_trajectory_as_dict(trajectory) for trajectory in buffered],
+        "buffer": [trajectory_as_dict(trajectory) for trajectory in buffered],
         "recorder": engine.recorder_state(),
         "rng": engine.rng_state(),
     }
@@ -113,7 +113,7 @@ def _restore(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any
         cluster_from_dict(values, arrays["cluster_sums"][row]) for row, values in enumerate(header["clusters"])
     )
     for i, values in enumerate(header["buffer"]):
-        engine.restore_buffered(_trajectory_from_dict(values, i, arrays))
+        engine.restore_buffered(trajectory_from_dict(values, i, arrays))
     engine.baseline.value = header["baseline"]
     engine.instant_updates, engine.background_cycles, engine.promotions = header["counts"]
     engine.restore_recorder(header["recorder"])
@@ -169,7 +169,8 @@ def cluster_from_dict(values: Mapping[str, Any], sum_embedding: np.ndarray[Any, 
     return Cluster(sum_embedding=sums, agents=agents, routes=routes, exemplars=exemplars, **plain)
 
 
-def _trajectory_as_dict(trajectory: Trajectory) -> dict[str, Any]:
+def trajectory_as_dict(trajectory: Trajectory) -> dict[str, Any]:
+    """Plain values of a trajectory without its vectors."""
     values = {name: getattr(trajectory, name) for name in Trajectory.__dataclass_fields__}
     del values["embedding"]
     values["context"] = dict(trajectory.context)
@@ -179,7 +180,8 @@ def _trajectory_as_dict(trajectory: Trajectory) -> dict[str, Any]:
     return values
 
 
-def _trajectory_from_dict(values: Mapping[str, Any], i: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Trajectory:
+def trajectory_from_dict(values: Mapping[str, Any], i: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Trajectory:
+    """The inverse of `trajectory_as_dict`, with the vectors of the i-th trajectory of `arrays`."""
     plain = dict(values)
     steps = tuple(
         Step(

@@ -26,7 +26,7 @@ MAX_CANDIDATES = 512
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What the base tier learns from: queries (n, d) of unit length, codes of the actions tried (n,), qualities (n,)."""
+    """Queries (n, d) of unit length, codes of the actions they tried (n,), and qualities (n,)."""
 
     queries: Vector
     tried: Integers

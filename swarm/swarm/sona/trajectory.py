@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from swarm.sona.clusters import Cluster, Exemplar, RouteTally, Tally, cluster_id
+from swarm.sona.clusters import OWN_ACTION, Cluster, Exemplar, RouteTally, Tally, cluster_id
 from swarm.sona.vectors import Vector
 
 
@@ -82,6 +82,3 @@ class Trajectory:
             last_s=self.at_s,
         )
 
-
-OWN_ACTION = "~"
-"""Prefix of the action of a cluster that names no result: the cluster itself is the action."""

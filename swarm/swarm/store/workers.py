@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from swarm.errors import DamagedRecordError
 from swarm.store.connection import Client, redis_errors
@@ -49,8 +49,10 @@ class WorkerBeat:
     started_s: float
     """When the process was created: with the pid it identifies the process, even after the pid is reused."""
     beat_s: float
+    reconnects: int
+    """How often the worker had to connect to the broker again."""
     outages: int
-    """How often since the start a heartbeat or a sweep began to fail."""
+    """How often the heartbeat or the sweep began to fail."""
     fault: str
     """Why the sweep fails at present; empty when it does not."""
 
@@ -97,7 +99,7 @@ class WorkerRegistry:
     def last(self, name: str) -> WorkerBeat | None:
         """The last heartbeat of a worker, however old."""
         with redis_errors("read a heartbeat"):
-            data = self._client.hget(self._keys.workers, name)
+            data = cast("bytes | None", self._client.hget(self._keys.workers, name))
         return None if data is None else _load(WorkerBeat, "beat", name, data)
 
     def alive(self, now_s: float) -> list[WorkerBeat]:
@@ -123,9 +125,8 @@ class WorkerRegistry:
 
     def pools(self) -> list[PoolRecord]:
         """All pool records, by worker name."""
-        with redis_errors("read the pool records"):
-            stored = self._client.hgetall(self._keys.pools)
-        return [_load(PoolRecord, "pool", name.decode(), data) for name, data in sorted(stored.items())]
+        stored = self._read_all(self._keys.pools, "read the pool records")
+        return [_load(PoolRecord, "pool", name, data) for name, data in stored]
 
     def remove_pool(self, name: str) -> None:
         """Remove the record of the pool of worker `name` (`POOL@HOST`)."""
@@ -133,9 +134,13 @@ class WorkerRegistry:
             self._client.hdel(self._keys.pools, name)
 
     def _beats(self) -> list[WorkerBeat]:
-        with redis_errors("read the heartbeats"):
-            stored = self._client.hgetall(self._keys.workers)
-        return [_load(WorkerBeat, "beat", name.decode(), data) for name, data in sorted(stored.items())]
+        stored = self._read_all(self._keys.workers, "read the heartbeats")
+        return [_load(WorkerBeat, "beat", name, data) for name, data in stored]
+
+    def _read_all(self, key: str, action: str) -> list[tuple[str, bytes]]:
+        with redis_errors(action):
+            stored = cast("dict[bytes, bytes]", self._client.hgetall(key))
+        return sorted((name.decode(errors="replace"), data) for name, data in stored.items())
 
 
 def _load(record: type[_Record], kind: str, name: str, data: bytes) -> _Record:
@@ -145,6 +150,7 @@ def _load(record: type[_Record], kind: str, name: str, data: bytes) -> _Record:
         value = payload.get(field.name)
         # A bool is an int to isinstance, but not to us.
         if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool) != (field.type == "bool"):
-            raise DamagedRecordError(f"{kind} record {name!r:.80}: {field.name} must be {field.type}, got {value!r:.40}")
+            found = f"{field.name} must be {field.type}, got {value!r:.40}"
+            raise DamagedRecordError(f"{kind} record {name!r:.80}: {found}")
         values[field.name] = value
     return record(**values)

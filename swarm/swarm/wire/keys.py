@@ -14,10 +14,11 @@ Swarm, tag `{NAME}`
   workers   hash    worker -> its last heartbeat; written by the consumer loop, removed when long silent
   pools     hash    pool -> what was asked for (host, pid, concurrency); written by `swarm workers`
   nudge     string  per agent (and one for the merge): a task is on its way; written by the sweep, expires
+  celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
-  state     hash    generation, cursor, accepted, consolidated, dead; written by append and commit
+  state     hash    generation, cursor, accepted, processed, dead, weights_generation; by append and commit
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   log       stream  one entry per generation (cursor, counts, figures); written by the commit
@@ -170,5 +171,10 @@ class SwarmKeys:
 
     @property
     def queue(self) -> str:
-        """Celery queue of the background work of this swarm (kombu adds suffixes of its own)."""
+        """Celery queue of the background work of this swarm."""
         return f"{{{self.swarm}}}:queue"
+
+    @property
+    def broker_prefix(self) -> str:
+        """What kombu puts before every key of its own, so that they too begin with the swarm's name."""
+        return self._key("celery:")

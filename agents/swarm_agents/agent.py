@@ -1,0 +1,435 @@
+"""`Agent`: the hooks around a task, with an adapter that learns in the caller.
+
+agent = Agent("coder-1", role="coder")
+advice = agent.before_task("parse ISO dates from a log")
+...                                            # do the task, perhaps as advice.best.response says
+agent.after_task(advice.trajectory_id, success=True, used=advice.best)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from swarm.errors import CapacityError, InputError, StoreUnavailableError, UnknownIdError
+from swarm.services.hits import PatternHit, pattern_hit
+from swarm.services.receipts import Receipt, ReceiptState
+from swarm.services.recommend import NEIGHBOURS, recommend_route
+from swarm.services.replica import Replica
+from swarm.services.swarm import Swarm, check_idempotency_key, select_agents
+from swarm.sona.adapter import Adapter
+from swarm.sona.background import MICRO_KEEP
+from swarm.sona.clusters import action_of
+from swarm.sona.config import SonaConfig
+from swarm.sona.trajectory import Step, Trajectory
+from swarm.sona.vectors import check_number
+from swarm.wire.keys import check_name
+from swarm.wire.records import decode_trajectory, encode_trajectory
+from swarm_agents.advice import TaskAdvice
+from swarm_agents.breaker import Breaker
+from swarm_agents.spool import Spool
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+MAX_OPEN = 10_000
+"""Tasks under way in one process; the next one is refused."""
+_REPLAY = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHealth:
+    """How the hooks of one agent are doing."""
+
+    redis_failures: int
+    last_error: str
+    spooled: int
+    generation: int
+    instant_updates: int
+    open_tasks: int
+
+
+class Agent:
+    """One agent of a swarm, in this process. Its methods may be called from several threads.
+
+    Parameters
+    ----------
+    name : unique in the swarm; two processes with one name share its experience
+    role : what it does, for queries by role
+    swarm : the swarm to join; by default the one of the environment
+    config : learning settings; by default those registered before, else the defaults
+    sources : whose experience to use: agents by name; None means everybody's
+    refresh_interval : seconds between looks at what changed in Redis
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        role: str = "agent",
+        swarm: Swarm | None = None,
+        config: SonaConfig | None = None,
+        sources: Collection[str] | None = None,
+        refresh_interval: float = 0.25,
+    ) -> None:
+        self.name = check_name(name, "name")
+        self.role = check_name(role, "role")
+        self.swarm = swarm or Swarm()
+        self.breaker = Breaker()
+        self._sources = sources
+        self._refresh_interval = refresh_interval
+        self._given_config = config
+        self.config = config or SonaConfig(dim=self.swarm.embedder.identity.dim)
+        self.adapter = Adapter.initial(self.config, np.random.default_rng(self.config.seed))
+        self.generation = 0
+        self.instant_updates = 0
+        self._weights_generation = 0
+        self._is_registered = False
+        self._roles: dict[str, str] = {}
+        self._refreshed_at = -refresh_interval
+        self._lock = threading.Lock()
+        self._open: dict[str, Trajectory] = {}
+        settings = self.swarm.settings
+        self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{name}.sqlite", settings.spool_max_bytes)
+        self._spooled = len(self._spool)
+        self._outcomes = self.swarm.outcomes(name)
+        self.refresh()
+
+    # Hooks
+
+    def before_task(
+        self,
+        text: str,
+        *,
+        k: int = 5,
+        agents: Collection[str] | None = None,
+        roles: Collection[str] | None = None,
+        min_quality: float = 0.0,
+        routes: Sequence[str] | None = None,
+    ) -> TaskAdvice:
+        """What has worked for tasks like `text`, for this agent and the others, and which route to take.
+
+        Answers from the local replica; with Redis away it still answers, from what it last saw.
+
+        Parameters
+        ----------
+        k : at most so many patterns, 1..1000
+        agents, roles, min_quality : as in `Swarm.query`
+        routes : the models or tools to choose from; None means those that were used nearby
+
+        Raises
+        ------
+        TextError, BoundsError, UnknownIdError
+            For bad input; then no trajectory is open.
+        """
+        check_number(k, "k", 1, 1000)
+        query = self.swarm.embed(text)
+        if time.monotonic() - self._refreshed_at >= self._refresh_interval:
+            self.refresh()
+        sources = select_agents(self._roles, agents, roles) if (agents or roles) else self._sources
+        with self._lock:
+            y = self.adapter.apply(query)
+        hits = self._replica.rank(y, int(k), agents=sources, min_quality=min_quality)
+        near = self._replica.nearest(y, NEIGHBOURS)
+        trajectory = Trajectory(
+            id=uuid.uuid4().hex,
+            embedding=query,
+            quality=0.0,
+            text=text,
+            task_type=self.swarm.task_type(query),
+            agent=self.name,
+            at_s=time.time(),
+        )
+        self._remember(trajectory)
+        return TaskAdvice(
+            trajectory_id=trajectory.id,
+            text=text,
+            task_type=trajectory.task_type,
+            patterns=tuple(pattern_hit(hit, self._roles) for hit in hits),
+            route=recommend_route(near, self.config.temperature, routes),
+            is_fresh=self._is_registered and not self.breaker.is_open,
+            query=query,
+        )
+
+    def step(self, trajectory_id: str, reward: float, *, node: str = "", latency_ms: float = 0.0) -> None:
+        """Record a step of a task under way: which tool or pattern, how well in [0, 1], how long."""
+        trajectory = self._opened(trajectory_id)
+        if len(trajectory.steps) >= self.config.max_trajectory_steps:
+            raise CapacityError(f"max_trajectory_steps is {self.config.max_trajectory_steps}: {trajectory_id} is full")
+        step = Step(
+            reward=check_number(reward, "reward", 0.0, 1.0),
+            node=node,
+            latency_ms=check_number(latency_ms, "latency_ms", 0.0, 1e12),
+        )
+        self._remember(replace(trajectory, steps=(*trajectory.steps, step)))
+
+    def after_task(
+        self,
+        trajectory_id: str,
+        *,
+        success: bool | None = None,
+        quality: float | None = None,
+        used: PatternHit | str | None = None,
+        output: str = "",
+        route: str = "",
+        latency_ms: float = 0.0,
+        cost: float = 0.0,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Report what happened, learn from it at once, and answer a receipt.
+
+        Parameters
+        ----------
+        success, quality : one of them: right or wrong, or a quality in [0, 1]
+        used : the pattern that was followed (a hit of `before_task`, or its pattern id)
+        output : what was done instead, or as well; it becomes a pattern of its own when none was used
+        route : the model or tool that did it; latency in ms, cost in USD
+        idempotency_key : reports with the same key count once; by default the trajectory's id
+
+        Raises
+        ------
+        UnknownIdError
+            If the trajectory or the pattern is unknown.
+        CapacityError
+            If a bound is reached (`max_pending`, `spool_max_bytes`); the trajectory stays open.
+        """
+        trajectory = self._opened(trajectory_id)
+        key = check_idempotency_key(idempotency_key or trajectory_id)
+        action, response, context = self._what_was_done(used, output)
+        ended = replace(
+            trajectory,
+            quality=_quality(success, quality),
+            action=action,
+            response=response,
+            route=route,
+            latency_ms=check_number(latency_ms, "latency_ms", 0.0, 1e12),
+            cost=check_number(cost, "cost", 0.0, 1e9),
+            context=context,
+        )
+        receipt = self._report(ended, key)
+        with self._lock:
+            self._open.pop(trajectory_id, None)
+        if receipt.is_new:
+            self._learn(ended)
+        return receipt
+
+    @contextmanager
+    def task(self, text: str, **options: object) -> Iterator[Task]:
+        """Hooks around a block: its success is the outcome, an exception its failure.
+
+        with agent.task("rename a column") as task:
+            task.used(task.advice.best)
+        """
+        task = Task(self.before_task(text, **options))  # type: ignore[arg-type]  # before_task checks them
+        started = time.perf_counter()
+        try:
+            yield task
+        except BaseException:
+            self._finish(task, 0.0, started)
+            raise
+        self._finish(task, 1.0 if task.quality is None else task.quality, started)
+
+    def on_task(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Decorator: hooks around a function whose first argument is the task's text."""
+
+        @wraps(function)
+        def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            if not args or not isinstance(args[0], str):
+                raise InputError("a function under on_task takes the task's text as its first argument")
+            with self.task(args[0]) as task:
+                result = function(*args, **kwargs)
+                if isinstance(result, str) and result.strip():
+                    task.output = result
+                return result
+
+        return wrapped
+
+    # State
+
+    def refresh(self) -> bool:
+        """Follow the bank and pick up new weights; replay the spool. False while Redis is away."""
+        self._refreshed_at = time.monotonic()
+        if self.breaker.is_open:
+            return False
+        try:
+            if not self._is_registered:
+                self._register()
+            self._replica.refresh()
+            self._follow_weights()
+            if self._spooled:
+                self._replay()
+        except StoreUnavailableError as error:
+            self.breaker.failed(error)
+            return False
+        self.breaker.succeeded()
+        return True
+
+    def receipt(self, idempotency_key: str) -> Receipt:
+        """Where an outcome stands now, from the spool or from Redis."""
+        if self._spooled and self._spool.holds(idempotency_key):
+            return self._spool_receipt(idempotency_key, True)
+        return self.swarm.receipt(self.name, idempotency_key)
+
+    def health(self) -> AgentHealth:
+        """Counts of this process."""
+        return AgentHealth(
+            redis_failures=self.breaker.failures,
+            last_error=self.breaker.last_error,
+            spooled=self._spooled,
+            generation=self.generation,
+            instant_updates=self.instant_updates,
+            open_tasks=len(self._open),
+        )
+
+    # Inner parts
+
+    @property
+    def _replica(self) -> Replica:
+        return self.swarm.replica
+
+    def _register(self) -> None:
+        registration = self.swarm.register(self.name, self.role, self._given_config)
+        if registration.config != self.config:
+            self.config = registration.config
+            self.adapter = Adapter.initial(self.config, np.random.default_rng(self.config.seed))
+        self._is_registered = True
+        self._replica.refresh()
+        self._follow_weights()
+        # What an earlier process reported and no generation contains yet: the micro tier learns it again.
+        state = self.swarm.agents.state(self.name)
+        for _, record in self._outcomes.read_after(state.cursor, _REPLAY):
+            self._learn(decode_trajectory(record))
+
+    def _follow_weights(self) -> None:
+        self._roles = self.swarm.roles()
+        state = self.swarm.agents.state(self.name)
+        self.generation = state.generation
+        if state.weights_generation == self._weights_generation:
+            return
+        weights = self.swarm.agents.weights(self.name)
+        if weights is not None:
+            with self._lock:
+                self.adapter.base = list(weights.base)
+                self.adapter.decay_micro(MICRO_KEEP)
+        self._weights_generation = state.weights_generation
+
+    def _remember(self, trajectory: Trajectory) -> None:
+        with self._lock:
+            if trajectory.id not in self._open and len(self._open) >= MAX_OPEN:
+                raise CapacityError(f"agent {self.name}: {MAX_OPEN} tasks are under way; end some first")
+            self._open[trajectory.id] = trajectory
+        if self.breaker.is_open:
+            return
+        try:
+            self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory))
+        except StoreUnavailableError as error:
+            self.breaker.failed(error)
+
+    def _opened(self, trajectory_id: str) -> Trajectory:
+        with self._lock:
+            trajectory = self._open.get(trajectory_id)
+        if trajectory is not None:
+            return trajectory
+        # Perhaps an earlier process of this agent opened it.
+        stored = self._outcomes.get_open(trajectory_id) if isinstance(trajectory_id, str) else None
+        if stored is None:
+            raise UnknownIdError(f"trajectory_id {trajectory_id!r:.80} is unknown or has ended")
+        return decode_trajectory(stored)
+
+    def _what_was_done(self, used: PatternHit | str | None, output: str) -> tuple[str, str, dict[str, str]]:
+        """(action, response, context)."""
+        if used is None:
+            return (action_of(output), output, {}) if output.strip() else ("", "", {})
+        if isinstance(used, PatternHit):
+            others = sum(s.outcomes for s in used.sources if s.agent != self.name and s.role != "library")
+            share = others / used.outcomes if used.outcomes else 0.0
+            return used.action, used.response, {"pattern": used.pattern_id, "from_others": f"{share:.4f}"}
+        found = self._replica.action_of(used)
+        if found is None:
+            raise UnknownIdError(f"used: pattern {used!r:.80} is unknown")
+        return found[0], found[1], {"pattern": used}
+
+    def _report(self, trajectory: Trajectory, key: str) -> Receipt:
+        record = encode_trajectory(trajectory)
+        if self._spooled and not self.breaker.is_open:
+            self.refresh()
+        if not self._spooled and not self.breaker.is_open and self._is_registered:
+            try:
+                appended = self._outcomes.append(record, key, trajectory.id)
+            except StoreUnavailableError as error:
+                self.breaker.failed(error)
+            else:
+                return Receipt(
+                    agent=self.name,
+                    idempotency_key=key,
+                    state=ReceiptState.ACCEPTED,
+                    stream_id=appended.stream_id,
+                    is_new=appended.is_new,
+                )
+        is_new = self._spool.append(key, trajectory.id, record)
+        self._spooled += is_new
+        return self._spool_receipt(key, is_new)
+
+    def _spool_receipt(self, key: str, is_new: bool) -> Receipt:
+        return Receipt(agent=self.name, idempotency_key=key, state=ReceiptState.SPOOLED, is_new=is_new)
+
+    def _replay(self) -> None:
+        """Send what is spooled, in order; stop where Redis goes away again."""
+        while waiting := self._spool.oldest(100):
+            for outcome in waiting:
+                self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
+                self._spool.remove(outcome.position)
+        self._spooled = len(self._spool)
+
+    def _learn(self, trajectory: Trajectory) -> None:
+        with self._lock:
+            self.instant_updates += self._replica.learn(
+                self.adapter, trajectory.embedding, trajectory.action, trajectory.quality, self.config
+            )
+
+    def _finish(self, task: Task, quality: float, started: float) -> None:
+        self.after_task(
+            task.advice.trajectory_id,
+            quality=quality,
+            used=task.pattern,
+            output=task.output,
+            route=task.route,
+            latency_ms=(time.perf_counter() - started) * 1e3,
+            cost=task.cost,
+        )
+
+
+class Task:
+    """What a block under `Agent.task` can say about itself; all of it may be left out."""
+
+    __slots__ = ("advice", "cost", "output", "pattern", "quality", "route")
+
+    def __init__(self, advice: TaskAdvice) -> None:
+        self.advice = advice
+        self.pattern: PatternHit | None = None
+        self.output = ""
+        self.quality: float | None = None
+        self.route = ""
+        self.cost = 0.0
+
+    def used(self, pattern: PatternHit | None) -> None:
+        """Name the pattern that was followed."""
+        self.pattern = pattern
+
+
+def _quality(success: bool | None, quality: float | None) -> float:
+    if (success is None) == (quality is None):
+        raise InputError("give exactly one of success and quality")
+    if success is not None:
+        if not isinstance(success, bool | np.bool_):
+            raise InputError(f"success must be True or False, got {success!r:.40}")
+        return 1.0 if success else 0.0
+    return check_number(quality, "quality", 0.0, 1.0)

@@ -1,0 +1,31 @@
+"""A circuit breaker: after a failure Redis is left alone for a moment, so that hooks stay quick."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Closed while Redis answers; open for `pause_s` after each failure. Counts what it saw."""
+
+    pause_s: float = 1.0
+    failures: int = 0
+    last_error: str = ""
+    _retry_at: float = field(default=0.0, repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Redis should be left alone now."""
+        return time.monotonic() < self._retry_at
+
+    def failed(self, error: Exception) -> None:
+        """Count a failure and open."""
+        self.failures += 1
+        self.last_error = str(error)
+        self._retry_at = time.monotonic() + self.pause_s
+
+    def succeeded(self) -> None:
+        """Close."""
+        self._retry_at = 0.0

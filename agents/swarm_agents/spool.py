@@ -1,0 +1,102 @@
+"""The spool: outcomes wait here while Redis is away, and are replayed once, in order.
+
+A SQLite file: durable at commit, safe under kill -9, and usable by several processes of one agent. A row goes
+only after Redis has the outcome; if the process dies between the two, the idempotency key makes the second
+replay have no effect.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.errors import CapacityError, StoreUnavailableError
+
+_BUSY_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """One waiting outcome; `position` gives the order."""
+
+    position: int
+    idempotency_key: str
+    trajectory_id: str
+    record: bytes
+
+
+class Spool:
+    """The spool file of one agent. `max_bytes` bounds the records in it."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._errors():
+            self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS outcome (position INTEGER PRIMARY KEY AUTOINCREMENT,"
+                " key TEXT UNIQUE NOT NULL, trajectory TEXT NOT NULL, record BLOB NOT NULL)"
+            )
+
+    def append(self, idempotency_key: str, trajectory_id: str, record: bytes) -> bool:
+        """Put an outcome at the end; False if its key waits here already. Durable when this returns.
+
+        Raises
+        ------
+        CapacityError
+            If the spool would grow beyond `max_bytes`; nothing was taken.
+        """
+        with self._errors(), self._lock:
+            size = self._db.execute("SELECT coalesce(sum(length(record)), 0) FROM outcome").fetchone()[0]
+            if size + len(record) > self._max_bytes:
+                raise CapacityError(
+                    f"spool {self._path.name}: {size} bytes wait, the bound is {self._max_bytes} (spool_max_bytes); "
+                    "retry when Redis is back"
+                )
+            cursor = self._db.execute(
+                "INSERT OR IGNORE INTO outcome (key, trajectory, record) VALUES (?, ?, ?)",
+                (idempotency_key, trajectory_id, record),
+            )
+            return cursor.rowcount == 1
+
+    def oldest(self, count: int) -> list[Spooled]:
+        """The first `count` outcomes in order."""
+        with self._errors(), self._lock:
+            rows = self._db.execute(
+                "SELECT position, key, trajectory, record FROM outcome ORDER BY position LIMIT ?", (count,)
+            ).fetchall()
+        return [Spooled(position=row[0], idempotency_key=row[1], trajectory_id=row[2], record=row[3]) for row in rows]
+
+    def remove(self, position: int) -> None:
+        """Forget an outcome that Redis has."""
+        with self._errors(), self._lock:
+            self._db.execute("DELETE FROM outcome WHERE position = ?", (position,))
+
+    def holds(self, idempotency_key: str) -> bool:
+        """Whether an outcome with this key waits here."""
+        with self._errors(), self._lock:
+            found = self._db.execute("SELECT 1 FROM outcome WHERE key = ?", (idempotency_key,)).fetchone()
+        return found is not None
+
+    def __len__(self) -> int:
+        with self._errors(), self._lock:
+            return int(self._db.execute("SELECT count(*) FROM outcome").fetchone()[0])
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreUnavailableError(f"spool {self._path}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,126 @@
+"""What workers do, without Celery: find what is due, consolidate, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from swarm.errors import StaleWriterError
+from swarm.services.consolidate import consolidate
+from swarm.services.merge import Merger
+from swarm.services.replica import Replica
+from swarm.settings import Settings
+from swarm.sona.config import SonaConfig
+from swarm.store.agents import AgentStore
+from swarm.store.bank import BankStore
+from swarm.store.connection import Client, connect, redis_errors
+from swarm.store.outcomes import OutcomeStore
+from swarm.wire.keys import SwarmKeys
+
+Report = dict[str, int | float | str | bool]
+
+_NUDGE_TTL = 10.0
+"""A task that has not come to its end after so many seconds may be dispatched again."""
+_MERGE = ":merge"
+"""What the merge's nudge is called; no agent can have this name."""
+
+
+class Background:
+    """Consolidation and merge of one swarm, for one worker process."""
+
+    def __init__(self, settings: Settings, client: Client | None = None) -> None:
+        self._settings = settings
+        self._client = client or connect(settings)
+        self._keys = SwarmKeys(settings.name)
+        self._agents = AgentStore(self._client, self._keys)
+        self._bank = BankStore(self._client, self._keys)
+        self._merger = Merger(self._agents, self._bank, settings.lease_ttl)
+        self._replicas: dict[tuple[int, float, float], Replica] = {}
+
+    def sweep(self, dispatch: Callable[[str, str], None], now_s: float = 0.0) -> int:
+        """Dispatch a task for each agent that is due, and for the merge; how many.
+
+        A nudge key keeps a second task from being dispatched while the first is on its way. It expires, so a
+        task that got lost costs delay only.
+        """
+        count = 0
+        for agent in self.due():
+            count += self._nudge(agent, "consolidate", agent, dispatch)
+        if self._merger.is_due():
+            count += self._nudge(_MERGE, "merge", "", dispatch)
+        return count
+
+    def due(self) -> list[str]:
+        """Agents with `consolidate_batch` outcomes waiting, or one that waits for `consolidate_delay`."""
+        settings = self._settings
+        with redis_errors("read Redis's clock"):
+            seconds, microseconds = self._client.time()
+        now_s = seconds + microseconds / 1e6
+        states = self._agents.states(self._agents.names())
+        oldest = self._agents.oldest_pending_ms(states)
+        return [
+            name
+            for name, accepted_ms in oldest.items()
+            if states[name].pending >= settings.consolidate_batch
+            or now_s - accepted_ms / 1000.0 >= settings.consolidate_delay
+        ]
+
+    def consolidate(self, agent: str, worker: str, now_s: float) -> Report:
+        """Consolidate one agent; the figures of `Consolidation`."""
+        try:
+            outcomes = OutcomeStore(
+                self._client,
+                self._keys.agent(agent),
+                max_pending=self._settings.max_pending,
+                receipt_ttl=self._settings.receipt_ttl,
+            )
+            result = consolidate(agent, self._agents, outcomes, self._replica, self._settings.lease_ttl)
+        except StaleWriterError as error:
+            return {"agent": agent, "status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
+        finally:
+            self._end_nudge(agent)
+        return {**asdict(result), "worker": worker, "at_s": now_s}
+
+    def merge(self, worker: str, now_s: float) -> Report:
+        """Merge what changed; the figures of `Merge`."""
+        try:
+            result = self._merger.run()
+        except StaleWriterError as error:
+            return {"status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
+        finally:
+            self._end_nudge(_MERGE)
+        return {**asdict(result), "worker": worker, "at_s": now_s}
+
+    def drain(self, now_s: float) -> None:
+        """Consolidate and merge in this process until nothing waits: for tools and tests without workers."""
+        for agent, state in self._agents.states(self._agents.names()).items():
+            waiting = state.pending
+            while waiting > 0:
+                report = self.consolidate(agent, "drain", now_s)
+                if report["status"] != "committed":
+                    break
+                waiting = self._agents.state(agent).pending
+        self.merge("drain", now_s)
+
+    def _nudge(self, what: str, task: str, argument: str, dispatch: Callable[[str, str], None]) -> int:
+        key = self._keys.nudge(what)
+        with redis_errors("take a nudge"):
+            taken = self._client.set(key, b"1", nx=True, px=int(_NUDGE_TTL * 1000))
+        if not taken:
+            return 0
+        try:
+            dispatch(task, argument)
+        except BaseException:
+            self._end_nudge(what)
+            raise
+        return 1
+
+    def _end_nudge(self, what: str) -> None:
+        with redis_errors("end a nudge"):
+            self._client.delete(self._keys.nudge(what))
+
+    def _replica(self, config: SonaConfig) -> Replica:
+        shape = (config.dim, config.temperature, config.failure_weight)
+        if shape not in self._replicas:
+            self._replicas[shape] = Replica(self._bank, config)
+        return self._replicas[shape]

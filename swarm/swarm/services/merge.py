@@ -1,0 +1,117 @@
+"""The merge: clusters of all agents -> the patterns of the shared bank.
+
+The bank is a function of the set of current generations: a pattern is the sum of the clusters of one action
+and sign that lie near one another, with each agent's part tagged. So a generation counts exactly once, in any
+order, and a new generation of an agent replaces its part instead of adding to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from swarm.services.labels import label_patterns
+from swarm.sona.bank import merge_near
+from swarm.sona.clusters import Cluster, family_of
+from swarm.store.agents import AgentStore
+from swarm.store.bank import BankStore, MergedAgent
+from swarm.store.lease import Lease
+
+MERGE_SIMILARITY = 0.9
+"""Cosine from which clusters of several agents become one pattern."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """What came of one attempt. `version` is "" when nothing was published, and `status` says why."""
+
+    status: str
+    version: str = ""
+    agents: int = 0
+    put: int = 0
+    removed: int = 0
+
+
+class Merger:
+    """Merges; keeps the clusters of unchanged generations in memory from one merge to the next."""
+
+    def __init__(self, agents: AgentStore, bank: BankStore, lease_ttl: float) -> None:
+        self._agents = agents
+        self._bank = bank
+        self._lease_ttl = lease_ttl
+        self._clusters: dict[str, tuple[int, list[Cluster]]] = {}
+        self._published: tuple[str, dict[str, Cluster]] | None = None
+
+    def is_due(self) -> bool:
+        """Whether an agent has a generation that the bank does not contain."""
+        return bool(self._changed(self._bank.merged()))
+
+    def run(self) -> Merge:
+        """Take the merge lease and publish what changed, in one transaction.
+
+        Raises
+        ------
+        StaleWriterError
+            If another worker took over; nothing was written.
+        """
+        lease = self._bank.lease(self._lease_ttl)
+        if lease is None:
+            return Merge(status="busy")
+        try:
+            return self._run(lease)
+        finally:
+            lease.release()
+
+    def _run(self, lease: Lease) -> Merge:
+        changed = self._changed(self._bank.merged())
+        if not changed:
+            return Merge(status="idle")
+        self._load()
+        before = self._before()
+        after = merge_agents(clusters for _, clusters in self._clusters.values())
+        labelled = label_patterns(after, before)
+        put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
+        removed = sorted(before.keys() - {pattern.id for pattern in after})
+        lease.renew()
+        version = self._bank.publish(lease, put, removed, changed)
+        self._published = version, {pattern.id: pattern for pattern in labelled}
+        return Merge(status="published", version=version, agents=len(changed), put=len(put), removed=len(removed))
+
+    def _before(self) -> dict[str, Cluster]:
+        if self._published is not None and self._published[0] == self._bank.version():
+            return self._published[1]
+        return {pattern.id: pattern for pattern in self._bank.patterns()}
+
+    def _changed(self, merged: Mapping[str, MergedAgent]) -> dict[str, MergedAgent]:
+        states = self._agents.states(self._agents.names())
+        return {
+            name: MergedAgent(generation=state.generation, cursor=state.cursor)
+            for name, state in states.items()
+            if state.generation > 0 and (name not in merged or merged[name].generation < state.generation)
+        }
+
+    def _load(self) -> None:
+        for name, state in self._agents.states(self._agents.names()).items():
+            known = self._clusters.get(name)
+            if known is None or known[0] != state.generation:
+                self._clusters[name] = (state.generation, self._agents.clusters(name))
+
+
+def merge_agents(parts: Iterable[Sequence[Cluster]]) -> list[Cluster]:
+    """Patterns from the clusters of several agents; the same for any order of the agents."""
+    families: dict[tuple[str, bool], list[Cluster]] = defaultdict(list)
+    for clusters in parts:
+        for cluster in clusters:
+            families[family_of(cluster)].append(cluster)
+    return [pattern for _, family in sorted(families.items()) for pattern in merge_near(family, MERGE_SIMILARITY)]
+
+
+def _same(pattern: Cluster, other: Cluster | None) -> bool:
+    """Whether two states of a pattern hold the same outcomes; the label may differ."""
+    return other is not None and (
+        pattern.n == other.n
+        and pattern.sum_quality == other.sum_quality
+        and pattern.agents == other.agents
+        and bool((pattern.sum_embedding == other.sum_embedding).all())
+    )

@@ -1,0 +1,81 @@
+"""Receipts: what became of something that was accepted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from swarm.errors import UnknownIdError
+from swarm.store.agents import AgentState, AgentStore
+from swarm.store.bank import BankStore
+from swarm.store.outcomes import OutcomeStore
+
+
+class ReceiptState(StrEnum):
+    """The way of an outcome, in this order; `dead` is the other end."""
+
+    SPOOLED = "spooled"
+    """In the local spool file, because Redis is away."""
+    ACCEPTED = "accepted"
+    """In the agent's stream."""
+    CONSOLIDATED = "consolidated"
+    """In a committed generation of the agent."""
+    SEARCHABLE = "searchable"
+    """In the shared bank."""
+    DEAD = "dead"
+    """Could not be used; `reason` says why, and the record is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The answer to a reported outcome. `is_new` is False when its idempotency key had been seen before."""
+
+    agent: str
+    idempotency_key: str
+    state: ReceiptState
+    stream_id: str = ""
+    is_new: bool = True
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, str | bool]:
+        return asdict(self)
+
+
+def stream_position(stream_id: str) -> tuple[int, int]:
+    """A stream id in the order of the stream.
+
+    >>> stream_position("12-3") < stream_position("100-0")
+    True
+    """
+    milliseconds, _, sequence = stream_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def find_receipt(
+    agent: str, idempotency_key: str, outcomes: OutcomeStore, agents: AgentStore, bank: BankStore
+) -> Receipt:
+    """Where an outcome stands now, derived from the stored cursor and the merged generations.
+
+    Raises
+    ------
+    UnknownIdError
+        If the key was never used, or its receipt expired.
+    """
+    stream_id = outcomes.find_receipt(idempotency_key)
+    if stream_id is None:
+        raise UnknownIdError(f"no receipt for idempotency key {idempotency_key!r:.80} of agent {agent}")
+    reason = outcomes.dead_reason(stream_id) or ""
+    merged = bank.merged().get(agent)
+    state = _derive(stream_id, agents.state(agent), "0-0" if merged is None else merged.cursor, reason)
+    return Receipt(agent=agent, idempotency_key=idempotency_key, state=state, stream_id=stream_id, reason=reason)
+
+
+def _derive(stream_id: str, state: AgentState, merged_cursor: str, reason: str) -> ReceiptState:
+    position = stream_position(stream_id)
+    if reason:
+        return ReceiptState.DEAD
+    if position <= stream_position(merged_cursor):
+        return ReceiptState.SEARCHABLE
+    if position <= stream_position(state.cursor):
+        return ReceiptState.CONSOLIDATED
+    return ReceiptState.ACCEPTED

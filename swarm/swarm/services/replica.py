@@ -1,0 +1,71 @@
+"""A local copy of the bank that follows its change log: queries cost no round trip."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+
+from swarm.sona.adapter import Adapter
+from swarm.sona.config import SonaConfig
+from swarm.sona.index import ActionHit, Hit, PatternIndex
+from swarm.sona.instant import outcome_step
+from swarm.sona.vectors import Vector
+from swarm.store.bank import BankStore
+
+
+class Replica:
+    """The patterns of one swarm in this process; safe to use from several threads.
+
+    `version` is the id of the last change applied, None before the first `refresh`.
+    """
+
+    def __init__(self, store: BankStore, config: SonaConfig) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self.index = PatternIndex(config.dim, config.temperature, config.failure_weight)
+        self.version: str | None = None
+
+    def refresh(self) -> bool:
+        """Apply what changed since; True if anything did.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If Redis is away; the replica stays as it was and can still be searched.
+        """
+        changes = self._store.changes_since(self.version)
+        if changes is None:
+            return False
+        with self._lock:
+            if changes.is_full:
+                self.index.replace_all(changes.put)
+            else:
+                for pattern_id in changes.removed:
+                    self.index.remove(pattern_id)
+                for pattern in changes.put:
+                    self.index.put(pattern)
+            self.version = changes.version
+        return True
+
+    def rank(
+        self, y: Vector, k: int, *, agents: Collection[str] | None = None, min_quality: float = 0.0
+    ) -> list[ActionHit]:
+        """See `PatternIndex.rank`."""
+        with self._lock:
+            return self.index.rank(y, k, agents=agents, min_quality=min_quality)
+
+    def nearest(self, y: Vector, k: int) -> list[Hit]:
+        """See `PatternIndex.nearest`."""
+        with self._lock:
+            return self.index.nearest(y, k)
+
+    def learn(self, adapter: Adapter, x: Vector, action: str, quality: float, config: SonaConfig) -> bool:
+        """One instant step of `adapter` against these patterns; see `outcome_step`."""
+        with self._lock:
+            return outcome_step(adapter, self.index, x, action, quality, config)
+
+    def action_of(self, pattern_id: str) -> tuple[str, str] | None:
+        """(action, response) of a pattern that is here."""
+        with self._lock:
+            pattern = self.index.get(pattern_id)
+        return None if pattern is None else (pattern.action, pattern.response)

@@ -1,0 +1,107 @@
+"""How a swarm stands, derived from what is stored; nothing here is remembered or assumed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from swarm.store.agents import AgentStore
+from swarm.store.bank import BankStore
+from swarm.store.connection import Client, redis_errors
+from swarm.store.meta import bound_embedder
+from swarm.store.workers import WorkerBeat, WorkerRegistry
+from swarm.wire.keys import SwarmKeys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentStatus:
+    """One agent. `lost` counts outcomes that should wait in the stream and are not there; it must be 0."""
+
+    name: str
+    role: str
+    generation: int
+    accepted: int
+    consolidated: int
+    pending: int
+    dead: int
+    lost: int
+    open: int
+    oldest_pending_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwarmStatus:
+    """One swarm."""
+
+    name: str
+    embedder: str | None
+    agents: tuple[AgentStatus, ...]
+    patterns: int
+    bank_version: str
+    unmerged_agents: int
+    workers: tuple[WorkerBeat, ...]
+    queue_depth: int
+
+    @property
+    def pending(self) -> int:
+        return sum(agent.pending for agent in self.agents)
+
+    @property
+    def lost(self) -> int:
+        return sum(agent.lost for agent in self.agents)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "pending": self.pending, "lost": self.lost}
+
+
+def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
+    """Read everything in a few round trips."""
+    agents, bank = AgentStore(client, keys), BankStore(client, keys)
+    with redis_errors("read the status"):
+        seconds, microseconds = client.time()
+        # kombu's key: its prefix and the queue's name.
+        queue_depth = int(client.llen(keys.broker_prefix + keys.queue))
+    now_s = seconds + microseconds / 1e6
+    identity = bound_embedder(client, keys)
+    merged = bank.merged()
+    statuses = _agents(client, keys, agents, now_s)
+    return SwarmStatus(
+        name=keys.swarm,
+        embedder=None if identity is None else str(identity),
+        agents=statuses,
+        patterns=bank.count(),
+        bank_version=bank.version(),
+        unmerged_agents=sum(
+            status.generation > (merged[status.name].generation if status.name in merged else 0) for status in statuses
+        ),
+        workers=tuple(WorkerRegistry(client, keys).alive(now_s)),
+        queue_depth=queue_depth,
+    )
+
+
+def _agents(client: Client, keys: SwarmKeys, store: AgentStore, now_s: float) -> tuple[AgentStatus, ...]:
+    registrations = store.registrations()
+    states = store.states(registrations)
+    oldest = store.oldest_pending_ms(states)
+    with redis_errors("count open and waiting trajectories"):
+        pipeline = client.pipeline(transaction=False)
+        for name in states:
+            pipeline.hlen(keys.agent(name).open)
+            pipeline.xlen(keys.agent(name).stream)
+        found = pipeline.execute()
+    return tuple(
+        AgentStatus(
+            name=name,
+            role=registrations[name].role,
+            generation=state.generation,
+            accepted=state.accepted,
+            consolidated=state.consolidated,
+            pending=state.pending,
+            dead=state.dead,
+            lost=max(0, state.pending - found[2 * position + 1]),
+            open=found[2 * position],
+            oldest_pending_s=max(0.0, now_s - oldest[name] / 1000.0) if name in oldest else None,
+        )
+        for position, (name, state) in enumerate(states.items())
+    )

@@ -1,0 +1,348 @@
+"""`Swarm`: what one swarm knows, asked from anywhere.
+
+swarm = Swarm()
+for hit in swarm.query("parse a date from text", k=3):
+    print(hit.response, hit.mean_quality, [source.agent for source in hit.sources])
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal, overload
+
+from swarm.embed.base import Embedder
+from swarm.embed.registry import load_embedder
+from swarm.embed.task_type import TaskTypes
+from swarm.embed.text import check_text
+from swarm.errors import InputError, SwarmError, UnknownIdError
+from swarm.services.hits import PatternHit, pattern_hit
+from swarm.services.receipts import Receipt, ReceiptState, find_receipt
+from swarm.services.replica import Replica
+from swarm.services.status import SwarmStatus, read_status
+from swarm.settings import Settings, load_settings
+from swarm.sona.clusters import action_of
+from swarm.sona.config import SonaConfig
+from swarm.sona.index import ActionHit
+from swarm.sona.trajectory import Trajectory
+from swarm.sona.vectors import Vector, check_number
+from swarm.store.agents import AgentStore
+from swarm.store.bank import BankStore
+from swarm.store.connection import Client, connect
+from swarm.store.meta import bind_embedder
+from swarm.store.outcomes import OutcomeStore
+from swarm.wire.keys import SwarmKeys, check_name
+from swarm.wire.records import Registration, encode_trajectory
+
+MAX_KEY_CHARACTERS = 200
+_POLL_S = 0.05
+
+
+class Swarm:
+    """One swarm: registration, queries, patterns, receipts and status.
+
+    Parameters
+    ----------
+    settings : by default from the environment
+    embedder : by default the one that the settings name, loaded when first needed
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, client: Client | None = None, embedder: Embedder | None = None
+    ) -> None:
+        self.settings = settings or load_settings()
+        self.keys = SwarmKeys(self.settings.name)
+        self.client = client or connect(self.settings)
+        self.agents = AgentStore(self.client, self.keys)
+        self.bank = BankStore(self.client, self.keys)
+        self._embedder = embedder
+        self._types: TaskTypes | None = None
+        self._is_bound = False
+        self._replica: Replica | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder, loaded when first needed."""
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = load_embedder(self.settings.embedder)
+            return self._embedder
+
+    def bind(self) -> None:
+        """Make sure that the swarm's vectors are of this embedder; asked of Redis once per process.
+
+        Raises
+        ------
+        EmbedderMismatchError
+            If the swarm is bound to another one; the message names both.
+        """
+        if not self._is_bound:
+            bind_embedder(self.client, self.keys, self.embedder.identity)
+            self._is_bound = True
+
+    @property
+    def replica(self) -> Replica:
+        """The local copy of the bank that queries are answered from."""
+        dim = self.embedder.identity.dim
+        with self._lock:
+            if self._replica is None:
+                self._replica = Replica(self.bank, SonaConfig(dim=dim))
+            return self._replica
+
+    def embed(self, text: object, parameter: str = "text") -> Vector:
+        """The vector of a text, of shape (d,), unit length; refuses what is not usable text."""
+        return self.embedder.embed_one(check_text(text, parameter))
+
+    def task_type(self, vector: Vector) -> str:
+        """The type of a task from its vector (General, Reasoning, Factual, Creative, CodeGen, Conversational)."""
+        embedder = self.embedder
+        with self._lock:
+            if self._types is None:
+                self._types = TaskTypes(embedder)
+            return self._types.infer(vector)
+
+    # Agents
+
+    def register(self, agent: str, role: str = "agent", config: SonaConfig | None = None) -> Registration:
+        """Make an agent known, or change its role or configuration."""
+        check_name(agent, "agent")
+        check_name(role, "role")
+        self.bind()
+        dim = self.embedder.identity.dim
+        known = self.agents.registration(agent)
+        wanted = config or (known.config if known else SonaConfig(dim=dim))
+        if wanted.dim != dim:
+            raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
+        registration = Registration(role=role, config=wanted, registered_s=known.registered_s if known else time.time())
+        self.agents.register(agent, registration)
+        return registration
+
+    def roles(self) -> dict[str, str]:
+        """The role of every agent."""
+        return {name: registration.role for name, registration in self.agents.registrations().items()}
+
+    # Queries
+
+    @overload
+    def query(
+        self,
+        text: str,
+        *,
+        agents: Collection[str] | None = None,
+        roles: Collection[str] | None = None,
+        min_quality: float = 0.0,
+        k: int = 5,
+        group_by: None = None,
+    ) -> list[PatternHit]: ...
+
+    @overload
+    def query(
+        self,
+        text: str,
+        *,
+        agents: Collection[str] | None = None,
+        roles: Collection[str] | None = None,
+        min_quality: float = 0.0,
+        k: int = 5,
+        group_by: Literal["agent"],
+    ) -> dict[str, list[PatternHit]]: ...
+
+    def query(
+        self,
+        text: str,
+        *,
+        agents: Collection[str] | None = None,
+        roles: Collection[str] | None = None,
+        min_quality: float = 0.0,
+        k: int = 5,
+        group_by: Literal["agent"] | None = None,
+    ) -> list[PatternHit] | dict[str, list[PatternHit]]:
+        """What the swarm knows for a task like `text`, best first, with provenance.
+
+        Parameters
+        ----------
+        agents, roles : count only the evidence of these agents, or of agents in these roles
+        min_quality : leave out patterns whose mean quality is below, in [0, 1]
+        k : at most so many, 1..1000
+        group_by : "agent" answers a list for each agent that knows something
+
+        Raises
+        ------
+        TextError, BoundsError, UnknownIdError
+            For text or numbers out of bounds, or an agent or role that is not registered.
+        """
+        check_number(k, "k", 1, 1000)
+        check_number(min_quality, "min_quality", 0.0, 1.0)
+        if group_by not in (None, "agent"):
+            raise InputError(f"group_by must be 'agent' or None, got {group_by!r:.40}")
+        known = self.roles()
+        wanted = select_agents(known, agents, roles)
+        self.bind()
+        self.replica.refresh()
+        y = self.embed(text)
+
+        def ask(sources: Collection[str] | None) -> list[PatternHit]:
+            hits: list[ActionHit] = self.replica.rank(y, int(k), agents=sources, min_quality=min_quality)
+            return [pattern_hit(hit, known) for hit in hits]
+
+        if group_by is None:
+            return ask(wanted)
+        return {name: hits for name in sorted(known if wanted is None else wanted) if (hits := ask([name]))}
+
+    def retrieve_patterns(
+        self,
+        task: str,
+        k: int = 5,
+        min_reward: float = 0.85,
+        source_agents: Collection[str] | None = None,
+        filters: Mapping[str, str] | None = None,
+    ) -> list[PatternHit]:
+        """The published form of `query`: patterns with a mean reward of at least `min_reward`.
+
+        `filters` may hold "task_type" and "role".
+        """
+        wanted = dict(filters or {})
+        role, task_type = wanted.pop("role", None), wanted.pop("task_type", None)
+        if wanted:
+            raise InputError(f"filters may hold task_type and role, got {', '.join(sorted(wanted))}")
+        hits = self.query(
+            task,
+            agents=source_agents,
+            roles=None if role is None else [role],
+            min_quality=min_reward,
+            k=k if task_type is None else 1000,
+        )
+        return [hit for hit in hits if task_type is None or hit.task_type == task_type][:k]
+
+    # Outcomes
+
+    def store_pattern(
+        self,
+        task: str,
+        output: str,
+        reward: float = 1.0,
+        *,
+        success: bool = True,
+        input: str = "",
+        metadata: Mapping[str, str] | None = None,
+        agent: str = "library",
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Store that `output` solved `task` (or, with `success=False`, that it did not) with this reward.
+
+        It takes the way of every outcome: durable at once, searchable after consolidation and merge.
+        """
+        quality = check_number(reward, "reward", 0.0, 1.0)
+        check_text(output, "output")
+        query = task if not input else f"{task}\n{input}"
+        embedding = self.embed(query, "task")
+        if self.agents.registration(agent) is None:
+            self.register(agent, role="library")
+        trajectory = Trajectory(
+            id=uuid.uuid4().hex,
+            embedding=embedding,
+            quality=quality if success else min(quality, 1.0 - quality),
+            action=action_of(output),
+            response=output,
+            text=query,
+            task_type=self.task_type(embedding),
+            agent=agent,
+            at_s=time.time(),
+            context=dict(metadata or {}),
+        )
+        return self.record(trajectory, idempotency_key or trajectory.id)
+
+    def record(self, trajectory: Trajectory, idempotency_key: str) -> Receipt:
+        """Append an outcome to its agent's stream, once per idempotency key; durable when this returns."""
+        check_idempotency_key(idempotency_key)
+        self.bind()
+        store = self.outcomes(trajectory.agent)
+        appended = store.append(encode_trajectory(trajectory), idempotency_key, trajectory.id)
+        return Receipt(
+            agent=trajectory.agent,
+            idempotency_key=idempotency_key,
+            state=ReceiptState.ACCEPTED,
+            stream_id=appended.stream_id,
+            is_new=appended.is_new,
+        )
+
+    def outcomes(self, agent: str) -> OutcomeStore:
+        """The stream of one agent."""
+        return OutcomeStore(
+            self.client,
+            self.keys.agent(agent),
+            max_pending=self.settings.max_pending,
+            receipt_ttl=self.settings.receipt_ttl,
+        )
+
+    def receipt(self, agent: str, idempotency_key: str) -> Receipt:
+        """Where an accepted outcome stands now; see `find_receipt`."""
+        return find_receipt(agent, idempotency_key, self.outcomes(agent), self.agents, self.bank)
+
+    def wait(self, receipt: Receipt, timeout_s: float = 30.0) -> Receipt:
+        """Wait until an outcome is searchable, or dead.
+
+        Raises
+        ------
+        SwarmError
+            If that takes longer than `timeout_s`; the outcome stays on its way.
+        """
+        found = self._wait_for(
+            lambda: self.receipt(receipt.agent, receipt.idempotency_key),
+            lambda now: now.state in (ReceiptState.SEARCHABLE, ReceiptState.DEAD),
+            timeout_s,
+        )
+        if found.state not in (ReceiptState.SEARCHABLE, ReceiptState.DEAD):
+            raise SwarmError(
+                f"outcome {receipt.idempotency_key} of agent {receipt.agent} is {found.state.value} after "
+                f"{timeout_s:g} s: are workers running? (swarm status)"
+            )
+        return found
+
+    # State
+
+    def status(self) -> SwarmStatus:
+        """How the swarm stands, from stored state."""
+        return read_status(self.client, self.keys)
+
+    @staticmethod
+    def _wait_for(read: Callable[[], Receipt], is_enough: Callable[[Receipt], bool], timeout_s: float) -> Receipt:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = read()
+            if is_enough(found) or time.monotonic() >= deadline:
+                return found
+            time.sleep(_POLL_S)
+
+
+def check_idempotency_key(key: object) -> str:
+    """`key` if it can stand in a Redis key."""
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
+        raise InputError(f"idempotency_key must be 1-{MAX_KEY_CHARACTERS} printable characters, got {key!r:.60}")
+    return key
+
+
+def select_agents(
+    known: Mapping[str, str], agents: Collection[str] | None, roles: Collection[str] | None
+) -> Sequence[str] | None:
+    """Names of the agents that are meant; None means all.
+
+    Raises
+    ------
+    UnknownIdError
+        If an agent or a role is not registered.
+    """
+    if agents is None and roles is None:
+        return None
+    for name in agents or ():
+        if name not in known:
+            raise UnknownIdError(f"agent {name!r:.80} is not registered")
+    for role in roles or ():
+        if role not in known.values():
+            raise UnknownIdError(f"no agent has the role {role!r:.80}")
+    return [
+        name for name, role in known.items() if (agents is None or name in agents) and (roles is None or role in roles)
+    ]

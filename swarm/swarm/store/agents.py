@@ -1,0 +1,199 @@
+"""Agents in Redis: registrations, states, weights, clusters, and the commit of a generation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from swarm.errors import StaleWriterError
+from swarm.sona.clusters import Cluster
+from swarm.store.connection import Client, redis_errors
+from swarm.store.lease import Lease
+from swarm.store.reply import to_bytes, to_hash, to_text
+from swarm.store.scripts import COMMIT
+from swarm.wire.codec import encode
+from swarm.wire.keys import AgentKeys, SwarmKeys
+from swarm.wire.records import (
+    Registration,
+    Weights,
+    decode_cluster,
+    decode_registration,
+    decode_weights,
+    encode_cluster,
+    encode_registration,
+    encode_weights,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentState:
+    """Where an agent stands. `cursor` is the last stream id that its generation contains, `weights_generation`
+    the generation in which its weights were promoted last.
+
+    `processed` counts the outcomes up to the cursor, `dead` those among them that could not be used.
+    """
+
+    generation: int = 0
+    cursor: str = "0-0"
+    accepted: int = 0
+    processed: int = 0
+    dead: int = 0
+    weights_generation: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Outcomes that wait for consolidation."""
+        return self.accepted - self.processed
+
+    @property
+    def consolidated(self) -> int:
+        return self.processed - self.dead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """What a commit writes: everything that changed since the generation before."""
+
+    cursor: str
+    processed: int
+    removed: Sequence[str]
+    put: Sequence[Cluster]
+    dead: Mapping[str, str]
+    weights: Weights | None
+    figures: Mapping[str, int | float | bool]
+    keep: int
+    """Outcomes to keep in the stream behind the cursor."""
+
+
+_FIELDS = ("generation", "cursor", "accepted", "processed", "dead", "weights_generation")
+
+
+def _state(values: Sequence[bytes | None]) -> AgentState:
+    generation, cursor, accepted, processed, dead, weights_generation = values
+    return AgentState(
+        generation=int(generation or 0),
+        cursor=(cursor or b"0-0").decode(),
+        accepted=int(accepted or 0),
+        processed=int(processed or 0),
+        dead=int(dead or 0),
+        weights_generation=int(weights_generation or 0),
+    )
+
+
+class AgentStore:
+    """All agents of one swarm."""
+
+    def __init__(self, client: Client, keys: SwarmKeys) -> None:
+        self._client = client
+        self._keys = keys
+        self._commit = client.register_script(COMMIT)
+
+    def register(self, name: str, registration: Registration) -> None:
+        """Write an agent's registration; a later one replaces it."""
+        self._keys.agent(name)
+        with redis_errors(f"register agent {name}"):
+            self._client.hset(self._keys.agents, name, encode_registration(registration))
+
+    def registrations(self) -> dict[str, Registration]:
+        """All agents by name."""
+        with redis_errors("list the agents"):
+            found = to_hash(self._client.hgetall(self._keys.agents))
+        return {name: decode_registration(data) for name, data in found.items()}
+
+    def registration(self, name: str) -> Registration | None:
+        with redis_errors(f"read agent {name}"):
+            found = to_bytes(self._client.hget(self._keys.agents, name))
+        return None if found is None else decode_registration(found)
+
+    def names(self) -> list[str]:
+        """Names of all agents, sorted."""
+        with redis_errors("list the agents"):
+            return sorted(to_text(name) for name in self._client.hkeys(self._keys.agents))
+
+    def states(self, names: Iterable[str]) -> dict[str, AgentState]:
+        """The states of several agents in one round trip."""
+        wanted = list(names)
+        with redis_errors("read the states of the agents"):
+            pipeline = self._client.pipeline(transaction=False)
+            for name in wanted:
+                pipeline.hmget(self._keys.agent(name).state, _FIELDS)
+            found = pipeline.execute()
+        return {name: _state(values) for name, values in zip(wanted, found, strict=True)}
+
+    def state(self, name: str) -> AgentState:
+        return self.states([name])[name]
+
+    def oldest_pending_ms(self, states: Mapping[str, AgentState]) -> dict[str, int]:
+        """For each agent with outcomes pending: when the oldest was accepted, ms since the epoch, by Redis's clock."""
+        waiting = [name for name, state in states.items() if state.pending > 0]
+        with redis_errors("read the oldest outcomes"):
+            pipeline = self._client.pipeline(transaction=False)
+            for name in waiting:
+                pipeline.xrange(self._keys.agent(name).stream, min=f"({states[name].cursor}", max="+", count=1)
+            found = pipeline.execute()
+        return {
+            name: int(entries[0][0].split(b"-")[0]) for name, entries in zip(waiting, found, strict=True) if entries
+        }
+
+    def weights(self, name: str) -> Weights | None:
+        """The committed weights, or None before the first promotion."""
+        with redis_errors(f"read the weights of {name}"):
+            found = to_bytes(self._client.get(self._keys.agent(name).weights))
+        return None if found is None else decode_weights(found)
+
+    def clusters(self, name: str) -> list[Cluster]:
+        """The clusters of the current generation, by id."""
+        with redis_errors(f"read the clusters of {name}"):
+            found = to_hash(self._client.hgetall(self._keys.agent(name).clusters))
+        return [decode_cluster(data) for data in found.values()]
+
+    def lease(self, name: str, ttl: float) -> Lease | None:
+        """The right to consolidate an agent, or None while somebody else has it."""
+        keys = self._keys.agent(name)
+        return Lease.take(self._client, keys.lease, keys.fence, ttl)
+
+    def commit(self, name: str, lease: Lease, expected: int, generation: Generation) -> int:
+        """Write a generation in one transaction; its number.
+
+        Raises
+        ------
+        StaleWriterError
+            If the lease was lost or somebody committed meanwhile; nothing was written.
+        """
+        keys: AgentKeys = self._keys.agent(name)
+        args: list[bytes | str | int] = [
+            lease.token,
+            expected,
+            generation.cursor,
+            generation.processed,
+            b"" if generation.weights is None else encode_weights(generation.weights),
+            encode("figures", generation.figures),
+            generation.keep,
+        ]
+        args += counted(generation.removed)
+        args += counted_pairs((cluster.id, encode_cluster(cluster)) for cluster in generation.put)
+        args += counted_pairs(generation.dead.items())
+        with redis_errors(f"commit generation {expected + 1} of {name}"):
+            result = int(
+                self._commit(
+                    keys=[keys.lease, keys.state, keys.clusters, keys.weights, keys.log, keys.stream, keys.dead],
+                    args=args,
+                )
+            )
+        if result == -1:
+            raise StaleWriterError(f"agent {name}: the lease with token {lease.token} was lost before the commit")
+        if result == -2:
+            raise StaleWriterError(f"agent {name}: generation {expected} is not the current one any more")
+        return result
+
+
+def counted(items: Iterable[str]) -> list[bytes | str | int]:
+    """Script arguments: how many, then the items."""
+    listed = list(items)
+    return [len(listed), *listed]
+
+
+def counted_pairs(pairs: Iterable[tuple[str, bytes | str]]) -> list[bytes | str | int]:
+    """Script arguments: how many, then key and value of each."""
+    listed = list(pairs)
+    return [len(listed), *(part for pair in listed for part in pair)]

@@ -1,0 +1,130 @@
+"""The shared ReasoningBank in Redis: patterns, their change log, and what has been merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from swarm.errors import StaleWriterError
+from swarm.sona.clusters import Cluster
+from swarm.store.agents import counted, counted_pairs
+from swarm.store.connection import Client, redis_errors
+from swarm.store.lease import Lease
+from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
+from swarm.store.scripts import PUBLISH
+from swarm.wire.codec import decode, encode
+from swarm.wire.keys import BANKLOG_LENGTH, SwarmKeys
+from swarm.wire.records import decode_cluster, encode_cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedAgent:
+    """Which generation of an agent the bank contains, and up to which outcome."""
+
+    generation: int
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankChanges:
+    """What to do to a replica to bring it to `version`: drop everything first if `is_full`."""
+
+    version: str
+    is_full: bool
+    put: Sequence[Cluster]
+    removed: Sequence[str]
+
+
+class BankStore:
+    """The bank of one swarm."""
+
+    def __init__(self, client: Client, keys: SwarmKeys) -> None:
+        self._client = client
+        self._keys = keys
+        self._publish = client.register_script(PUBLISH)
+
+    def lease(self, ttl: float) -> Lease | None:
+        """The right to merge, or None while somebody else has it."""
+        return Lease.take(self._client, self._keys.lease, self._keys.fence, ttl)
+
+    def merged(self) -> dict[str, MergedAgent]:
+        """What the bank contains, by agent."""
+        with redis_errors("read what was merged"):
+            found = to_hash(self._client.hgetall(self._keys.merged))
+        result = {}
+        for name, data in found.items():
+            payload = decode("merged", data)
+            result[name] = MergedAgent(generation=int(payload["generation"]), cursor=str(payload["cursor"]))
+        return result
+
+    def patterns(self) -> list[Cluster]:
+        """All patterns, by id."""
+        with redis_errors("read the bank"):
+            found = to_hash(self._client.hgetall(self._keys.bank))
+        return [decode_cluster(data) for data in found.values()]
+
+    def count(self) -> int:
+        """Number of patterns."""
+        with redis_errors("count the patterns"):
+            return int(self._client.hlen(self._keys.bank))
+
+    def version(self) -> str:
+        """Id of the newest entry of the change log; "0-0" before the first."""
+        with redis_errors("read the bank's version"):
+            newest = to_entries(self._client.xrevrange(self._keys.banklog, count=1))
+        return newest[0][0] if newest else "0-0"
+
+    def publish(
+        self,
+        lease: Lease,
+        put: Sequence[Cluster],
+        removed: Sequence[str],
+        merged: Mapping[str, MergedAgent],
+    ) -> str:
+        """Write changed patterns, the log entry and what was merged in one transaction; the new version.
+
+        Raises
+        ------
+        StaleWriterError
+            If the lease was lost; nothing was written.
+        """
+        keys = self._keys
+        change = encode("change", {"put": [cluster.id for cluster in put], "removed": list(removed)})
+        args: list[bytes | str | int] = [lease.token, BANKLOG_LENGTH, change]
+        args += counted(removed)
+        args += counted_pairs((cluster.id, encode_cluster(cluster)) for cluster in put)
+        args += counted_pairs(
+            (name, encode("merged", {"generation": entry.generation, "cursor": entry.cursor}))
+            for name, entry in merged.items()
+        )
+        with redis_errors("publish the bank"):
+            version = self._publish(keys=[keys.lease, keys.bank, keys.banklog, keys.merged], args=args)
+        if not version:
+            raise StaleWriterError(f"bank: the lease with token {lease.token} was lost before the commit")
+        return to_text(version)
+
+    def changes_since(self, version: str | None) -> BankChanges | None:
+        """What happened after `version`; None if nothing did. None as version asks for everything."""
+        if version is None:
+            return self._everything()
+        with redis_errors("follow the bank"):
+            entries = to_entries(self._client.xrange(self._keys.banklog, min=version, max="+"))
+        if not entries or entries[0][0] != version:
+            # The entry we stood at is gone: we are too far behind, or the bank was emptied.
+            return None if version == "0-0" and not entries else self._everything()
+        if len(entries) == 1:
+            return None
+        return self._touched(entries[-1][0], [decode("change", fields[b"c"]) for _, fields in entries[1:]])
+
+    def _everything(self) -> BankChanges:
+        # The version is read first: a change between the two reads is then applied twice, which does no harm.
+        version = self.version()
+        return BankChanges(version=version, is_full=True, put=self.patterns(), removed=())
+
+    def _touched(self, version: str, changes: Sequence[Mapping[str, list[str]]]) -> BankChanges:
+        touched = sorted({pattern_id for change in changes for pattern_id in (*change["put"], *change["removed"])})
+        with redis_errors("follow the bank"):
+            found = [to_bytes(data) for data in self._client.hmget(self._keys.bank, touched)] if touched else []
+        put = [decode_cluster(data) for data in found if data is not None]
+        removed = [pattern_id for pattern_id, data in zip(touched, found, strict=True) if data is None]
+        return BankChanges(version=version, is_full=False, put=put, removed=removed)

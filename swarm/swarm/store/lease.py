@@ -1,0 +1,41 @@
+"""Leases: one writer at a time, with a fencing token that commits are checked against.
+
+A holder that was frozen past its lease may wake up and write: its token no longer stands in the lease key, so
+the script that commits refuses it.
+"""
+
+from __future__ import annotations
+
+from swarm.store.connection import Client, redis_errors
+from swarm.store.scripts import RELEASE, RENEW
+
+
+class Lease:
+    """A lease on one key; `token` grows with every attempt to take it."""
+
+    __slots__ = ("_client", "_key", "_ttl_ms", "token")
+
+    def __init__(self, client: Client, key: str, token: int, ttl_ms: int) -> None:
+        self._client = client
+        self._key = key
+        self._ttl_ms = ttl_ms
+        self.token = token
+
+    @classmethod
+    def take(cls, client: Client, key: str, fence: str, ttl: float) -> Lease | None:
+        """The lease for `ttl` seconds, or None while somebody else holds it."""
+        ttl_ms = int(ttl * 1000)
+        with redis_errors(f"take the lease {key}"):
+            token = int(client.incr(fence))
+            taken = client.set(key, token, nx=True, px=ttl_ms)
+        return cls(client, key, token, ttl_ms) if taken else None
+
+    def renew(self) -> bool:
+        """Hold on for another full time; False if the lease is lost."""
+        with redis_errors(f"renew the lease {self._key}"):
+            return bool(self._client.eval(RENEW, 1, self._key, self.token, self._ttl_ms))
+
+    def release(self) -> None:
+        """Give it back; nothing happens if it is lost already."""
+        with redis_errors(f"release the lease {self._key}"):
+            self._client.eval(RELEASE, 1, self._key, self.token)

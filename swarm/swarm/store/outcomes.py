@@ -1,0 +1,94 @@
+"""An agent's outcomes: the durable stream, receipts, and open trajectories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swarm.errors import CapacityError
+from swarm.store.connection import Client, redis_errors
+from swarm.store.reply import to_bytes, to_entries, to_text
+from swarm.store.scripts import APPEND
+from swarm.wire.keys import AgentKeys
+
+MAX_OPEN = 10_000
+"""Open trajectories of one agent in Redis; the next one is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Where an outcome stands in the stream, and whether this call put it there."""
+
+    stream_id: str
+    is_new: bool
+
+
+class OutcomeStore:
+    """The stream of one agent."""
+
+    def __init__(self, client: Client, keys: AgentKeys, *, max_pending: int, receipt_ttl: float) -> None:
+        self._client = client
+        self._keys = keys
+        self._max_pending = max_pending
+        self._receipt_ttl_ms = int(receipt_ttl * 1000)
+        self._append = client.register_script(APPEND)
+
+    def append(self, record: bytes, idempotency_key: str, trajectory_id: str) -> Appended:
+        """Put an outcome into the stream, once per idempotency key, and close its open trajectory.
+
+        Raises
+        ------
+        CapacityError
+            If `max_pending` outcomes wait for consolidation; nothing was taken.
+        """
+        keys = self._keys
+        with redis_errors(f"append an outcome of {keys.agent}"):
+            status, stream_id = self._append(
+                keys=[keys.receipt(idempotency_key), keys.stream, keys.state, keys.open],
+                args=[record, self._max_pending, self._receipt_ttl_ms, trajectory_id],
+            )
+        if status < 0:
+            raise CapacityError(
+                f"agent {keys.agent}: {self._max_pending} outcomes wait for consolidation (max_pending); "
+                "retry when workers have caught up"
+            )
+        return Appended(stream_id=stream_id.decode(), is_new=status == 1)
+
+    def read_after(self, cursor: str, count: int) -> list[tuple[str, bytes]]:
+        """At most `count` entries behind `cursor`, oldest first: (stream id, record)."""
+        with redis_errors(f"read the outcomes of {self._keys.agent}"):
+            entries = self._client.xrange(self._keys.stream, min=f"({cursor}", max="+", count=count)
+        return [(stream_id, fields.get(b"r", b"")) for stream_id, fields in to_entries(entries)]
+
+    def find_receipt(self, idempotency_key: str) -> str | None:
+        """The stream id that an idempotency key stands for, or None if unknown or expired."""
+        with redis_errors("look up a receipt"):
+            found = self._client.get(self._keys.receipt(idempotency_key))
+        return None if found is None else to_text(found)
+
+    def dead_reason(self, stream_id: str) -> str | None:
+        """Why an entry could not be used, or None."""
+        with redis_errors("look up a dead outcome"):
+            found = self._client.hget(self._keys.dead, stream_id)
+        return None if found is None else to_text(found)
+
+    def put_open(self, trajectory_id: str, record: bytes) -> None:
+        """Remember an open trajectory."""
+        with redis_errors(f"open a trajectory of {self._keys.agent}"):
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.hset(self._keys.open, trajectory_id, record)
+            pipeline.hlen(self._keys.open)
+            _, count = pipeline.execute()
+            if count > MAX_OPEN:
+                self._client.hdel(self._keys.open, trajectory_id)
+        if count > MAX_OPEN:
+            raise CapacityError(f"agent {self._keys.agent}: {MAX_OPEN} trajectories are open; end or abandon some")
+
+    def get_open(self, trajectory_id: str) -> bytes | None:
+        """The open trajectory of that id."""
+        with redis_errors(f"read an open trajectory of {self._keys.agent}"):
+            return to_bytes(self._client.hget(self._keys.open, trajectory_id))
+
+    def abandon(self, trajectory_id: str) -> None:
+        """Forget an open trajectory that will have no outcome."""
+        with redis_errors(f"abandon a trajectory of {self._keys.agent}"):
+            self._client.hdel(self._keys.open, trajectory_id)

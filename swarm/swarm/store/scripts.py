@@ -1,0 +1,84 @@
+"""The Lua scripts: each is one transaction, and touches keys of one hash tag only."""
+
+from __future__ import annotations
+
+APPEND = """
+-- keys: receipt, stream, state, open   args: record, max pending, receipt ttl ms, trajectory id
+local seen = redis.call('GET', KEYS[1])
+if seen then return {0, seen} end
+local counts = redis.call('HMGET', KEYS[3], 'accepted', 'processed')
+if tonumber(counts[1] or '0') - tonumber(counts[2] or '0') >= tonumber(ARGV[2]) then return {-1, ''} end
+local id = redis.call('XADD', KEYS[2], '*', 'r', ARGV[1])
+redis.call('SET', KEYS[1], id, 'PX', ARGV[3])
+redis.call('HINCRBY', KEYS[3], 'accepted', 1)
+redis.call('HDEL', KEYS[4], ARGV[4])
+return {1, id}
+"""
+"""Append an outcome once per idempotency key: {1 new | 0 seen before | -1 full, stream id}."""
+
+COMMIT = """
+-- keys: lease, state, clusters, weights, log, stream, dead
+-- args: token, generation, cursor, processed, weights, figures, keep, then three counted lists:
+--       cluster ids to remove; (cluster id, record) to put; (stream id, reason) that are dead
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+local generation = tonumber(redis.call('HGET', KEYS[2], 'generation') or '0')
+if generation ~= tonumber(ARGV[2]) then return -2 end
+local next = 8
+local function list(width, use)
+  local count = tonumber(ARGV[next])
+  next = next + 1
+  for i = 1, count do
+    use(ARGV[next], ARGV[next + 1])
+    next = next + width
+  end
+  return count
+end
+list(1, function(id) redis.call('HDEL', KEYS[3], id) end)
+list(2, function(id, record) redis.call('HSET', KEYS[3], id, record) end)
+local dead = list(2, function(id, reason) redis.call('HSET', KEYS[7], id, reason) end)
+redis.call('HSET', KEYS[2], 'generation', generation + 1, 'cursor', ARGV[3])
+redis.call('HINCRBY', KEYS[2], 'processed', ARGV[4])
+redis.call('HINCRBY', KEYS[2], 'dead', dead)
+if ARGV[5] ~= '' then
+  redis.call('SET', KEYS[4], ARGV[5])
+  redis.call('HSET', KEYS[2], 'weights_generation', generation + 1)
+end
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', 1000, '*',
+  'generation', generation + 1, 'cursor', ARGV[3], 'figures', ARGV[6])
+local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
+local pending = tonumber(counts[1] or '0') - tonumber(counts[2] or '0')
+redis.call('XTRIM', KEYS[6], 'MAXLEN', '~', math.max(tonumber(ARGV[7]), pending))
+return generation + 1
+"""
+"""Commit a generation: its number, or -1 if the lease was lost, -2 if the generation moved on."""
+
+PUBLISH = """
+-- keys: lease, bank, banklog, merged
+-- args: token, log length, change record, then three counted lists:
+--       pattern ids to remove; (pattern id, record) to put; (agent, record) that were merged
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '' end
+local next = 4
+local function list(width, use)
+  local count = tonumber(ARGV[next])
+  next = next + 1
+  for i = 1, count do
+    use(ARGV[next], ARGV[next + 1])
+    next = next + width
+  end
+end
+list(1, function(id) redis.call('HDEL', KEYS[2], id) end)
+list(2, function(id, record) redis.call('HSET', KEYS[2], id, record) end)
+list(2, function(agent, record) redis.call('HSET', KEYS[4], agent, record) end)
+return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
+"""
+"""Publish changes of the bank: the id of the log entry, or '' if the lease was lost."""
+
+RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
+RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
