@@ -317,7 +317,7 @@ class Agent:
         weights = self.swarm.agents.weights(self.name)
         if weights is not None:
             with self._lock:
-                self.adapter.base = list(weights.base)
+                self.adapter.set_base(weights.base)
                 self.adapter.decay_micro(MICRO_KEEP)
         self._weights_generation = state.weights_generation
 

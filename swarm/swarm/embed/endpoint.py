@@ -7,19 +7,19 @@ from urllib.parse import urlsplit
 
 from swarm.embed.base import CheckedEmbedder
 from swarm.embed.identity import EmbedderIdentity
-from swarm.errors import BoundsError, EmbedderUnavailableError, InputError
+from swarm.errors import BoundsError, EmbedderUnavailableError, InputError, SwarmError
 
 if TYPE_CHECKING:
     import httpx
 
-REMEDY = "pip install 'sona-swarm[openai]'"
+REMEDY = "pip install 'httpx>=0.27'"
 BATCH_TEXTS = 64
 """Texts of one request: 4 MB at most, since a text has 64 KB."""
 _SHOWN = 200
 
 
 class EndpointEmbedder(CheckedEmbedder):
-    """Sends texts in batches; nothing is retried, so a caller's deadline holds.
+    """Sends texts in batches; nothing is retried, that is for the caller to decide.
 
     The API key goes into the request's header and nowhere else: not into a repr, an error or a log. An error
     that quotes the server's answer blanks it.
@@ -56,8 +56,12 @@ class EndpointEmbedder(CheckedEmbedder):
         self._client = _client(_check_url(base_url), self._secret, timeout)
         self._model = model
         self._dimensions = dim
-        found = self._ask_dim() if dim is None else dim
-        super().__init__(EmbedderIdentity(id=f"openai:{model}", dim=found, version=version))
+        try:
+            found = self._ask_dim() if dim is None else dim
+            super().__init__(EmbedderIdentity(id=f"openai:{model}", dim=found, version=version))
+        except SwarmError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connections to the endpoint; the embedder cannot be used any more."""

@@ -66,5 +66,5 @@ class HashedEmbedder(CheckedEmbedder):
         # All features of a very short text may cancel each other; without signs they cannot.
         return vector if np.abs(vector).max() > _CANCELLED else self._sums(buckets, weights)
 
-    def _sums(self, buckets: npt.NDArray[np.uint32], weights: Doubles) -> Doubles:
+    def _sums(self, buckets: npt.NDArray[np.integer], weights: Doubles) -> Doubles:
         return np.asarray(np.bincount(buckets, weights=weights, minlength=self._identity.dim), dtype=np.float64)

@@ -38,6 +38,7 @@ class SwarmStatus:
     agents: tuple[AgentStatus, ...]
     patterns: int
     bank_version: str
+    merges: int
     unmerged_agents: int
     workers: tuple[WorkerBeat, ...]
     queue_depth: int
@@ -72,6 +73,7 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
         agents=statuses,
         patterns=bank.count(),
         bank_version=bank.version(),
+        merges=bank.merges(),
         unmerged_agents=sum(
             status.generation > (merged[status.name].generation if status.name in merged else 0) for status in statuses
         ),

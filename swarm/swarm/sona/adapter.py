@@ -6,13 +6,14 @@ z = x + sum_layers s_b B_l A_l x + s_m B_m A_m x,    y = z |x| / |z|
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from swarm.errors import BoundsError
 from swarm.sona.config import SonaConfig
-from swarm.sona.lora import LoraPair, adapt
-from swarm.sona.vectors import Vector, check_number
+from swarm.sona.lora import LoraPair
+from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_number, check_vector
 
 
 class Adapter:
@@ -21,17 +22,16 @@ class Adapter:
     Untrained tiers are skipped, so an untrained adapter returns its input byte for byte.
     """
 
-    __slots__ = ("_micro_trained", "base", "micro")
+    __slots__ = ("_base_trained", "_micro_trained", "base", "micro")
 
-    def __init__(self, micro: LoraPair, base: list[LoraPair]) -> None:
-        self.micro = micro
-        self.base = base
-        self._micro_trained = not micro.is_untrained
+    def __init__(self, micro: LoraPair, base: Sequence[LoraPair]) -> None:
+        self.set_micro(micro)
+        self.set_base(base)
 
     @classmethod
     def initial(cls, config: SonaConfig, rng: np.random.Generator) -> Adapter:
         """The identity: random A, zero B in every pair."""
-        micro = LoraPair.initial(config.micro_lora_rank, config.dim, 1.0 / math.sqrt(config.micro_lora_rank), rng)
+        micro = LoraPair.initial(config.micro_lora_rank, config.dim, 1.0, rng)
         base = [
             LoraPair.initial(config.base_lora_rank, config.dim, config.base_scale, rng)
             for _ in range(config.base_lora_layers)
@@ -60,6 +60,11 @@ class Adapter:
         self.micro = pair
         self._micro_trained = not pair.is_untrained
 
+    def set_base(self, pairs: Sequence[LoraPair]) -> None:
+        """Replace the base tier."""
+        self.base = tuple(pairs)
+        self._base_trained = tuple(not pair.is_untrained for pair in pairs)
+
     def decay_micro(self, keep: float) -> None:
         """Shrink the micro tier: the base tier now knows what it knew."""
         self.micro.up *= np.float32(keep)
@@ -71,14 +76,12 @@ class Adapter:
 
     def base_delta(self, x: Vector, layer: int | None = None) -> Vector | None:
         """The base tier's part (of one layer, or of all), or None while that is exactly zero."""
-        if layer is None:
-            pairs = self.base
-        else:
+        if layer is not None:
             check_number(layer, "layer", 0, len(self.base) - 1)
-            pairs = [self.base[layer]]
+            return self.base[layer].delta(x) if self._base_trained[layer] else None
         total: Vector | None = None
-        for pair in pairs:
-            if not pair.is_untrained:
+        for pair, is_trained in zip(self.base, self._base_trained, strict=True):
+            if is_trained:
                 part = pair.delta(x)
                 total = part if total is None else total + part
         return total
@@ -102,10 +105,40 @@ class Adapter:
 
 
 def finish(x: Vector, delta: Vector | None) -> Vector:
-    """`adapt`, with None for a delta of zero and a check of the result."""
+    """y = (x + delta) |x| / |x + delta| for (d,) or (n, d): the direction changes, the length does not.
+
+    With None for a delta of zero, and in rows where it is zero, x comes back byte for byte; always a new array.
+
+    Raises
+    ------
+    BoundsError
+        If `x` is not finite, or the adapter's weights have diverged.
+    """
+    if x.ndim == 2:
+        return _finish_rows(x, delta)
+    wanted = float(x.dot(x))
+    if not wanted <= MAX_SQUARED_NORM:
+        check_vector(x, len(x), "x")
     if delta is None:
         return x.copy()
-    y = adapt(x, delta)
-    if not math.isfinite(float(np.vdot(y, y))):
+    z: Vector = x + delta
+    length = float(z.dot(z))
+    if not math.isfinite(length):
         raise BoundsError("the adapted vector is not finite: the adapter's weights have diverged")
-    return y
+    if length != wanted and length > 0.0:
+        z *= math.sqrt(wanted / length)
+    return z
+
+
+def _finish_rows(x: Vector, delta: Vector | None) -> Vector:
+    if delta is None:
+        return x.copy()
+    z = x + delta
+    lengths = np.einsum("nd,nd->n", z, z)
+    if not np.isfinite(lengths).all():
+        raise BoundsError("an adapted vector is not finite: the adapter's weights have diverged")
+    wanted = np.einsum("nd,nd->n", x, x)
+    z *= np.sqrt(wanted / np.where(lengths > 0.0, lengths, 1.0))[:, None]
+    untouched = ~delta.any(axis=1)
+    z[untouched] = x[untouched]
+    return z

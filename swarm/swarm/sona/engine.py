@@ -26,8 +26,9 @@ from swarm.sona.recorder import Recorder
 from swarm.sona.signals import MAX_LATENCY_MS, Baseline, LearningSignal, step_gradient
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.variants import VariantScore
-from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_batch, check_number, check_vector
+from swarm.sona.vectors import Vector, check_batch, check_number, check_vector
 
+_FLOAT32 = np.dtype(np.float32)
 _RECENT = 1024
 """So many ended trajectories can still be named by a learning signal."""
 
@@ -69,13 +70,14 @@ class SonaEngine:
 
     def __init__(self, config: SonaConfig | int = 256) -> None:
         self.config = SonaConfig(dim=config) if isinstance(config, int) else config
+        self._shape = (self.config.dim,)
         self._rng = np.random.default_rng(self.config.seed)
         self.adapter = Adapter.initial(self.config, self._rng)
         self.bank = ReasoningBank(self.config)
         self.ewc = EwcMemory.empty()
         self.baseline = Baseline()
         self._recorder = Recorder(self.config)
-        self._pending: deque[Trajectory] = deque()
+        self._unlearned = 0
         self._recent: deque[Trajectory] = deque(maxlen=_RECENT)
         self._enabled = True
         self._last_cycle_s: float | None = None
@@ -133,9 +135,7 @@ class SonaEngine:
     def add_context(self, trajectory_id: int, text: str) -> None:
         """Attach a line of context; several may be attached."""
         opened = self._recorder.opened(trajectory_id)
-        if opened.context is None:
-            opened.context = {}
-        opened.context[str(len(opened.context))] = text
+        opened.context = (*opened.context, str(text))
 
     def end_trajectory(self, trajectory_id: int, quality: object, now_s: float = 0.0) -> None:
         """End a trajectory with its quality in [0, 1]. What it teaches is seen by the next `apply_*`.
@@ -147,12 +147,13 @@ class SonaEngine:
         CapacityError
             If the buffer is full; the trajectory stays open.
         """
-        self._learn_later(self._recorder.end(trajectory_id, quality, now_s))
+        self._recorder.end(trajectory_id, quality, now_s)
+        self._unlearned += 1
 
     def submit_trajectory(self, trajectory: Trajectory) -> None:
         """Take a trajectory that was recorded elsewhere."""
         self._recorder.submit(trajectory)
-        self._learn_later(trajectory)
+        self._unlearned += 1
 
     # Adaptation
 
@@ -241,24 +242,26 @@ class SonaEngine:
 
     def run_instant_cycle(self) -> int:
         """Loop A: one micro step for each trajectory that ended since; how many were learned."""
-        learned = len(self._pending)
-        while self._pending:
-            trajectory = self._pending.popleft()
+        waiting, self._unlearned = self._unlearned, 0
+        if not waiting or not self._enabled:
+            return 0
+        for trajectory in self._recorder.newest(waiting):
             self._instant(trajectory, trajectory.quality)
             self.baseline.observe(trajectory.quality)
-        return learned
+        return waiting
 
     flush = run_instant_cycle
 
     def run_background_cycle(self, now_s: float = 0.0) -> CycleReport:
         """Loop B: everything in the buffer goes into the base tier and the clusters, however little it is."""
         self.run_instant_cycle()
-        learned = Learned(clusters=self.bank.clusters(), base=tuple(self.adapter.base), ewc=self.ewc)
-        learned, report = run_cycle(learned, self._recorder.drain(), self.bank.index, self.config, self._rng)
+        learned = Learned(clusters=self.bank.clusters(), base=self.adapter.base, ewc=self.ewc)
+        trajectories = self._take()
+        learned, report = run_cycle(learned, trajectories, self.bank.index, self.config, self._rng)
         self.bank.replace(learned.clusters)
         self.ewc = learned.ewc
         if report.promoted:
-            self.adapter.base = list(learned.base)
+            self.adapter.set_base(learned.base)
             self.adapter.decay_micro(MICRO_KEEP)
             self.promotions += 1
         self.background_cycles += 1
@@ -272,8 +275,8 @@ class SonaEngine:
         if self._last_cycle_s is None:
             self._last_cycle_s = now_s
         waited = now_s - self._last_cycle_s >= self.config.background_interval
-        full = len(self._recorder.buffer) >= self.config.learn_at_utilisation * self.config.trajectory_capacity
-        if self._enabled and self._recorder.buffer and (waited or full):
+        full = len(self._recorder) >= self.config.learn_at_utilisation * self.config.trajectory_capacity
+        if self._enabled and len(self._recorder) and (waited or full):
             return self.run_background_cycle(now_s)
         return None
 
@@ -285,11 +288,13 @@ class SonaEngine:
 
     def set_enabled(self, enabled: bool) -> None:
         """Off: nothing is adapted and nothing learned, so rankings are the frozen ones; recording goes on."""
+        self.run_instant_cycle()
         self._enabled = bool(enabled)
+        self._unlearned = 0
 
     def get_stats(self) -> EngineStats:
         """Counts as they are now."""
-        buffered = len(self._recorder.buffer)
+        buffered = len(self._recorder)
         return EngineStats(
             trajectories_recorded=self._recorder.recorded,
             trajectories_buffered=buffered,
@@ -304,9 +309,14 @@ class SonaEngine:
             enabled=self._enabled,
         )
 
+    def discard(self) -> int:
+        """Drop the buffered trajectories unlearned by loop B; how many there were."""
+        self.run_instant_cycle()
+        return len(self._take())
+
     def buffered(self) -> Sequence[Trajectory]:
         """The trajectories that wait for loop B, oldest first."""
-        return tuple(self._recorder.buffer)
+        return tuple(self._recorder.newest(len(self._recorder)))
 
     def recorder_state(self) -> tuple[int, int]:
         """(next trajectory id, trajectories recorded), for a snapshot."""
@@ -318,7 +328,6 @@ class SonaEngine:
     def restore_buffered(self, trajectory: Trajectory) -> None:
         """Put back a trajectory whose instant step the saved weights already hold."""
         self._recorder.submit(trajectory)
-        self._recent.append(trajectory)
 
     def rng_state(self) -> dict[str, Any]:
         """State of the random generator, plain values."""
@@ -330,24 +339,23 @@ class SonaEngine:
     # Inner parts
 
     def _checked(self, x: object) -> Vector:
-        if self._pending:
+        if self._unlearned:
             self.run_instant_cycle()
-        # The hot path: nothing is copied, because `finish` never changes its input.
-        if type(x) is np.ndarray and x.dtype == np.float32 and x.shape == (self.config.dim,):
-            if not x.dot(x) <= MAX_SQUARED_NORM:
-                check_vector(x, self.config.dim, "x")
+        # The hot path: nothing is copied, because `finish` never changes its input, and refuses what is not finite.
+        if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.shape == self._shape:
             return x
         if np.ndim(x) == 2:  # type: ignore[arg-type]  # np.ndim takes anything
             return check_batch(x, self.config.dim, "x")
         return check_vector(x, self.config.dim, "x")
 
-    def _learn_later(self, trajectory: Trajectory) -> None:
-        self._recent.append(trajectory)
-        if self._enabled:
-            self._pending.append(trajectory)
+    def _take(self) -> list[Trajectory]:
+        """Empty the buffer; its newest trajectories can still be named by a signal."""
+        trajectories = self._recorder.drain()
+        self._recent.extend(trajectories[-_RECENT:])
+        return trajectories
 
     def _recalled(self, trajectory_id: str | None) -> Trajectory:
-        for trajectory in reversed(self._recent):
+        for trajectory in (*reversed(self._recorder.newest(_RECENT)), *reversed(self._recent)):
             if trajectory_id is None or trajectory.id == trajectory_id:
                 return trajectory
         raise UnknownIdError(f"trajectory_id {trajectory_id!r}: not among the last {_RECENT} that ended")

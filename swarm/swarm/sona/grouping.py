@@ -114,7 +114,10 @@ def _kmeans_merge(clusters: list[Cluster], k: int, rng: np.random.Generator) -> 
         return clusters
     points = np.array([cluster.centroid for cluster in clusters])
     weights = np.array([cluster.n for cluster in clusters], dtype=np.float64)
-    return [merge_clusters([clusters[i] for i in members]) for members in _members(spherical_kmeans(points, weights, k, rng))]
+    return [
+        merge_clusters([clusters[i] for i in members])
+        for members in _members(spherical_kmeans(points, weights, k, rng))
+    ]
 
 
 def _members(labels: Integers) -> list[Integers]:

@@ -180,7 +180,17 @@ class PatternIndex:
 
     def rank_batch(self, y: Vector, *, agents: Collection[str] | None = None) -> list[str]:
         """The best action for each row of `y` (b, d), as `rank` would find it; "" where there is none."""
-        return [hits[0].action if (hits := self.rank(row, 1, agents=agents)) else "" for row in y]
+        n = len(self._clusters)
+        signed = self._signed[:n] if agents is None else self._signed_for(agents)
+        rows = np.argsort(self._actions[:n], kind="stable")
+        codes, starts = np.unique(self._actions[:n][rows], return_index=True)
+        usable = np.bincount(self._actions[:n], weights=self._positive[:n] & (signed > 0.0), minlength=len(self._names))
+        if not usable.any():
+            return [""] * len(y)
+        kernels = np.exp((y.dot(self._centroids[rows].T).astype(np.float64) - 1.0) / self.temperature) * signed[rows]
+        votes = np.add.reduceat(kernels, starts, axis=1)
+        votes[:, usable[codes] == 0.0] = -math.inf
+        return [self._names[code] for code in codes[votes.argmax(axis=1)].tolist()]
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:
         """The k clusters, of successes or failures, nearest to `y` (d,); the score is the similarity."""

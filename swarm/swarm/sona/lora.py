@@ -50,8 +50,9 @@ class LoraPair:
 
     def delta(self, x: Vector) -> Vector:
         """s B A x, for x of shape (d,) or (n, d)."""
-        hidden = x.dot(self.down.T)
-        hidden *= self.scale
+        hidden = self.down.dot(x) if x.ndim == 1 else x.dot(self.down.T)
+        if self.scale != 1.0:
+            hidden *= self.scale
         result: Vector = hidden.dot(self.up)
         return result
 
@@ -84,22 +85,3 @@ class LoraPair:
         pulled = np.square(gradient_z.dot(self.up.T))
         factor = self.scale * self.scale / n
         return factor * hidden.T.dot(np.square(gradient_z)), factor * pulled.T.dot(np.square(x))
-
-
-def adapt(x: Vector, delta: Vector) -> Vector:
-    """y = (x + delta) |x| / |x + delta| for (d,) or (n, d): the direction changes, the length does not.
-
-    Where the delta is exactly zero the row is returned as it came, byte for byte.
-    """
-    z = x + delta
-    if x.ndim == 1:
-        length, changed = float(z.dot(z)), float(x.dot(x))
-        if length > 0.0 and length != changed:
-            z *= math.sqrt(changed / length)
-        return z
-    lengths = np.einsum("nd,nd->n", z, z)
-    wanted = np.einsum("nd,nd->n", x, x)
-    z *= np.sqrt(wanted / np.where(lengths > 0.0, lengths, 1.0))[:, None]
-    untouched = ~delta.any(axis=1)
-    z[untouched] = x[untouched]
-    return z

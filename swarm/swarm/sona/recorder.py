@@ -1,8 +1,13 @@
-"""Open trajectories and the bounded buffer of ended ones."""
+"""Open trajectories and the bounded buffer of ended ones.
+
+Recording is on the hot path of every task, so vectors are kept as bytes and steps as bare tuples here; they
+become `Step` and `Trajectory` objects, with arrays that cannot be written, only when they are read.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,24 +15,51 @@ from swarm.errors import BoundsError, CapacityError, ShapeError, UnknownIdError
 from swarm.sona.config import SonaConfig
 from swarm.sona.signals import MAX_LATENCY_MS
 from swarm.sona.trajectory import Step, Trajectory
-from swarm.sona.vectors import Vector, check_number, check_vector
+from swarm.sona.vectors import MAX_SQUARED_NORM, check_number, check_vector
 
 MAX_OPEN = 100_000
 MAX_ATTENTION = 65_536
+_FLOAT32 = np.dtype(np.float32)
 
 
-class OpenTrajectory:
-    """A task under way: mutable, private to the recorder."""
+class Recording:
+    """A trajectory as the recorder holds it: open until it has a quality."""
 
-    __slots__ = ("action", "context", "embedding", "response", "route", "steps")
+    __slots__ = ("action", "at_s", "context", "embedding", "id", "quality", "response", "route", "steps")
 
-    def __init__(self, embedding: Vector) -> None:
+    def __init__(self, recording_id: int, embedding: bytes) -> None:
+        self.id = recording_id
         self.embedding = embedding
-        self.steps: list[Step] = []
+        self.steps: list[tuple[float, bytes | None, bytes | None, str, float]] = []
         self.action = ""
         self.response = ""
         self.route = ""
-        self.context: dict[str, str] | None = None
+        self.context: tuple[str, ...] = ()
+        self.quality = 0.0
+        self.at_s = 0.0
+
+    def trajectory(self) -> Trajectory:
+        """The trajectory as everybody else sees it."""
+        return Trajectory(
+            id=str(self.id),
+            embedding=np.frombuffer(self.embedding, dtype=np.float32),
+            quality=self.quality,
+            steps=tuple(
+                Step(
+                    reward=reward,
+                    activations=None if activations is None else np.frombuffer(activations, dtype=np.float32),
+                    attention=None if attention is None else np.frombuffer(attention, dtype=np.float32),
+                    node=node,
+                    latency_ms=latency_ms,
+                )
+                for reward, activations, attention, node, latency_ms in self.steps
+            ),
+            action=self.action,
+            response=self.response,
+            route=self.route,
+            at_s=self.at_s,
+            context={str(line): text for line, text in enumerate(self.context)},
+        )
 
 
 class Recorder:
@@ -38,12 +70,16 @@ class Recorder:
 
     def __init__(self, config: SonaConfig) -> None:
         self._dim = config.dim
+        self._shape = (config.dim,)
         self._max_steps = config.max_trajectory_steps
         self._capacity = config.trajectory_capacity
-        self._open: dict[int, OpenTrajectory] = {}
+        self._open: dict[int, Recording] = {}
+        self._buffer: deque[Recording | Trajectory] = deque()
         self.next_id = 1
-        self.buffer: deque[Trajectory] = deque()
         self.recorded = 0
+
+    def __len__(self) -> int:
+        return len(self._buffer)
 
     @property
     def open_count(self) -> int:
@@ -53,98 +89,100 @@ class Recorder:
         """Open a trajectory for a query of shape (d,); its id."""
         if len(self._open) >= MAX_OPEN:
             raise CapacityError(f"open trajectories: the bound is {MAX_OPEN}; end or abandon some first")
-        vector = check_vector(embedding, self._dim, "embedding")
-        if not vector.any():
+        vector = _frozen(embedding, self._shape, "embedding")
+        if not np.frombuffer(vector, dtype=np.float32).any():
             raise BoundsError("embedding must not be zero: it has no direction")
-        trajectory_id = self.next_id
-        self.next_id = trajectory_id + 1
-        self._open[trajectory_id] = OpenTrajectory(vector)
-        return trajectory_id
+        recording_id = self.next_id
+        self.next_id = recording_id + 1
+        self._open[recording_id] = Recording(recording_id, vector)
+        return recording_id
 
-    def opened(self, trajectory_id: int) -> OpenTrajectory:
+    def opened(self, recording_id: int) -> Recording:
         """The open trajectory of that id, else an error that says what became of it."""
-        trajectory = self._open.get(trajectory_id)
-        if trajectory is None:
-            issued = isinstance(trajectory_id, int) and 0 < trajectory_id < self.next_id
-            raise UnknownIdError(
-                f"trajectory_id {trajectory_id!r:.40} {'has ended already' if issued else 'was never issued'}"
-            )
-        return trajectory
+        try:
+            return self._open[recording_id]
+        except (KeyError, TypeError):
+            issued = type(recording_id) is int and 0 < recording_id < self.next_id
+            reason = "has ended already" if issued else "was never issued"
+            raise UnknownIdError(f"trajectory_id {recording_id!r:.40} {reason}") from None
 
     def add_step(
-        self,
-        trajectory_id: int,
-        activations: object,
-        attention: object,
-        reward: object,
-        node: str,
-        latency_ms: float,
+        self, recording_id: int, activations: object, attention: object, reward: object, node: str, latency_ms: float
     ) -> None:
         """Append a step; see `SonaEngine.add_step`."""
-        steps = self.opened(trajectory_id).steps
+        steps = self.opened(recording_id).steps
         if len(steps) >= self._max_steps:
-            raise CapacityError(f"max_trajectory_steps is {self._max_steps}: trajectory {trajectory_id} is full")
-        checked = reward if type(reward) is float and 0.0 <= reward <= 1.0 else check_number(reward, "reward", 0, 1)
+            raise CapacityError(f"max_trajectory_steps is {self._max_steps}: trajectory {recording_id} is full")
+        if type(reward) is not float or not 0.0 <= reward <= 1.0:
+            reward = check_number(reward, "reward", 0.0, 1.0)
         if latency_ms:
             latency_ms = check_number(latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS)
-        steps.append(
-            Step(
-                reward=checked,
-                activations=None if activations is None else check_vector(activations, self._dim, "activations"),
-                attention=None if attention is None else _check_attention(attention),
-                node=node,
-                latency_ms=latency_ms,
-            )
-        )
+        done = None if activations is None else _frozen(activations, self._shape, "activations")
+        seen = None if attention is None else _frozen_attention(attention)
+        steps.append((reward, done, seen, node, latency_ms))
 
-    def end(self, trajectory_id: int, quality: object, now_s: float) -> Trajectory:
+    def end(self, recording_id: int, quality: object, now_s: float) -> None:
         """Close a trajectory and put it into the buffer."""
-        opened = self.opened(trajectory_id)
-        checked = check_number(quality, "quality", 0.0, 1.0)
-        self._make_room()
-        del self._open[trajectory_id]
-        trajectory = Trajectory(
-            id=str(trajectory_id),
-            embedding=opened.embedding,
-            quality=checked,
-            steps=tuple(opened.steps),
-            action=opened.action,
-            response=opened.response,
-            route=opened.route,
-            at_s=now_s,
-            context=opened.context or {},
-        )
-        self.buffer.append(trajectory)
+        recording = self.opened(recording_id)
+        if type(quality) is not float or not 0.0 <= quality <= 1.0:
+            quality = check_number(quality, "quality", 0.0, 1.0)
+        if len(self._buffer) >= self._capacity:
+            self._refuse()
+        del self._open[recording_id]
+        recording.quality = quality
+        recording.at_s = now_s
+        self._buffer.append(recording)
         self.recorded += 1
-        return trajectory
 
     def submit(self, trajectory: Trajectory) -> None:
         """Put a trajectory that ended elsewhere into the buffer."""
         check_vector(trajectory.embedding, self._dim, "embedding")
         check_number(trajectory.quality, "quality", 0.0, 1.0)
-        self._make_room()
-        self.buffer.append(trajectory)
+        if len(self._buffer) >= self._capacity:
+            self._refuse()
+        self._buffer.append(trajectory)
         self.recorded += 1
+
+    def newest(self, count: int) -> list[Trajectory]:
+        """The last `count` trajectories of the buffer, oldest first."""
+        tail = [self._buffer[-position] for position in range(min(count, len(self._buffer)), 0, -1)]
+        return _trajectories(tail)
 
     def drain(self) -> list[Trajectory]:
         """Take everything out of the buffer."""
-        taken = list(self.buffer)
-        self.buffer.clear()
+        taken = _trajectories(self._buffer)
+        self._buffer.clear()
         return taken
 
-    def _make_room(self) -> None:
-        if len(self.buffer) >= self._capacity:
-            raise CapacityError(
-                f"trajectory_capacity is {self._capacity} and as many wait to be learned: call tick() or force_learn()"
-            )
+    def _refuse(self) -> None:
+        raise CapacityError(
+            f"trajectory_capacity is {self._capacity} and as many wait to be learned: call tick() or force_learn()"
+        )
 
 
-def _check_attention(attention: object) -> Vector:
-    """A private copy of shape (m,), any m up to `MAX_ATTENTION`, finite."""
-    try:
-        vector = np.array(attention, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ShapeError(f"attention must be numbers, got {type(attention).__name__}") from error
-    if vector.ndim != 1 or len(vector) > MAX_ATTENTION:
-        raise ShapeError(f"attention must have shape (m,) with m <= {MAX_ATTENTION}, got {vector.shape}")
-    return check_vector(vector, len(vector), "attention")
+def _trajectories(items: Iterable[Recording | Trajectory]) -> list[Trajectory]:
+    return [item.trajectory() if isinstance(item, Recording) else item for item in items]
+
+
+def _frozen(value: object, shape: tuple[int], parameter: str) -> bytes:
+    """float32 bytes of a vector of `shape`, finite; what callers mostly pass takes the short way."""
+    if (
+        type(value) is np.ndarray
+        and value.dtype is _FLOAT32
+        and value.shape == shape
+        and value.dot(value) <= MAX_SQUARED_NORM
+    ):
+        return value.tobytes()
+    return check_vector(value, shape[0], parameter).tobytes()
+
+
+def _frozen_attention(value: object) -> bytes:
+    """float32 bytes of a vector of any length up to `MAX_ATTENTION`, finite."""
+    if type(value) is not np.ndarray or value.ndim != 1:
+        try:
+            value = np.array(value, dtype=np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ShapeError(f"attention must be numbers, got {type(value).__name__}") from error
+    if value.ndim != 1 or len(value) > MAX_ATTENTION:
+        raise ShapeError(f"attention must have shape (m,) with m <= {MAX_ATTENTION}, got {value.shape}")
+    return _frozen(value, value.shape, "attention")

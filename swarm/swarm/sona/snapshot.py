@@ -101,10 +101,12 @@ def _restore(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any
     engine = SonaEngine(SonaConfig.from_dict(header["config"]))
     micro, base = engine.adapter.micro, engine.adapter.base
     engine.adapter.set_micro(LoraPair(arrays["micro_down"], arrays["micro_up"], micro.scale))
-    engine.adapter.base = [
-        LoraPair(arrays[f"base_down_{layer}"], arrays[f"base_up_{layer}"], pair.scale)
-        for layer, pair in enumerate(base)
-    ]
+    engine.adapter.set_base(
+        [
+            LoraPair(arrays[f"base_down_{layer}"], arrays[f"base_up_{layer}"], pair.scale)
+            for layer, pair in enumerate(base)
+        ]
+    )
     ewc = header["ewc"]
     engine.ewc.importance = [arrays[f"ewc_importance_{i}"] for i in range(ewc["arrays"])]
     engine.ewc.anchor = [arrays[f"ewc_anchor_{i}"] for i in range(ewc["arrays"])]

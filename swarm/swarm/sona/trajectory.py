@@ -81,4 +81,3 @@ class Trajectory:
             first_s=self.at_s,
             last_s=self.at_s,
         )
-

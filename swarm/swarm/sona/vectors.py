@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from swarm.errors import BoundsError, ShapeError
+from swarm.errors import BoundsError, ShapeError, TextError
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 """float32, shape `(d,)` or `(n, d)` as the text says."""
@@ -22,6 +22,10 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 
 MAX_SQUARED_NORM = 1e12
 """A vector longer than 1e6 is refused: products of such numbers leave float32."""
+MIN_SQUARED_NORM = 1e-12
+"""A query shorter than 1e-6 is refused: it has no direction that float32 could tell."""
+MAX_TEXT = 1_000_000
+"""Characters of a text that is recorded."""
 
 
 def check_vector(value: object, dim: int, parameter: str) -> Vector:
@@ -34,30 +38,52 @@ def check_vector(value: object, dim: int, parameter: str) -> Vector:
     BoundsError
         If a number is not finite, or the vector is longer than 1e6.
     """
-    try:
-        vector = np.array(value, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ShapeError(f"{parameter} must be {dim} numbers, got {type(value).__name__}") from error
+    vector = _as_floats(value, f"{parameter} must be {dim} numbers")
     if vector.shape != (dim,):
         raise ShapeError(f"{parameter} must have shape ({dim},), got {vector.shape}")
-    # One product tells both: it is NaN or huge if any entry is.
-    if not vector.dot(vector) <= MAX_SQUARED_NORM:
+    # One product tells both: it is NaN or huge if any entry is. (`vdot`, because `dot` warns of an overflow.)
+    if not np.vdot(vector, vector) <= MAX_SQUARED_NORM:
         raise BoundsError(_not_finite(vector, parameter))
+    return vector
+
+
+def check_direction(value: object, dim: int, parameter: str) -> Vector:
+    """`check_vector` scaled to unit length; one that is shorter than 1e-6 has no direction and is refused."""
+    vector = check_vector(value, dim, parameter)
+    squared = float(vector.dot(vector))
+    if squared < MIN_SQUARED_NORM:
+        raise BoundsError(f"{parameter} must be at least 1e-6 long, got length {math.sqrt(squared):.3g}")
+    # A unit vector of float32 comes back as it is.
+    if abs(squared - 1.0) > 1e-5:
+        vector /= np.float32(math.sqrt(squared))
     return vector
 
 
 def check_batch(value: object, dim: int, parameter: str) -> Vector:
     """A private float32 copy of `value`, of shape (n, dim), C order; errors as in `check_vector`."""
-    try:
-        batch = np.array(value, dtype=np.float32, order="C")
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ShapeError(f"{parameter} must be rows of {dim} numbers, got {type(value).__name__}") from error
+    batch = _as_floats(value, f"{parameter} must be rows of {dim} numbers")
     if batch.ndim != 2 or batch.shape[1] != dim:
         raise ShapeError(f"{parameter} must have shape (n, {dim}), got {batch.shape}")
-    for row, squared in enumerate(np.einsum("nd,nd->n", batch, batch)):
-        if not squared <= MAX_SQUARED_NORM:
-            raise BoundsError(_not_finite(batch[row], f"{parameter}[{row}]"))
+    bad = np.flatnonzero(~(np.einsum("nd,nd->n", batch, batch) <= MAX_SQUARED_NORM))
+    if bad.size:
+        raise BoundsError(_not_finite(batch[bad[0]], f"{parameter}[{bad[0]}]"))
     return batch
+
+
+def _as_floats(value: object, wanted: str) -> Vector:
+    """A private float32 copy in C order; text, truth values, dates, complex numbers and objects are refused."""
+    if type(value) is np.ndarray and value.dtype == np.float32:
+        return np.array(value, order="C")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(f"{wanted}, got {type(value).__name__} of uneven rows") from error
+    # An empty list has no numbers, but its shape says more than its type.
+    if array.dtype.kind not in "fiu":
+        raise ShapeError(f"{wanted}, got {type(value).__name__} of {array.dtype}")
+    with np.errstate(over="ignore"):
+        # What leaves float32 becomes infinite, and is refused as such.
+        return array.astype(np.float32, order="C")
 
 
 def _not_finite(vector: Vector, parameter: str) -> str:
@@ -76,10 +102,37 @@ def check_number(value: object, parameter: str, low: float, high: float) -> floa
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise BoundsError(f"{parameter} must be a number in {low:g}..{high:g}, got {value!r:.40}")
-    number = float(value)
-    if not low <= number <= high:
-        raise BoundsError(f"{parameter} must be in {low:g}..{high:g}, got {number:g}")
-    return number
+    # Compared before it is converted: an integer may be too large for a float.
+    if not low <= value <= high:
+        shown = f"{value:g}" if abs(value) < 1e300 or not isinstance(value, int) else "an integer beyond all bounds"
+        raise BoundsError(f"{parameter} must be in {low:g}..{high:g}, got {shown}")
+    return float(value)
+
+
+def check_count(value: object, parameter: str, low: int, high: int) -> int:
+    """`value` as a whole number in [low, high].
+
+    >>> check_count(2.5, "k", 1, 10)
+    Traceback (most recent call last):
+    swarm.errors.BoundsError: k must be a whole number in 1..10, got 2.5
+    """
+    if not isinstance(value, int | np.integer):
+        raise BoundsError(f"{parameter} must be a whole number in {low}..{high}, got {value!r:.40}")
+    check_number(value, parameter, low, high)
+    return int(value)
+
+
+def check_text(value: object, parameter: str) -> str:
+    """`value` if it is text that can be stored: a str of at most `MAX_TEXT` characters, without lone surrogates."""
+    if not isinstance(value, str):
+        raise TextError(f"{parameter} must be text (str), got {type(value).__name__}")
+    if len(value) > MAX_TEXT:
+        raise TextError(f"{parameter} may have {MAX_TEXT} characters at most, got {len(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TextError(f"{parameter} must be valid Unicode, got a lone surrogate") from None
+    return value
 
 
 def unit_rows(batch: Vector) -> Vector:

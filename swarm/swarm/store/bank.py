@@ -74,6 +74,11 @@ class BankStore:
             newest = to_entries(self._client.xrevrange(self._keys.banklog, count=1))
         return newest[0][0] if newest else "0-0"
 
+    def merges(self) -> int:
+        """How often the bank was published."""
+        with redis_errors("count the merges"):
+            return int(self._client.hget(self._keys.meta, "merges") or 0)
+
     def publish(
         self,
         lease: Lease,
@@ -98,7 +103,7 @@ class BankStore:
             for name, entry in merged.items()
         )
         with redis_errors("publish the bank"):
-            version = self._publish(keys=[keys.lease, keys.bank, keys.banklog, keys.merged], args=args)
+            version = self._publish(keys=[keys.lease, keys.bank, keys.banklog, keys.merged, keys.meta], args=args)
         if not version:
             raise StaleWriterError(f"bank: the lease with token {lease.token} was lost before the commit")
         return to_text(version)

@@ -53,7 +53,7 @@ return generation + 1
 """Commit a generation: its number, or -1 if the lease was lost, -2 if the generation moved on."""
 
 PUBLISH = """
--- keys: lease, bank, banklog, merged
+-- keys: lease, bank, banklog, merged, meta
 -- args: token, log length, change record, then three counted lists:
 --       pattern ids to remove; (pattern id, record) to put; (agent, record) that were merged
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '' end
@@ -69,6 +69,7 @@ end
 list(1, function(id) redis.call('HDEL', KEYS[2], id) end)
 list(2, function(id, record) redis.call('HSET', KEYS[2], id, record) end)
 list(2, function(agent, record) redis.call('HSET', KEYS[4], agent, record) end)
+redis.call('HINCRBY', KEYS[5], 'merges', 1)
 return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
 """
 """Publish changes of the bank: the id of the log entry, or '' if the lease was lost."""

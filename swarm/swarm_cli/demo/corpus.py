@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from swarm.embed.text import check_text
 from swarm.errors import InputError
 from swarm_cli.demo.request import Request
 from swarm_cli.demo.standard_library import standard_library_requests
@@ -102,7 +103,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Request]]:
     number = 0
     try:
         with _open(path) as lines:
-            for number, line in enumerate(lines, start=1):  # noqa: B007  # the handler below names the line
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _row(line, f"{path}, line {number}")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
@@ -123,10 +124,7 @@ def _row(line: str, where: str) -> tuple[str, Request]:
 
 
 def _field(row: dict[str, object], name: str, where: str) -> str:
-    value = row.get(name)
-    if not isinstance(value, str):
-        found = type(value).__name__ if name in row else "nothing"
-        raise InputError(f"{where}: {name} must be a text, got {found}")
-    if not value.strip():
-        raise InputError(f"{where}: {name} must not be empty")
-    return value
+    if name not in row:
+        raise InputError(f"{where}: {name} is missing")
+    # Checked here, because the embedder would name neither the file nor the line.
+    return check_text(row[name], f"{where}: {name}")

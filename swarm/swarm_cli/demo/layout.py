@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from swarm_cli.demo.progress import AgentRow, DemoProgress
+from swarm_cli.demo.progress import WINDOW, AgentRow, DemoProgress
 
 FROZEN_STYLE = "bright_black"
 LEARNED_STYLE = "bold cyan"
@@ -101,7 +101,8 @@ def _bar(progress: DemoProgress, rate: float) -> RenderableType:
     bar = ProgressBar(total=max(progress.tasks_total, 1), completed=progress.tasks_done, complete_style="cyan")
     counts = f"{progress.tasks_done:,} / {progress.tasks_total:,} tasks"
     eta = "done" if is_done else f"{clock(left / rate)} left" if rate > 0 else "-:-- left"
-    grid.add_row(bar, counts, f"{rate:,.0f}/s", eta)
+    # While the last outcomes are waited for, nothing is done any more: a rate would only fall.
+    grid.add_row(bar, counts, "" if is_done else f"{rate:,.0f}/s", eta)
     return grid
 
 
@@ -110,17 +111,17 @@ def _success(progress: DemoProgress, history: Sequence[DemoProgress]) -> Rendera
     table.add_column(min_width=12)
     for _ in range(2):
         table.add_column(justify="right", min_width=8)
-    table.add_column(no_wrap=True)
-    highest = max((max(moment.recent.frozen, moment.recent.learned) for moment in history), default=0.0)
-    table.add_row("", "", "", "")
-    table.add_row("answers right", "so far", "last 500", "over the stream", style="bright_black")
-    frozen = sparkline([moment.recent.frozen for moment in history], highest)
-    learned = sparkline([moment.recent.learned for moment in history], highest)
+    table.add_column(no_wrap=True, width=SPARK_WIDTH)
     overall, recent = progress.overall, progress.recent
-    table.add_row("frozen", percent(overall.frozen), percent(recent.frozen), frozen, style=FROZEN_STYLE)
+    table.add_row()
+    table.add_row("answers right", "so far", f"last {WINDOW}", "", style="bright_black")
+    frozen = ProgressBar(total=1.0, completed=recent.frozen, complete_style=FROZEN_STYLE, finished_style=FROZEN_STYLE)
+    learned = ProgressBar(total=1.0, completed=recent.learned, complete_style="cyan", finished_style="cyan")
+    table.add_row("frozen", percent(overall.frozen), percent(recent.frozen), frozen)
     table.add_row("learned", percent(overall.learned), percent(recent.learned), learned, style=LEARNED_STYLE)
+    past = [max(0.0, moment.recent.learned - moment.recent.frozen) for moment in history]
     gains = (f"{100 * (success.learned - success.frozen):+.1f}  " for success in (overall, recent))
-    table.add_row("gain", *gains, "points", style="bright_black")
+    table.add_row("gain, points", *gains, Text(sparkline(past, max(past, default=0.0)), "green"))
     return table
 
 

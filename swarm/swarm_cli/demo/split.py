@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.errors import BoundsError
+from swarm.errors import BoundsError, InputError
 from swarm_cli.demo.corpus import Corpus
 from swarm_cli.demo.request import Request
 
@@ -33,6 +33,7 @@ class Split:
     """The input of one run, the same for the same corpus, number of agents, seed and number of tasks."""
 
     labels: tuple[str, ...]
+    """What the stream asks for, sorted; held-out requests of other labels have no answer to be found."""
     seeds: tuple[Request, ...]
     """What everybody knows before the stream: a few examples of every label."""
     stream: tuple[Task, ...]
@@ -70,6 +71,8 @@ def make_split(corpus: Corpus, agents: int, seed: int, tasks: int | None = None)
     ------
     BoundsError
         If a number is out of its bounds.
+    InputError
+        If there is nothing to hold out.
     """
     for name, value, lowest in (("agents", agents, 1), ("seed", seed, 0), ("tasks", 1 if tasks is None else tasks, 1)):
         if value < lowest:
@@ -78,6 +81,8 @@ def make_split(corpus: Corpus, agents: int, seed: int, tasks: int | None = None)
     requests, held_out = corpus.requests, corpus.held_out
     if held_out is None:
         requests, held_out = _hold_out(_by_label(requests, rng))
+    if not held_out:
+        raise InputError(f"{corpus.name}: nothing can be held out, no label has two requests")
     seeds, train = _take_seeds(_by_label(requests, rng))
     labels = corpus.labels
     owners, kept_away = _deal(labels, agents, rng)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from swarm_cli.demo.layout import SPARK_WIDTH, Frame, clock, percent, render, spread
-from swarm_cli.demo.progress import DemoProgress
+from swarm_cli.demo.progress import WINDOW, DemoProgress
 
 FRAME_INTERVAL = 0.2
 LINE_INTERVAL = 5.0
@@ -38,7 +38,7 @@ class DemoView:
     def __init__(self, title: str, *, quiet: bool = False, console: Console | None = None) -> None:
         self._title = title
         self._console = console or Console()
-        self._is_live = not quiet and self._console.is_terminal and not self._console.is_dumb_terminal
+        self._is_live = not quiet and _can_draw(self._console)
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
         self._interval = FRAME_INTERVAL if self._is_live else LINE_INTERVAL
         self._started_s = time.monotonic()
@@ -52,9 +52,13 @@ class DemoView:
         self._started_s = time.monotonic()
         if self._is_live:
             self._live.start()
+        else:
+            self._next_s = self._started_s + LINE_INTERVAL
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._progress is not None:
             self._draw()
         if self._is_live:
@@ -114,12 +118,17 @@ class DemoView:
         print(f"swarm demo {clock(time.monotonic() - self._started_s)}  {text}", file=sys.stderr, flush=True)
 
 
+def _can_draw(console: Console) -> bool:
+    # Blocks and lines cannot be written in ASCII or a Windows code page; plain lines can.
+    return console.is_terminal and not console.is_dumb_terminal and console.encoding.lower().startswith("utf")
+
+
 def plain_line(progress: DemoProgress, rate: float) -> str:
     """The figures of the picture, without the agents, on one line."""
     overall, recent = progress.overall, progress.recent
     return (
         f"{progress.tasks_done:,}/{progress.tasks_total:,} tasks at {rate:,.0f}/s; "
         f"right: frozen {percent(overall.frozen)}, learned {percent(overall.learned)} "
-        f"(last 500: {percent(recent.frozen)}, {percent(recent.learned)}); {progress.patterns:,} patterns, "
+        f"(last {WINDOW}: {percent(recent.frozen)}, {percent(recent.learned)}); {progress.patterns:,} patterns, "
         f"{progress.consolidations:,} consolidations, {progress.merges:,} merges, {progress.pending:,} waiting"
     )

@@ -1,0 +1,1 @@
+"""The runtime on this machine: a private Redis and a pool of workers, up, down and examined."""

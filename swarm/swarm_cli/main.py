@@ -1,0 +1,63 @@
+"""Entry point of `swarm`: its commands by name, and how an error reaches the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from swarm import __version__
+from swarm.errors import SwarmError
+from swarm_cli.lazy import LazyGroup
+from swarm_cli.redact import redact
+
+EXIT_ERROR = 2
+
+COMMANDS = {
+    "up": ("swarm_cli.commands.up", "Start Redis and workers on this machine, or mend what is missing."),
+    "demo": ("swarm_cli.commands.demo", "Watch a swarm learn on real text, in under two minutes."),
+    "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
+    "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
+    "agents": ("swarm_cli.commands.agents", "See the agents of the swarm."),
+    "workers": ("swarm_cli.commands.workers", "Start, list, scale, drain and stop worker pools."),
+    "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
+    "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="swarm")
+def swarm() -> None:
+    """A swarm of agents that share what they learn.
+
+    Every setting is an environment variable SWARM_*; without SWARM_REDIS_URL a private Redis runs under
+    SWARM_STATE_DIR.
+    """
+
+
+def main() -> None:
+    """Run `swarm`. An error of ours is one line on stderr and exit code 2."""
+    _pin_threads()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without a sign that we use shows a question mark for it; it is no reason to fail.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper in every process
+    try:
+        swarm(prog_name="swarm")
+    except SwarmError as error:
+        click.echo(f"error: {one_line(error)}", err=True)
+        sys.exit(EXIT_ERROR)
+
+
+def one_line(error: SwarmError) -> str:
+    """The message on one line without secrets; of a log's tail in it the last line stays, which says why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}"
+    return redact("".join(sign if sign.isprintable() else " " for sign in text))
+
+
+def _pin_threads() -> None:
+    # OpenBLAS with two threads on a busy two-core machine makes a product of a matrix and a vector 23 times
+    # slower. It reads these once, when NumPy loads: before the first command is imported.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")

@@ -1,0 +1,56 @@
+"""Options that commands share, and the settings that come from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from swarm.settings import Settings, load_settings
+from swarm_cli.local.address import check_redis_url
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_POOL = "local"
+"""The pool that `swarm up` starts."""
+
+
+def swarm_option(function: F) -> F:
+    """`--swarm NAME`."""
+    return click.option("--swarm", "name", metavar="NAME", help="The swarm; SWARM_NAME or 'default' without it.")(
+        function
+    )
+
+
+def json_option(function: F) -> F:
+    """`--json`: one JSON object on stdout, and nothing else there."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(function)
+
+
+def pool_option(function: F) -> F:
+    """`--pool NAME`."""
+    return click.option("--pool", metavar="NAME", default=DEFAULT_POOL, show_default=True, help="The worker pool.")(
+        function
+    )
+
+
+def timeout_option(default: float) -> Callable[[F], F]:
+    """`--timeout SECONDS`."""
+    return click.option(
+        "--timeout",
+        "timeout_s",
+        metavar="SECONDS",
+        type=click.FloatRange(0.0, 86_400.0),
+        default=default,
+        show_default=True,
+        help="Give up after so long.",
+    )
+
+
+def cli_settings(name: str | None, **overrides: object) -> Settings:
+    """Settings from the environment and the options, with a checked Redis URL and an absolute state directory."""
+    settings = load_settings(name=name, **overrides)
+    check_redis_url(settings.redis_url)
+    # The workers run in another directory, and a socket's URL must not be relative.
+    return settings.model_copy(update={"state_dir": settings.state_dir.expanduser().absolute()})

@@ -1,0 +1,50 @@
+"""Fixtures for every test that needs Redis: a real server, and a swarm of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import PrivateRedis
+
+from swarm.settings import Settings
+from swarm.store.connection import Client, connect
+from swarm.wire.keys import SwarmKeys
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """URL of a real Redis: `SWARM_TEST_REDIS_URL`, else a private one for this session."""
+    if url := os.environ.get("SWARM_TEST_REDIS_URL"):
+        yield url
+        return
+    server = PrivateRedis()
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def settings(redis_server: str, tmp_path: Path) -> Settings:
+    """Settings of a swarm that no other test knows."""
+    return Settings(name=f"t-{uuid.uuid4().hex[:12]}", redis_url=redis_server, state_dir=tmp_path / "state")
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    """A client; afterwards every key of the test's swarm is removed, and no other."""
+    with connect(settings) as client:
+        yield client
+        delete_swarm(client, settings.name)
+
+
+def delete_swarm(client: Client, name: str) -> None:
+    """Delete the keys of one swarm."""
+    for pattern in SwarmKeys(name).patterns:
+        for key in client.scan_iter(match=pattern, count=1000):
+            client.delete(key)

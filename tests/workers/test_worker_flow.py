@@ -1,0 +1,114 @@
+"""The flow with real workers: outcomes in, generations out, whatever is killed or lost between."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import psutil
+import pytest
+from support import wait_until
+from workers_support import put_outcomes
+
+from swarm.settings import Settings
+from swarm.store.agents import AgentStore
+from swarm.store.connection import Client
+from swarm.wire.keys import SwarmKeys
+from swarm_workers.broker import queue_key
+from swarm_workers.pools import PoolManager
+
+Children = Callable[[int], list[psutil.Process]]
+MANY = 2_000
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Everything is due soon, and a dead holder's lease does not last."""
+    return settings.model_copy(update={"consolidate_delay": 0.1, "sweep_interval": 0.1, "lease_ttl": 1.0})
+
+
+@pytest.fixture
+def patient(manager: PoolManager, settings: Settings, client: Client) -> PoolManager:
+    """A manager whose workers begin when all of `MANY` outcomes are there."""
+    return PoolManager(settings.model_copy(update={"consolidate_delay": 3600.0, "consolidate_batch": MANY}), client)
+
+
+@pytest.fixture
+def agents(client: Client, settings: Settings) -> AgentStore:
+    return AgentStore(client, SwarmKeys(settings.name))
+
+
+def assert_each_took_effect_once(agents: AgentStore, agent: str, count: int) -> None:
+    state = agents.state(agent)
+    assert (state.accepted, state.processed, state.dead) == (count, count, 0)
+    assert sum(cluster.n for cluster in agents.clusters(agent)) == pytest.approx(count)
+
+
+def test_the_sweep_finds_waiting_outcomes_and_a_worker_consolidates_and_merges_them(
+    manager: PoolManager, agents: AgentStore, client: Client, settings: Settings
+) -> None:
+    manager.start("main", 1)
+    put_outcomes(settings, client, "coder-1", 20)
+    put_outcomes(settings, client, "coder-2", 5)
+    wait_until(lambda: agents.state("coder-1").pending == agents.state("coder-2").pending == 0, 20.0, "consolidation")
+    assert_each_took_effect_once(agents, "coder-1", 20)
+    assert_each_took_effect_once(agents, "coder-2", 5)
+    wait_until(lambda: client.hlen(SwarmKeys(settings.name).bank) > 0, 20.0, "the merge")
+
+
+def test_a_nudge_lost_by_the_broker_costs_delay_only(
+    manager: PoolManager, agents: AgentStore, client: Client, settings: Settings
+) -> None:
+    manager.start("main", 1)
+    manager._control("main").pause(SwarmKeys(settings.name).queue)
+    wait_until(lambda: manager.list()[0].status == "draining", 10.0, "the pool to take no more tasks")
+    put_outcomes(settings, client, "coder-1", 3)
+    wait_until(lambda: client.llen(queue_key(settings)) == 1, 10.0, "the nudge")
+    client.delete(queue_key(settings))
+    assert manager.start("main", 1).status == "running"
+    assert agents.state("coder-1").pending == 3
+    wait_until(lambda: agents.state("coder-1").pending == 0, 30.0, "the next nudge")
+    assert_each_took_effect_once(agents, "coder-1", 3)
+
+
+def test_a_child_killed_in_the_middle_of_a_task_loses_and_doubles_nothing(
+    patient: PoolManager, agents: AgentStore, client: Client, settings: Settings, children: Children
+) -> None:
+    state = patient.start("main", 1)
+    (child,) = children(state.pid)
+    put_outcomes(settings, client, "coder-1", MANY)
+    wait_until(lambda: client.exists(SwarmKeys(settings.name).agent("coder-1").lease), 20.0, "the task to begin")
+    child.kill()
+    assert agents.state("coder-1").processed == 0
+    wait_until(lambda: agents.state("coder-1").pending == 0, 30.0, "another child to do it")
+    assert_each_took_effect_once(agents, "coder-1", MANY)
+    assert patient.list()[0].pid == state.pid
+
+
+def test_a_worker_killed_in_the_middle_of_a_task_loses_and_doubles_nothing(
+    patient: PoolManager, agents: AgentStore, client: Client, settings: Settings
+) -> None:
+    state = patient.start("main", 1)
+    put_outcomes(settings, client, "coder-1", MANY)
+    wait_until(lambda: client.exists(SwarmKeys(settings.name).agent("coder-1").lease), 20.0, "the task to begin")
+    os.killpg(state.pid, signal.SIGKILL)
+    wait_until(lambda: patient.list()[0].status == "dead", 10.0, "the worker to be dead")
+    assert agents.state("coder-1").processed == 0
+    patient.start("main", 1)
+    wait_until(lambda: agents.state("coder-1").pending == 0, 30.0, "the new worker to do it")
+    assert_each_took_effect_once(agents, "coder-1", MANY)
+
+
+def test_draining_one_of_two_pools_leaves_the_rest_to_the_other(
+    manager: PoolManager, agents: AgentStore, client: Client, settings: Settings
+) -> None:
+    manager.start("one", 1)
+    manager.start("two", 1)
+    for number in range(10):
+        put_outcomes(settings, client, f"coder-{number}", 20)
+    manager.drain("one")
+    assert [state.pool for state in manager.list()] == ["two"]
+    wait_until(lambda: all(s.pending == 0 for s in agents.states(agents.names()).values()), 30.0, "all of it")
+    for number in range(10):
+        assert_each_took_effect_once(agents, f"coder-{number}", 20)

@@ -1,0 +1,50 @@
+"""Publishing nudges from the consumer loop without ever holding the loop up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from swarm.errors import StoreUnavailableError
+from swarm_workers.app import CONSOLIDATE, MERGE
+from swarm_workers.broker import broker_errors, impatient_connection
+
+
+class Dispatcher:
+    """Sends tasks by name over a connection of its own, which gives up after a short time."""
+
+    def __init__(self, app: Celery, timeout_s: float) -> None:
+        self._app = app
+        self._timeout_s = timeout_s
+        self._producer: Any = None
+
+    def __call__(self, task: str, agent: str) -> None:
+        """Publish a nudge: `task` is "consolidate" with an agent, or "merge".
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the broker is away.
+        """
+        try:
+            self._send(task, agent)
+        except StoreUnavailableError:
+            # After a restart of Redis the first command on the old socket fails; a nudge may go out twice.
+            self.close()
+            self._send(task, agent)
+
+    def close(self) -> None:
+        """Drop the connection; the next nudge makes a new one."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with broker_errors("close the connection"):
+                producer.connection.release()
+
+    def _send(self, task: str, agent: str) -> None:
+        name, args = {"consolidate": (CONSOLIDATE, (agent,)), "merge": (MERGE, ())}[task]
+        with broker_errors(f"send task {name}"):
+            if self._producer is None:
+                connection = impatient_connection(self._app, self._timeout_s)
+                self._producer = self._app.amqp.Producer(connection, auto_declare=False)
+            self._app.send_task(name, args=args, producer=self._producer, retry=False)

@@ -1,0 +1,18 @@
+"""What `celery -A swarm_workers.entry worker` loads: the app with its tasks and its heartbeat."""
+
+from __future__ import annotations
+
+import os
+
+# OpenBLAS with two threads on a busy two-core machine makes a product of a matrix and a vector 23 times
+# slower; it reads these once, when NumPy loads, so they must be set before the imports below.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from swarm.settings import load_settings  # noqa: E402  # see above
+from swarm_workers import heartbeat, tasks  # noqa: E402  # see above
+from swarm_workers.app import create_app  # noqa: E402  # see above
+
+app = create_app(load_settings())
+tasks.register(app)
+heartbeat.register(app)
