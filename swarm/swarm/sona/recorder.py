@@ -7,18 +7,24 @@ become `Step` and `Trajectory` objects, with arrays that cannot be written, only
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 import numpy as np
 
-from swarm.errors import BoundsError, CapacityError, ShapeError, UnknownIdError
+from swarm.errors import CapacityError, UnknownIdError
 from swarm.sona.config import SonaConfig
-from swarm.sona.signals import MAX_LATENCY_MS
-from swarm.sona.trajectory import Step, Trajectory
-from swarm.sona.vectors import MAX_SQUARED_NORM, check_number, check_vector
+from swarm.sona.trajectory import MAX_LATENCY_MS, MAX_TIME_S, Step, Trajectory, check_trajectory
+from swarm.sona.vectors import (
+    MAX_LENGTH,
+    MAX_SQUARED_NORM,
+    MIN_SQUARED_NORM,
+    check_direction,
+    check_number,
+    check_numbers,
+    check_text,
+    check_vector,
+)
 
 MAX_OPEN = 100_000
-MAX_ATTENTION = 65_536
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -57,6 +63,8 @@ class Recording:
             action=self.action,
             response=self.response,
             route=self.route,
+            latency_ms=sum(step[-1] for step in self.steps),
+            text="\n".join(self.context),
             at_s=self.at_s,
             context={str(line): text for line, text in enumerate(self.context)},
         )
@@ -88,10 +96,11 @@ class Recorder:
     def begin(self, embedding: object) -> int:
         """Open a trajectory for a query of shape (d,); its id."""
         if len(self._open) >= MAX_OPEN:
-            raise CapacityError(f"open trajectories: the bound is {MAX_OPEN}; end or abandon some first")
+            raise CapacityError(f"open trajectories: the bound is {MAX_OPEN}; end some first")
         vector = _frozen(embedding, self._shape, "embedding")
-        if not np.frombuffer(vector, dtype=np.float32).any():
-            raise BoundsError("embedding must not be zero: it has no direction")
+        array = np.frombuffer(vector, dtype=_FLOAT32)
+        if array.dot(array) < MIN_SQUARED_NORM:
+            check_direction(array, self._dim, "embedding")
         recording_id = self.next_id
         self.next_id = recording_id + 1
         self._open[recording_id] = Recording(recording_id, vector)
@@ -115,8 +124,10 @@ class Recorder:
             raise CapacityError(f"max_trajectory_steps is {self._max_steps}: trajectory {recording_id} is full")
         if type(reward) is not float or not 0.0 <= reward <= 1.0:
             reward = check_number(reward, "reward", 0.0, 1.0)
-        if latency_ms:
+        if latency_ms != 0.0:
             latency_ms = check_number(latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS)
+        if node != "":
+            check_text(node, "node")
         done = None if activations is None else _frozen(activations, self._shape, "activations")
         seen = None if attention is None else _frozen_attention(attention)
         steps.append((reward, done, seen, node, latency_ms))
@@ -126,6 +137,8 @@ class Recorder:
         recording = self.opened(recording_id)
         if type(quality) is not float or not 0.0 <= quality <= 1.0:
             quality = check_number(quality, "quality", 0.0, 1.0)
+        if now_s != 0.0:
+            now_s = check_number(now_s, "now_s", 0.0, MAX_TIME_S)
         if len(self._buffer) >= self._capacity:
             self._refuse()
         del self._open[recording_id]
@@ -135,33 +148,26 @@ class Recorder:
         self.recorded += 1
 
     def submit(self, trajectory: Trajectory) -> None:
-        """Put a trajectory that ended elsewhere into the buffer."""
-        check_vector(trajectory.embedding, self._dim, "embedding")
-        check_number(trajectory.quality, "quality", 0.0, 1.0)
+        """Put a copy of a trajectory that ended elsewhere into the buffer."""
+        checked = check_trajectory(trajectory, self._dim, self._max_steps)
         if len(self._buffer) >= self._capacity:
             self._refuse()
-        self._buffer.append(trajectory)
+        self._buffer.append(checked)
         self.recorded += 1
 
     def newest(self, count: int) -> list[Trajectory]:
         """The last `count` trajectories of the buffer, oldest first."""
         tail = [self._buffer[-position] for position in range(min(count, len(self._buffer)), 0, -1)]
-        return _trajectories(tail)
+        return [item.trajectory() if isinstance(item, Recording) else item for item in tail]
 
-    def drain(self) -> list[Trajectory]:
-        """Take everything out of the buffer."""
-        taken = _trajectories(self._buffer)
+    def clear(self) -> None:
+        """Empty the buffer."""
         self._buffer.clear()
-        return taken
 
     def _refuse(self) -> None:
         raise CapacityError(
             f"trajectory_capacity is {self._capacity} and as many wait to be learned: call tick() or force_learn()"
         )
-
-
-def _trajectories(items: Iterable[Recording | Trajectory]) -> list[Trajectory]:
-    return [item.trajectory() if isinstance(item, Recording) else item for item in items]
 
 
 def _frozen(value: object, shape: tuple[int], parameter: str) -> bytes:
@@ -170,19 +176,14 @@ def _frozen(value: object, shape: tuple[int], parameter: str) -> bytes:
         type(value) is np.ndarray
         and value.dtype is _FLOAT32
         and value.shape == shape
-        and value.dot(value) <= MAX_SQUARED_NORM
+        and np.vdot(value, value) <= MAX_SQUARED_NORM
     ):
         return value.tobytes()
     return check_vector(value, shape[0], parameter).tobytes()
 
 
 def _frozen_attention(value: object) -> bytes:
-    """float32 bytes of a vector of any length up to `MAX_ATTENTION`, finite."""
-    if type(value) is not np.ndarray or value.ndim != 1:
-        try:
-            value = np.array(value, dtype=np.float32)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ShapeError(f"attention must be numbers, got {type(value).__name__}") from error
-    if value.ndim != 1 or len(value) > MAX_ATTENTION:
-        raise ShapeError(f"attention must have shape (m,) with m <= {MAX_ATTENTION}, got {value.shape}")
-    return _frozen(value, value.shape, "attention")
+    """float32 bytes of a vector of any length up to `MAX_LENGTH`, finite."""
+    if type(value) is np.ndarray and value.ndim == 1 and len(value) <= MAX_LENGTH:
+        return _frozen(value, value.shape, "attention")
+    return check_numbers(value, "attention").tobytes()

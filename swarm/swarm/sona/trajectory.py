@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from swarm.errors import CapacityError, InputError
 from swarm.sona.clusters import OWN_ACTION, Cluster, Exemplar, RouteTally, Tally, cluster_id
-from swarm.sona.vectors import Vector
+from swarm.sona.vectors import Doubles, Vector, check_direction, check_number, check_numbers, check_text, check_vector
+
+MAX_LATENCY_MS = 1e12
+MAX_COST = 1e12
+MAX_TIME_S = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,7 @@ class Trajectory:
             action=self.action or OWN_ACTION + own_id,
             positive=positive,
             response=self.response,
-            sum_embedding=self.embedding.astype(np.float64),
+            sum_embedding=self._direction(),
             n=1.0,
             sum_quality=self.quality,
             sum_quality2=self.quality**2,
@@ -81,3 +87,51 @@ class Trajectory:
             first_s=self.at_s,
             last_s=self.at_s,
         )
+
+    def _direction(self) -> Doubles:
+        # Of unit length, so that a query counts once in a centroid, however long its vector is.
+        exact = self.embedding.astype(np.float64)
+        return np.asarray(exact / (math.sqrt(float(exact.dot(exact))) or 1.0), dtype=np.float64)
+
+
+def check_trajectory(trajectory: object, dim: int, max_steps: int) -> Trajectory:
+    """A private copy of a trajectory that was recorded elsewhere, every value of it checked.
+
+    Raises
+    ------
+    InputError
+        If it is no `Trajectory`, or a value of it is of another type or out of bounds.
+    CapacityError
+        If it has more than `max_steps` steps.
+    """
+    if not isinstance(trajectory, Trajectory):
+        raise InputError(f"trajectory must be a Trajectory, got {type(trajectory).__name__}")
+    if len(trajectory.steps) > max_steps:
+        raise CapacityError(f"max_trajectory_steps is {max_steps}: the trajectory has {len(trajectory.steps)}")
+    check_direction(trajectory.embedding, dim, "embedding")
+    for name in ("id", "action", "response", "route", "text", "task_type", "agent"):
+        check_text(getattr(trajectory, name), name)
+    if not isinstance(trajectory.context, Mapping):
+        raise InputError(f"context must be a mapping of texts, got {type(trajectory.context).__name__}")
+    return replace(
+        trajectory,
+        embedding=check_vector(trajectory.embedding, dim, "embedding"),
+        quality=check_number(trajectory.quality, "quality", 0.0, 1.0),
+        steps=tuple(_checked_step(step, dim) for step in trajectory.steps),
+        latency_ms=check_number(trajectory.latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS),
+        cost=check_number(trajectory.cost, "cost", 0.0, MAX_COST),
+        at_s=check_number(trajectory.at_s, "at_s", 0.0, MAX_TIME_S),
+        context={check_text(key, "context"): check_text(line, "context") for key, line in trajectory.context.items()},
+    )
+
+
+def _checked_step(step: object, dim: int) -> Step:
+    if not isinstance(step, Step):
+        raise InputError(f"steps must hold Step objects, got {type(step).__name__}")
+    return Step(
+        reward=check_number(step.reward, "reward", 0.0, 1.0),
+        activations=None if step.activations is None else check_vector(step.activations, dim, "activations"),
+        attention=None if step.attention is None else check_numbers(step.attention, "attention"),
+        node=check_text(step.node, "node"),
+        latency_ms=check_number(step.latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS),
+    )

@@ -24,6 +24,7 @@ MAX_SQUARED_NORM = 1e12
 """A vector longer than 1e6 is refused: products of such numbers leave float32."""
 MIN_SQUARED_NORM = 1e-12
 """A query shorter than 1e-6 is refused: it has no direction that float32 could tell."""
+MAX_LENGTH = 65_536
 MAX_TEXT = 1_000_000
 """Characters of a text that is recorded."""
 
@@ -38,9 +39,18 @@ def check_vector(value: object, dim: int, parameter: str) -> Vector:
     BoundsError
         If a number is not finite, or the vector is longer than 1e6.
     """
-    vector = _as_floats(value, f"{parameter} must be {dim} numbers")
-    if vector.shape != (dim,):
-        raise ShapeError(f"{parameter} must have shape ({dim},), got {vector.shape}")
+    return _checked_row(_as_floats(value, f"{parameter} must be {dim} numbers"), dim, parameter)
+
+
+def check_numbers(value: object, parameter: str, max_length: int = MAX_LENGTH) -> Vector:
+    """A private float32 copy of `value`, of shape (m,) with any m up to `max_length`; errors as in `check_vector`."""
+    vector = _as_floats(value, f"{parameter} must be numbers")
+    if vector.ndim != 1 or len(vector) > max_length:
+        raise ShapeError(f"{parameter} must have shape (m,) with m <= {max_length}, got {vector.shape}")
+    return _bounded(vector, parameter)
+
+
+def _bounded(vector: Vector, parameter: str) -> Vector:
     # One product tells both: it is NaN or huge if any entry is. (`vdot`, because `dot` warns of an overflow.)
     if not np.vdot(vector, vector) <= MAX_SQUARED_NORM:
         raise BoundsError(_not_finite(vector, parameter))
@@ -61,7 +71,22 @@ def check_direction(value: object, dim: int, parameter: str) -> Vector:
 
 def check_batch(value: object, dim: int, parameter: str) -> Vector:
     """A private float32 copy of `value`, of shape (n, dim), C order; errors as in `check_vector`."""
-    batch = _as_floats(value, f"{parameter} must be rows of {dim} numbers")
+    return _checked_rows(_as_floats(value, f"{parameter} must be rows of {dim} numbers"), dim, parameter)
+
+
+def check_queries(value: object, dim: int, parameter: str) -> Vector:
+    """A private float32 copy of `value`, of shape (dim,) or (n, dim); errors as in `check_vector`."""
+    array = _as_floats(value, f"{parameter} must be {dim} numbers, or rows of them")
+    return _checked_rows(array, dim, parameter) if array.ndim == 2 else _checked_row(array, dim, parameter)
+
+
+def _checked_row(vector: Vector, dim: int, parameter: str) -> Vector:
+    if vector.shape != (dim,):
+        raise ShapeError(f"{parameter} must have shape ({dim},), got {vector.shape}")
+    return _bounded(vector, parameter)
+
+
+def _checked_rows(batch: Vector, dim: int, parameter: str) -> Vector:
     if batch.ndim != 2 or batch.shape[1] != dim:
         raise ShapeError(f"{parameter} must have shape (n, {dim}), got {batch.shape}")
     bad = np.flatnonzero(~(np.einsum("nd,nd->n", batch, batch) <= MAX_SQUARED_NORM))
@@ -78,7 +103,6 @@ def _as_floats(value: object, wanted: str) -> Vector:
         array = np.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ShapeError(f"{wanted}, got {type(value).__name__} of uneven rows") from error
-    # An empty list has no numbers, but its shape says more than its type.
     if array.dtype.kind not in "fiu":
         raise ShapeError(f"{wanted}, got {type(value).__name__} of {array.dtype}")
     with np.errstate(over="ignore"):
@@ -102,15 +126,17 @@ def check_number(value: object, parameter: str, low: float, high: float) -> floa
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise BoundsError(f"{parameter} must be a number in {low:g}..{high:g}, got {value!r:.40}")
-    # Compared before it is converted: an integer may be too large for a float.
-    if not low <= value <= high:
-        shown = f"{value:g}" if abs(value) < 1e300 or not isinstance(value, int) else "an integer beyond all bounds"
-        raise BoundsError(f"{parameter} must be in {low:g}..{high:g}, got {shown}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise BoundsError(f"{parameter} must be in {low:g}..{high:g}, got an integer beyond all bounds") from None
+    if not low <= number <= high:
+        raise BoundsError(f"{parameter} must be in {low:g}..{high:g}, got {number:g}")
+    return number
 
 
 def check_count(value: object, parameter: str, low: int, high: int) -> int:
-    """`value` as a whole number in [low, high].
+    """`value` as an int in [low, high]; a float is refused, because it would have to be cut.
 
     >>> check_count(2.5, "k", 1, 10)
     Traceback (most recent call last):

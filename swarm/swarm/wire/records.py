@@ -19,10 +19,15 @@ from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
 from swarm.sona.snapshot import cluster_as_dict, cluster_from_dict, trajectory_as_dict, trajectory_from_dict
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import check_number, check_vector
+from swarm.sona.vectors import check_count, check_number, check_vector
 from swarm.wire.codec import decode, encode, pack_floats, unpack_floats
 
 _Record = TypeVar("_Record")
+
+_LARGEST = 1e300
+"""Sums have no bound of their own; this one keeps NaN and infinity out."""
+_TRAJECTORY_TEXTS = ("id", "action", "response", "route", "text", "task_type", "agent")
+_CLUSTER_SUMS = ("n", "sum_quality", "sum_quality2", "first_s", "last_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ def encode_trajectory(trajectory: Trajectory) -> bytes:
 
 def decode_trajectory(data: bytes) -> Trajectory:
     """The inverse of `encode_trajectory`."""
-    return _guarded("trajectory", data, _trajectory)
+    return guarded("trajectory", data, _trajectory)
 
 
 def encode_cluster(cluster: Cluster) -> bytes:
@@ -66,7 +71,7 @@ def encode_cluster(cluster: Cluster) -> bytes:
 
 def decode_cluster(data: bytes) -> Cluster:
     """The inverse of `encode_cluster`."""
-    return _guarded("cluster", data, _cluster)
+    return guarded("cluster", data, _cluster)
 
 
 def encode_weights(weights: Weights) -> bytes:
@@ -88,7 +93,7 @@ def encode_weights(weights: Weights) -> bytes:
 
 def decode_weights(data: bytes) -> Weights:
     """The inverse of `encode_weights`."""
-    return _guarded("weights", data, _weights)
+    return guarded("weights", data, _weights)
 
 
 def encode_registration(registration: Registration) -> bytes:
@@ -105,10 +110,11 @@ def encode_registration(registration: Registration) -> bytes:
 
 def decode_registration(data: bytes) -> Registration:
     """The inverse of `encode_registration`."""
-    return _guarded("registration", data, _registration)
+    return guarded("registration", data, _registration)
 
 
-def _guarded(kind: str, data: bytes, build: Callable[[Mapping[str, Any]], _Record]) -> _Record:
+def guarded(kind: str, data: bytes, build: Callable[[Mapping[str, Any]], _Record]) -> _Record:
+    """`build` of the payload of a record; whatever does not fit there is a `DamagedRecordError`."""
     payload = decode(kind, data)
     try:
         return build(payload)
@@ -128,14 +134,15 @@ def _trajectory(payload: Mapping[str, Any]) -> Trajectory:
             if vector is not None:
                 arrays[f"trajectory_0_{j}_{name}"] = unpack_floats(vector, (len(vector) // 4,), name)
         check_number(step["reward"], "reward", 0.0, 1.0)
+        check_number(step["latency_ms"], "latency_ms", 0.0, _LARGEST)
+        _check_texts(node=step["node"])
     trajectory = trajectory_from_dict(values, 0, arrays)
     check_vector(trajectory.embedding, dim, "embedding")
     check_number(trajectory.quality, "quality", 0.0, 1.0)
-    for name in ("latency_ms", "cost", "at_s"):
-        check_number(getattr(trajectory, name), name, 0.0, 1e15)
-    for name in ("id", "action", "response", "route", "text", "task_type", "agent"):
-        if not isinstance(getattr(trajectory, name), str):
-            raise InputError(f"{name} must be text, got {type(getattr(trajectory, name)).__name__}")
+    _check_sums(latency_ms=trajectory.latency_ms, cost=trajectory.cost, at_s=trajectory.at_s)
+    _check_texts(**{name: getattr(trajectory, name) for name in _TRAJECTORY_TEXTS})
+    for name, text in dict(trajectory.context).items():
+        _check_texts(context=name, **{f"context {name}": text})
     return trajectory
 
 
@@ -145,29 +152,52 @@ def _cluster(payload: Mapping[str, Any]) -> Cluster:
     if not np.isfinite(sums).all():
         raise InputError("sum_embedding must be finite")
     cluster = cluster_from_dict(values, sums)
-    for name in ("n", "sum_quality", "sum_quality2"):
-        check_number(getattr(cluster, name), name, 0.0, 1e15)
+    _check_sums(**{name: getattr(cluster, name) for name in _CLUSTER_SUMS}, **cluster.task_types)
+    for tally in (*cluster.agents.values(), *cluster.routes.values()):
+        _check_sums(**{name: getattr(tally, name) for name in type(tally).__dataclass_fields__})
+    for exemplar in cluster.exemplars:
+        check_number(exemplar.quality, "quality", 0.0, 1.0)
+        _check_sums(at_s=exemplar.at_s)
+        _check_texts(text=exemplar.text, agent=exemplar.agent, trajectory_id=exemplar.trajectory_id)
+    _check_texts(id=cluster.id, action=cluster.action, response=cluster.response, label=cluster.label)
+    if not isinstance(cluster.positive, bool):
+        raise InputError(f"positive must be True or False, got {cluster.positive!r:.40}")
     return cluster
 
 
 def _weights(payload: Mapping[str, Any]) -> Weights:
     shape = (int(check_number(payload["rank"], "rank", 1, 1024)), int(check_number(payload["dim"], "dim", 1, 65_536)))
     base = tuple(
-        LoraPair(unpack_floats(down, shape, "down"), unpack_floats(up, shape, "up"), float(scale))
+        LoraPair(
+            unpack_floats(down, shape, "down"),
+            unpack_floats(up, shape, "up"),
+            check_number(scale, "scale", -_LARGEST, _LARGEST),
+        )
         for scale, up, down in payload["base"]
     )
-    ewc = EwcMemory(
-        [unpack_floats(array, shape, "importance") for array in payload["importance"]],
-        [unpack_floats(array, shape, "anchor") for array in payload["anchor"]],
-        float(payload["constant"]),
-        int(payload["tasks"]),
-    )
-    return Weights(base=base, ewc=ewc)
+    importance = [unpack_floats(array, shape, "importance") for array in payload["importance"]]
+    anchor = [unpack_floats(array, shape, "anchor") for array in payload["anchor"]]
+    if not base or {len(importance), len(anchor)} not in ({0}, {2 * len(base)}):
+        raise InputError(f"{len(base)} pairs do not go with {len(importance)} importances and {len(anchor)} anchors")
+    constant = check_number(payload["constant"], "constant", -_LARGEST, _LARGEST)
+    return Weights(base=base, ewc=EwcMemory(importance, anchor, constant, check_count(payload["tasks"], "tasks", 0, 2**53)))
 
 
 def _registration(payload: Mapping[str, Any]) -> Registration:
+    _check_texts(role=payload["role"])
     return Registration(
-        role=str(payload["role"]),
+        role=payload["role"],
         config=SonaConfig.from_dict(payload["config"]),
-        registered_s=float(payload["registered_s"]),
+        registered_s=check_number(payload["registered_s"], "registered_s", 0.0, _LARGEST),
     )
+
+
+def _check_texts(**values: object) -> None:
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise InputError(f"{name} must be text, got {type(value).__name__}")
+
+
+def _check_sums(**values: object) -> None:
+    for name, value in values.items():
+        check_number(value, name, 0.0, _LARGEST)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from swarm.errors import SwarmError
+from swarm.errors import SwarmError, UnknownIdError
 from swarm.services.hits import pattern_hit
 from swarm.services.replica import Replica
 from swarm.services.status import SwarmStatus
@@ -36,17 +36,21 @@ from swarm_cli.demo.report import (
 )
 from swarm_cli.demo.split import Split, make_split
 from swarm_cli.demo.view import DemoView
-from swarm_cli.local.stack import POOL, up
+from swarm_cli.local.redis_server import RedisServer
+from swarm_cli.local.statedir import LOCKS, prepare_state_dir
+from swarm_workers.locks import file_lock
 from swarm_workers.pools import PoolManager
 
-SWARM = "demo"
+SWARM = "sona-demo"
 """The demo's own swarm; each run begins by erasing it."""
+POOL = "demo"
 LIBRARY = "library"
 CONCURRENCY = 2
 _CURVE_POINTS = 8
 _MAX_BEHIND = 150
 """Agents wait when on average so many outcomes each are not consolidated: a task takes its time in real life too."""
 _DRAIN_TIMEOUT_S = 120.0
+_LOCK_TIMEOUT_S = 1.0
 _SHOWN = 3
 
 
@@ -95,16 +99,20 @@ def run_demo(options: DemoOptions, settings: Settings) -> DemoRun:
 @contextmanager
 def _fresh_swarm(settings: Settings) -> Iterator[Swarm]:
     """An empty swarm with a pool of workers, which ends with the demo; Redis goes on running."""
-    pools = PoolManager(settings)
-    up(settings, CONCURRENCY)
-    pools.stop(POOL)
-    swarm = Swarm(settings)
-    erase_swarm(swarm.client, swarm.keys)
-    up(settings, CONCURRENCY)
-    try:
-        yield swarm
-    finally:
-        pools.stop(POOL)
+    prepare_state_dir(settings)
+    with file_lock(settings.state_dir / LOCKS / "demo.lock", _LOCK_TIMEOUT_S, "run a second demo at once"):
+        RedisServer(settings).start()
+        swarm = Swarm(settings)
+        with PoolManager(settings) as pools:
+            with suppress(UnknownIdError):
+                # The pool of a demo that was killed would work on with what is erased now.
+                pools.stop(POOL)
+            erase_swarm(swarm.client, swarm.keys)
+            pools.start(POOL, CONCURRENCY)
+            try:
+                yield swarm
+            finally:
+                pools.stop(POOL)
 
 
 class Stage:
@@ -154,7 +162,7 @@ class Stage:
                 self._keep_pace(number)
             if self.view.due:
                 self.view.update(self._progress(number, self.swarm.status()))
-            if number % every == 0 and number < len(stream):
+            if number % every == 0 and len(stream) - number >= every:
                 self.curve.append(self._score().point(number))
 
     def finish(self, started: float) -> DemoRun:

@@ -121,7 +121,7 @@ class RedisServer:
         begun = time.monotonic()
         while (answer := self._ask()) != "ready":
             if process is not None and not processes.is_running(process.pid, process.started_s):
-                raise RuntimeSetupError(f"Redis ended at once; the last of {self._log}:\n{_reason(self._log)}")
+                raise RuntimeSetupError(f"Redis ended at once; see {self._log}:\n{_reason(self._log, process)}")
             limit = LOADING_TIMEOUT if answer == "loading" else timeout_s
             if time.monotonic() - begun > limit:
                 who = f"Redis (process {process.pid})" if process else f"the server at {self._settings.socket_path}"
@@ -165,7 +165,8 @@ class RedisServer:
         return file_lock(self._settings.state_dir / LOCKS / "redis.lock", timeout_s, "start or stop Redis")
 
 
-def _reason(log: Path) -> str:
-    """The last warning in the log, which Redis marks with '#', else its last line."""
+def _reason(log: Path, process: RedisProcess) -> str:
+    """The last warning of this process in the log, which Redis marks with '#', else the last line."""
     lines = processes.log_tail(log).splitlines()
-    return next((line for line in reversed(lines) if " # " in line), lines[-1])
+    warnings = [line for line in lines if line.startswith(f"{process.pid}:") and " # " in line]
+    return warnings[-1].partition(" # ")[2] if warnings else lines[-1]

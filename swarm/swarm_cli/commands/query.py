@@ -1,0 +1,111 @@
+"""`swarm query`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import click
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from swarm.services.hits import PatternHit
+from swarm.services.swarm import Swarm
+from swarm_cli.local.reach import reachable
+from swarm_cli.options import cli_settings, json_option, swarm_option
+from swarm_cli.output import NOTE, console, count, duration, plain, print_json
+
+_MOST_SOURCES = 5
+
+
+@click.command("query", short_help="Ask what the swarm knows for a task, and who learned it.")
+@click.argument("text")
+@click.option("-k", metavar="N", type=click.IntRange(1, 1000), default=5, show_default=True, help="At most so many.")
+@click.option("--agent", "agents", metavar="NAME", multiple=True, help="Only what this agent learned; repeatable.")
+@click.option("--role", "roles", metavar="NAME", multiple=True, help="Only agents in this role; repeatable.")
+@click.option(
+    "--min-quality",
+    metavar="Q",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.0,
+    show_default=True,
+    help="Only patterns with this mean quality or better.",
+)
+@click.option("--group-by", type=click.Choice(["agent"]), help="One list for each agent.")
+@swarm_option
+@json_option
+def command(
+    text: str,
+    k: int,
+    agents: tuple[str, ...],
+    roles: tuple[str, ...],
+    min_quality: float,
+    group_by: str | None,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Ask what the swarm knows for a task like TEXT, and who learned it.
+
+    Patterns come best first, each with the agents and the outcomes that it comes from.
+    """
+    settings = cli_settings(name)
+    only_agents, only_roles = list(agents) or None, list(roles) or None
+    with reachable(settings):
+        swarm = Swarm(settings)
+        if group_by is None:
+            hits = swarm.query(text, agents=only_agents, roles=only_roles, min_quality=min_quality, k=k)
+            groups = {"": hits} if hits else {}
+        else:
+            groups = swarm.query(
+                text, agents=only_agents, roles=only_roles, min_quality=min_quality, k=k, group_by="agent"
+            )
+    if as_json:
+        print_json(_as_json(settings.name, text, groups, group_by))
+    else:
+        _show(groups)
+
+
+def _as_json(
+    swarm: str, text: str, groups: Mapping[str, Sequence[PatternHit]], group_by: str | None
+) -> dict[str, object]:
+    lists = {agent: [hit.to_dict() for hit in hits] for agent, hits in groups.items()}
+    found: dict[str, object] = {"hits": lists.get("", [])} if group_by is None else {"agents": lists}
+    return {"swarm": swarm, "text": text, **found}
+
+
+def _show(groups: Mapping[str, Sequence[PatternHit]]) -> None:
+    out = console()
+    if not groups:
+        out.print("The swarm knows nothing for this yet.")
+    for agent, hits in groups.items():
+        if agent:
+            out.print(Text(f"\n{agent}", "bold underline"))
+        for position, hit in enumerate(hits, 1):
+            out.print(_pattern(position, hit, out))
+
+
+def _pattern(position: int, hit: PatternHit, out: Console) -> Group:
+    response = plain(hit.response or hit.action)
+    head = Text.assemble((f"\n{position:>2}  ", NOTE), (plain(response, 4 * out.width), "bold cyan"))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style=NOTE, no_wrap=True, min_width=14)
+    grid.add_column()
+    grid.add_row("    share", f"{100 * hit.share:.0f} % of the votes, similarity {hit.similarity:.2f}")
+    grid.add_row("    quality", f"{hit.mean_quality:.2f} ± {hit.quality_error:.2f}, {_evidence(hit)}")
+    grid.add_row("    learned by", _sources(hit))
+    if hit.examples:
+        example = max(hit.examples, key=lambda one: one.quality)
+        grid.add_row("    example", Text(f"“{plain(example.text, out.width - 19)}”"))
+    grid.add_row("    last", f"{duration(max(0.0, time.time() - hit.last_s))} ago")
+    return Group(head, grid)
+
+
+def _evidence(hit: PatternHit) -> str:
+    return f"{hit.outcomes:,.0f} outcomes, {hit.failures:,.0f} against it nearby"
+
+
+def _sources(hit: PatternHit) -> Text:
+    named = [f"{source.agent} ×{source.outcomes:,.0f}" for source in hit.sources[:_MOST_SOURCES]]
+    hidden = len(hit.sources) - _MOST_SOURCES
+    return Text(", ".join(named) + (f" and {count(hidden, 'more', 'more')}" if hidden > 0 else ""))

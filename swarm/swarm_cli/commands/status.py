@@ -1,0 +1,100 @@
+"""`swarm status`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from swarm.services.status import AgentStatus, SwarmStatus
+from swarm.services.swarm import Swarm
+from swarm.store.workers import WorkerBeat
+from swarm_cli.local.address import shown_url
+from swarm_cli.local.reach import reachable
+from swarm_cli.options import cli_settings, json_option, swarm_option
+from swarm_cli.output import BAD, NOTE, console, count, duration, facts, plain, print_json, table
+
+
+@click.command("status", short_help="Show how the swarm stands, from what is stored.")
+@swarm_option
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """Show how the swarm stands: its agents, its bank, its workers, and what waits.
+
+    Every figure is read from what is stored; nothing is remembered or estimated.
+    """
+    settings = cli_settings(name)
+    with reachable(settings):
+        status = Swarm(settings).status()
+    if as_json:
+        print_json(status.as_dict())
+    else:
+        _show(status, shown_url(settings))
+
+
+def _show(status: SwarmStatus, url: str) -> None:
+    out, grid = console(), facts()
+    grid.add_row("swarm", Text(status.name, "bold"))
+    grid.add_row("embedder", status.embedder or "none yet: no agent has been here")
+    grid.add_row("Redis", url)
+    grid.add_row("bank", _bank(status))
+    grid.add_row("outcomes", _outcomes(status))
+    grid.add_row("queue", f"{count(status.queue_depth, 'nudge')} for workers")
+    out.print(grid)
+    if status.agents:
+        out.print(agents_table(status.agents))
+    if status.workers:
+        out.print(_workers(status.workers))
+    else:
+        out.print(Text("\nNo worker is alive: nothing is consolidated. Start some with `swarm up`.", BAD))
+
+
+def agents_table(agents: Sequence[AgentStatus]) -> Table:
+    """One row for each agent, the one with the most waiting work first among equals by name."""
+    figures = ("gen.", "accepted", "learned", "waiting", "oldest", "unusable", "lost", "open")
+    made = table("agent", "role", *figures, right=figures)
+    for agent in sorted(agents, key=lambda agent: agent.name):
+        oldest = "" if agent.oldest_pending_s is None else duration(agent.oldest_pending_s)
+        made.add_row(
+            agent.name,
+            agent.role,
+            f"{agent.generation:,}",
+            f"{agent.accepted:,}",
+            f"{agent.consolidated:,}",
+            f"{agent.pending:,}",
+            oldest,
+            _alarm(agent.dead),
+            _alarm(agent.lost),
+            f"{agent.open:,}",
+        )
+    return made
+
+
+def _workers(beats: Sequence[WorkerBeat]) -> Table:
+    figures = ("processes", "busy", "done", "heartbeat")
+    made = table("worker", "state", *figures, right=figures)
+    now_s = time.time()
+    for beat in beats:
+        state = Text(plain(beat.fault), BAD) if beat.fault else Text("working" if beat.consuming else "draining")
+        age = f"{duration(max(0.0, now_s - beat.beat_s))} ago"
+        made.add_row(beat.name, state, f"{beat.concurrency:,}", f"{beat.active:,}", f"{beat.done:,}", age)
+    return made
+
+
+def _bank(status: SwarmStatus) -> str:
+    behind = f", {count(status.unmerged_agents, 'agent')} to merge" if status.unmerged_agents else ""
+    return f"{count(status.patterns, 'pattern')}, version {status.bank_version}{behind}"
+
+
+def _outcomes(status: SwarmStatus) -> Text:
+    accepted = sum(agent.accepted for agent in status.agents)
+    learned = sum(agent.consolidated for agent in status.agents)
+    text = Text(f"{accepted:,} accepted, {learned:,} learned, {status.pending:,} waiting, ")
+    return text.append(f"{status.lost:,} lost", BAD if status.lost else "")
+
+
+def _alarm(n: int) -> Text:
+    return Text(f"{n:,}", BAD if n else NOTE)
