@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich import box
@@ -31,11 +31,14 @@ def print_json(values: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table; columns named in `right` hold figures."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style=NOTE)
+def table(*columns: str, right: Collection[str] = ()) -> Table:
+    """An empty table; columns named in `right` hold figures, which are never broken over two lines."""
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style=NOTE, border_style=NOTE)
+    # One space beside the rule that the box leaves out: two between columns.
+    made.padding = (0, 1, 0, 0)
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in right)
+        is_figure = name in right
+        made.add_column(name, justify="right" if is_figure else "left", no_wrap=is_figure, overflow="fold")
     return made
 
 

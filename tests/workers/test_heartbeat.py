@@ -88,21 +88,6 @@ def test_a_worker_that_ends_in_good_order_forgets_its_heartbeat(own: Own) -> Non
         assert own.registry.last(state.worker) is None
 
 
-def test_a_worker_that_finishes_its_last_task_before_it_ends_is_draining(own: Own, children: Children) -> None:
-    with PoolManager(own.settings) as manager:
-        state = manager.start("main", 1)
-        (child,) = children(state.pid)
-        child.suspend()
-        own.nudge()
-        wait_until(lambda: manager.list()[0].reserved == 1, 10.0, "the task to be taken")
-        os.kill(state.pid, signal.SIGTERM)
-        wait_until(lambda: manager.list()[0].status == "draining", 10.0, "the worker to drain")
-        assert not own.beat_after(state.worker, time.time()).consuming
-        child.resume()
-        assert processes.wait_gone(state.pid, state.started_s, 15.0)
-        assert own.registry.last(state.worker) is None
-
-
 def test_a_worker_outlives_kills_of_redis_and_goes_on_working(own: Own) -> None:
     with PoolManager(own.settings) as manager:
         state = manager.start("main", 1)

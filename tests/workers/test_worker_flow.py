@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import psutil
@@ -98,6 +99,25 @@ def test_a_worker_killed_in_the_middle_of_a_task_loses_and_doubles_nothing(
     patient.start("main", 1)
     wait_until(lambda: agents.state("coder-1").pending == 0, 30.0, "the new worker to do it")
     assert_each_took_effect_once(agents, "coder-1", MANY)
+
+
+def test_a_worker_told_to_end_finishes_its_task_and_is_draining_meanwhile(
+    patient: PoolManager, agents: AgentStore, client: Client, settings: Settings, children: Children
+) -> None:
+    state = patient.start("main", 1)
+    (child,) = children(state.pid)
+    put_outcomes(settings, client, "coder-1", MANY)
+    wait_until(lambda: client.exists(SwarmKeys(settings.name).agent("coder-1").lease), 20.0, "the task to begin")
+    child.suspend()
+    wait_until(lambda: patient.list()[0].active == 1, 10.0, "the task to be seen")
+    os.kill(state.pid, signal.SIGTERM)
+    wait_until(lambda: patient.list()[0].status == "draining", 10.0, "the worker to drain")
+    seen_s = time.time()
+    wait_until(lambda: patient.list()[0].beat_s > seen_s, 10.0, "another heartbeat")
+    assert patient.list()[0].active == 1
+    child.resume()
+    wait_until(lambda: patient.list()[0].status == "dead", 20.0, "the worker to end")
+    assert not client.hexists(SwarmKeys(settings.name).workers, state.worker)
 
 
 def test_draining_one_of_two_pools_leaves_the_rest_to_the_other(

@@ -13,7 +13,7 @@ import numpy as np
 from swarm.errors import BoundsError
 from swarm.sona.config import SonaConfig
 from swarm.sona.lora import LoraPair
-from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_number, check_vector
+from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_count, check_vector
 
 
 class Adapter:
@@ -48,7 +48,8 @@ class Adapter:
         """
         up, down = self.micro.gradients(x[None, :], gradient_z[None, :])
         norm = math.sqrt(float(np.vdot(up, up)) + float(np.vdot(down, down)))
-        if norm == 0.0:
+        if not 0.0 < norm < math.inf:
+            # Nothing to do; and a gradient that left float32 must not reach the weights.
             return
         rate = np.float32(lr * min(1.0, clip / norm))
         self.micro.up -= rate * up
@@ -74,11 +75,14 @@ class Adapter:
         """s_m B_m A_m x, or None while that is exactly zero."""
         return self.micro.delta(x) if self._micro_trained else None
 
-    def base_delta(self, x: Vector, layer: int | None = None) -> Vector | None:
-        """The base tier's part (of one layer, or of all), or None while that is exactly zero."""
-        if layer is not None:
-            check_number(layer, "layer", 0, len(self.base) - 1)
-            return self.base[layer].delta(x) if self._base_trained[layer] else None
+    def layer_delta(self, layer: int, x: Vector) -> Vector | None:
+        """The part of one layer of the base tier, or None while that is exactly zero."""
+        if type(layer) is not int or not 0 <= layer < len(self.base):
+            layer = check_count(layer, "layer", 0, len(self.base) - 1)
+        return self.base[layer].delta(x) if self._base_trained[layer] else None
+
+    def base_delta(self, x: Vector) -> Vector | None:
+        """The base tier's part, of all its layers, or None while that is exactly zero."""
         total: Vector | None = None
         for pair, is_trained in zip(self.base, self._base_trained, strict=True):
             if is_trained:
@@ -116,7 +120,7 @@ def finish(x: Vector, delta: Vector | None) -> Vector:
     """
     if x.ndim == 2:
         return _finish_rows(x, delta)
-    wanted = float(x.dot(x))
+    wanted = float(np.vdot(x, x))
     if not wanted <= MAX_SQUARED_NORM:
         check_vector(x, len(x), "x")
     if delta is None:

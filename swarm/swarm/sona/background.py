@@ -43,14 +43,14 @@ class CycleReport:
     action that the candidates know, and then there was nothing to train.
     """
 
-    outcomes: int
-    trained_on: int
-    held_out: int
-    loss_before: float
-    loss_after: float
-    promoted: bool
-    clusters: int
-    pruned: int
+    outcomes: int = 0
+    trained_on: int = 0
+    held_out: int = 0
+    loss_before: float = 0.0
+    loss_after: float = 0.0
+    promoted: bool = False
+    clusters: int = 0
+    pruned: int = 0
 
 
 def run_cycle(

@@ -21,14 +21,23 @@ from swarm.sona.bank import ReasoningBank
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.index import ActionHit, Hit
-from swarm.sona.instant import outcome_step
+from swarm.sona.instant import gradient_step, outcome_step
 from swarm.sona.recorder import Recorder
-from swarm.sona.signals import MAX_LATENCY_MS, Baseline, LearningSignal, step_gradient
-from swarm.sona.trajectory import Trajectory
+from swarm.sona.signals import Baseline, LearningSignal, step_gradient
+from swarm.sona.trajectory import MAX_LATENCY_MS, MAX_TIME_S, Trajectory
 from swarm.sona.variants import VariantScore
-from swarm.sona.vectors import Vector, check_batch, check_number, check_vector
+from swarm.sona.vectors import (
+    Vector,
+    check_count,
+    check_direction,
+    check_number,
+    check_queries,
+    check_text,
+    check_vector,
+)
 
 _FLOAT32 = np.dtype(np.float32)
+_MAX_K = 10_000
 _RECENT = 1024
 """So many ended trajectories can still be named by a learning signal."""
 
@@ -69,7 +78,7 @@ class SonaEngine:
     """
 
     def __init__(self, config: SonaConfig | int = 256) -> None:
-        self.config = SonaConfig(dim=config) if isinstance(config, int) else config
+        self.config = config if isinstance(config, SonaConfig) else SonaConfig(dim=config)
         self._shape = (self.config.dim,)
         self._rng = np.random.default_rng(self.config.seed)
         self.adapter = Adapter.initial(self.config, self._rng)
@@ -125,17 +134,16 @@ class SonaEngine:
     def use_pattern(self, trajectory_id: int, action: str, response: str = "") -> None:
         """Name the action that was tried: the one of a pattern that was found, or the id of a new result."""
         opened = self._recorder.opened(trajectory_id)
-        opened.action = action
-        opened.response = response
+        opened.action, opened.response = check_text(action, "action"), check_text(response, "response")
 
     def set_route(self, trajectory_id: int, route: str) -> None:
         """Name the model, tool or variant that served the task."""
-        self._recorder.opened(trajectory_id).route = str(route)
+        self._recorder.opened(trajectory_id).route = check_text(route, "route")
 
     def add_context(self, trajectory_id: int, text: str) -> None:
-        """Attach a line of context; several may be attached."""
+        """Attach a line of context; several may be attached. They are the text of the outcome's exemplar."""
         opened = self._recorder.opened(trajectory_id)
-        opened.context = (*opened.context, str(text))
+        opened.context = (*opened.context, check_text(text, "text"))
 
     def end_trajectory(self, trajectory_id: int, quality: object, now_s: float = 0.0) -> None:
         """End a trajectory with its quality in [0, 1]. What it teaches is seen by the next `apply_*`.
@@ -151,7 +159,7 @@ class SonaEngine:
         self._unlearned += 1
 
     def submit_trajectory(self, trajectory: Trajectory) -> None:
-        """Take a trajectory that was recorded elsewhere."""
+        """Take a copy of a trajectory that was recorded elsewhere; errors as in `check_trajectory`."""
         self._recorder.submit(trajectory)
         self._unlearned += 1
 
@@ -165,7 +173,8 @@ class SonaEngine:
     def apply_base_lora(self, layer: int, x: object) -> Vector:
         """`x` adapted by one layer of the base tier."""
         checked = self._checked(x)
-        return finish(checked, self.adapter.base_delta(checked, layer) if self._enabled else None)
+        delta = self.adapter.layer_delta(layer, checked)
+        return finish(checked, delta if self._enabled else None)
 
     def apply_lora(self, x: object) -> Vector:
         """`x` adapted by both tiers."""
@@ -191,21 +200,21 @@ class SonaEngine:
 
         To search with what was learned, pass `apply_lora(x)`.
         """
-        check_number(k, "k", 1, 10_000)
-        return self.bank.find(check_vector(x, self.config.dim, "x"), int(k))
+        return self.bank.find(check_direction(x, self.config.dim, "x"), check_count(k, "k", 1, _MAX_K))
 
     query_patterns = find_patterns
 
     def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
         """The k actions that past outcomes near the adapted query speak for, best first."""
-        check_number(k, "k", 1, 10_000)
-        return self.bank.rank(self.apply_lora(check_vector(x, self.config.dim, "x")), int(k))
+        checked = check_count(k, "k", 1, _MAX_K)
+        return self.bank.rank(self.apply_lora(check_direction(x, self.config.dim, "x")), checked)
 
     def predict_variant_scores(self, x: object, k: int = 10) -> list[VariantScore]:
         """Mean quality and evidence of every route among the k patterns nearest to `x`."""
+        checked = check_count(k, "k", 1, _MAX_K)
         n: dict[str, float] = {}
         quality: dict[str, float] = {}
-        for hit in self.bank.index.nearest(self.apply_lora(check_vector(x, self.config.dim, "x")), k):
+        for hit in self.bank.index.nearest(self.apply_lora(check_direction(x, self.config.dim, "x")), checked):
             for name, route in hit.cluster.routes.items():
                 n[name] = n.get(name, 0.0) + route.n
                 quality[name] = quality.get(name, 0.0) + route.sum_quality
@@ -233,12 +242,12 @@ class SonaEngine:
             trajectory = self._recalled(signal.trajectory_id)
         if signal.gradient is None:
             assert trajectory is not None
-            self._instant(trajectory, signal.reward)
+            # The word is on the whole trajectory: its steps do not keep the rewards that they had.
+            self._instant(trajectory, signal.reward, signal.reward)
             return
         gradient = check_vector(signal.gradient, self.config.dim, "gradient") * np.float32(signal.importance)
         x = self._recalled(None).embedding if trajectory is None else trajectory.embedding
-        self.adapter.step_micro(x, gradient, self.config.micro_lora_lr)
-        self.instant_updates += 1
+        self.instant_updates += gradient_step(self.adapter, x, gradient, self.config)
 
     def run_instant_cycle(self) -> int:
         """Loop A: one micro step for each trajectory that ended since; how many were learned."""
@@ -252,12 +261,21 @@ class SonaEngine:
 
     flush = run_instant_cycle
 
-    def run_background_cycle(self, now_s: float = 0.0) -> CycleReport:
-        """Loop B: everything in the buffer goes into the base tier and the clusters, however little it is."""
+    def run_background_cycle(self, now_s: float | None = None) -> CycleReport:
+        """Loop B: everything in the buffer goes into the base tier and the clusters, however little it is.
+
+        `now_s`, if given, is when `tick` counts the interval from. Nothing happens while the engine is off.
+        """
+        if now_s is not None:
+            now_s = check_number(now_s, "now_s", 0.0, MAX_TIME_S)
+        if not self._enabled:
+            return CycleReport(clusters=len(self.bank))
         self.run_instant_cycle()
         learned = Learned(clusters=self.bank.clusters(), base=self.adapter.base, ewc=self.ewc)
-        trajectories = self._take()
+        trajectories = self.buffered()
         learned, report = run_cycle(learned, trajectories, self.bank.index, self.config, self._rng)
+        # The buffer is emptied only now: a cycle that fails loses no outcome.
+        self._forget(trajectories)
         self.bank.replace(learned.clusters)
         self.ewc = learned.ewc
         if report.promoted:
@@ -265,13 +283,14 @@ class SonaEngine:
             self.adapter.decay_micro(MICRO_KEEP)
             self.promotions += 1
         self.background_cycles += 1
-        self._last_cycle_s = now_s
+        self._last_cycle_s = self._last_cycle_s if now_s is None else now_s
         return report
 
     force_learn = run_background_cycle
 
     def tick(self, now_s: float) -> CycleReport | None:
         """Run loop B if it is due: the interval is over, or the buffer is filled to `learn_at_utilisation`."""
+        check_number(now_s, "now_s", 0.0, MAX_TIME_S)
         if self._last_cycle_s is None:
             self._last_cycle_s = now_s
         waited = now_s - self._last_cycle_s >= self.config.background_interval
@@ -312,7 +331,9 @@ class SonaEngine:
     def discard(self) -> int:
         """Drop the buffered trajectories unlearned by loop B; how many there were."""
         self.run_instant_cycle()
-        return len(self._take())
+        trajectories = self.buffered()
+        self._forget(trajectories)
+        return len(trajectories)
 
     def buffered(self) -> Sequence[Trajectory]:
         """The trajectories that wait for loop B, oldest first."""
@@ -344,28 +365,23 @@ class SonaEngine:
         # The hot path: nothing is copied, because `finish` never changes its input, and refuses what is not finite.
         if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.shape == self._shape:
             return x
-        if np.ndim(x) == 2:  # type: ignore[arg-type]  # np.ndim takes anything
-            return check_batch(x, self.config.dim, "x")
-        return check_vector(x, self.config.dim, "x")
+        return check_queries(x, self.config.dim, "x")
 
-    def _take(self) -> list[Trajectory]:
-        """Empty the buffer; its newest trajectories can still be named by a signal."""
-        trajectories = self._recorder.drain()
+    def _forget(self, trajectories: Sequence[Trajectory]) -> None:
+        """Empty the buffer of its `trajectories`; the newest can still be named by a signal."""
+        self._recorder.clear()
         self._recent.extend(trajectories[-_RECENT:])
-        return trajectories
 
-    def _recalled(self, trajectory_id: str | None) -> Trajectory:
+    def _recalled(self, trajectory_id: str | int | None) -> Trajectory:
         for trajectory in (*reversed(self._recorder.newest(_RECENT)), *reversed(self._recent)):
-            if trajectory_id is None or trajectory.id == trajectory_id:
+            if trajectory_id is None or trajectory.id == str(trajectory_id):
                 return trajectory
         raise UnknownIdError(f"trajectory_id {trajectory_id!r}: not among the last {_RECENT} that ended")
 
-    def _instant(self, trajectory: Trajectory, quality: float) -> None:
-        moved = outcome_step(
-            self.adapter, self.bank.index, trajectory.embedding, trajectory.action, quality, self.config
-        )
-        gradient = step_gradient(trajectory.steps, self.baseline, self.config.dim)
-        if gradient.any():
-            self.adapter.step_micro(trajectory.embedding, gradient, self.config.micro_lora_lr)
-            moved = True
+    def _instant(self, trajectory: Trajectory, quality: float, step_reward: float | None = None) -> None:
+        x = trajectory.embedding
+        moved = outcome_step(self.adapter, self.bank.index, x, trajectory.action, quality, self.config)
+        if trajectory.steps:
+            gradient = step_gradient(trajectory.steps, self.baseline, self.config.dim, step_reward)
+            moved |= gradient_step(self.adapter, x, gradient, self.config)
         self.instant_updates += moved

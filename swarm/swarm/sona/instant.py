@@ -21,10 +21,7 @@ def outcome_step(
     The clusters that compete are the nearest `CANDIDATES` of successes and all those of the action itself.
     Returns False, and changes nothing, if no cluster of successes is about that action.
     """
-    delta = adapter.delta(x)
-    z = x if delta is None else x + delta
-    length = float(np.sqrt(z.dot(z)))
-    y = z / np.float32(length)
+    y, length = _adapted(adapter, x)
     near = index.contest(y, action, CANDIDATES)
     if near is None:
         return False
@@ -41,3 +38,22 @@ def outcome_step(
     )
     adapter.step_micro(x, gradient[0], config.micro_lora_lr)
     return True
+
+
+def gradient_step(adapter: Adapter, x: Vector, gradient_y: Vector, config: SonaConfig) -> bool:
+    """Move the micro tier down dL/dy, of shape (d,), for the query `x` (d,); False if the gradient is zero."""
+    if not gradient_y.any():
+        return False
+    y, length = _adapted(adapter, x)
+    # Through y = z / |z|: what lies along y would only change a length that does not count.
+    gradient_z = (gradient_y - y * y.dot(gradient_y)) / np.float32(length)
+    adapter.step_micro(x, gradient_z, config.micro_lora_lr)
+    return True
+
+
+def _adapted(adapter: Adapter, x: Vector) -> tuple[Vector, float]:
+    """y of unit length, and |z|."""
+    delta = adapter.delta(x)
+    z = x if delta is None else x + delta
+    length = float(np.sqrt(z.dot(z)))
+    return z / np.float32(length), length

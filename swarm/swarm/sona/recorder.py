@@ -63,7 +63,7 @@ class Recording:
             action=self.action,
             response=self.response,
             route=self.route,
-            latency_ms=sum(step[-1] for step in self.steps),
+            latency_ms=sum((step[-1] for step in self.steps), 0.0),
             text="\n".join(self.context),
             at_s=self.at_s,
             context={str(line): text for line, text in enumerate(self.context)},

@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from swarm.errors import CapacityError, DamagedRecordError, NewerRecordError
+from swarm.errors import CapacityError, DamagedRecordError, InputError, NewerRecordError
 from swarm.sona.vectors import Vector
 
 VERSION = 1
@@ -26,13 +26,18 @@ def encode(kind: str, payload: Mapping[str, object]) -> bytes:
 
     Raises
     ------
+    InputError
+        If it holds something else, such as an object or a lone surrogate.
     CapacityError
         If the record is larger than `MAX_RECORD_BYTES`.
 
     >>> decode("note", encode("note", {"n": 1}))
     {'n': 1}
     """
-    data: bytes = msgpack.packb([kind, VERSION, payload], use_bin_type=True)
+    try:
+        data: bytes = msgpack.packb([kind, VERSION, payload], use_bin_type=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"a {kind} record cannot hold this: {type(error).__name__}: {str(error)[:80]}") from error
     if len(data) > MAX_RECORD_BYTES:
         raise CapacityError(f"a {kind} record may have {MAX_RECORD_BYTES} bytes at most, got {len(data)}")
     return data

@@ -6,12 +6,13 @@ Decoding checks types and bounds, because bytes in Redis may come from elsewhere
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
+from swarm.embed.text import MAX_TEXT_BYTES
 from swarm.errors import DamagedRecordError, InputError
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
@@ -19,15 +20,20 @@ from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
 from swarm.sona.snapshot import cluster_as_dict, cluster_from_dict, trajectory_as_dict, trajectory_from_dict
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import check_count, check_number, check_vector
-from swarm.wire.codec import decode, encode, pack_floats, unpack_floats
+from swarm.sona.vectors import check_count, check_number, check_numbers
+from swarm.wire.codec import MAX_RECORD_BYTES, decode, encode, pack_floats, unpack_floats
 
 _Record = TypeVar("_Record")
 
-_LARGEST = 1e300
-"""Sums have no bound of their own; this one keeps NaN and infinity out."""
-_TRAJECTORY_TEXTS = ("id", "action", "response", "route", "text", "task_type", "agent")
-_CLUSTER_SUMS = ("n", "sum_quality", "sum_quality2", "first_s", "last_s")
+_LARGEST = 1e15
+"""Bound of one outcome's latency, cost and time."""
+_LARGEST_SUM = 1e300
+"""No number of outcomes reaches it; it keeps NaN and infinity out."""
+_MAX_NAME = 1024
+_TRAJECTORY_TEXTS = {"text": MAX_TEXT_BYTES, "response": MAX_TEXT_BYTES} | dict.fromkeys(
+    ("id", "action", "route", "task_type", "agent"), _MAX_NAME
+)
+"""Characters at most. A cluster remembers several outcomes, and must stay below the bound of a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,16 @@ class Weights:
 
 
 def encode_trajectory(trajectory: Trajectory) -> bytes:
-    """A trajectory; vectors as float32 bytes."""
+    """A trajectory; vectors as float32 bytes.
+
+    Raises
+    ------
+    InputError
+        If a value is of the wrong type or out of its bounds: what is encoded can be decoded.
+    CapacityError
+        If the record would be too large.
+    """
+    _check_trajectory(trajectory)
     payload = trajectory_as_dict(trajectory)
     payload["embedding"] = pack_floats(trajectory.embedding)
     for step, values in zip(trajectory.steps, payload["steps"], strict=True):
@@ -133,17 +148,27 @@ def _trajectory(payload: Mapping[str, Any]) -> Trajectory:
             vector = step.pop(name)
             if vector is not None:
                 arrays[f"trajectory_0_{j}_{name}"] = unpack_floats(vector, (len(vector) // 4,), name)
-        check_number(step["reward"], "reward", 0.0, 1.0)
-        check_number(step["latency_ms"], "latency_ms", 0.0, _LARGEST)
-        _check_texts(node=step["node"])
     trajectory = trajectory_from_dict(values, 0, arrays)
-    check_vector(trajectory.embedding, dim, "embedding")
-    check_number(trajectory.quality, "quality", 0.0, 1.0)
-    _check_sums(latency_ms=trajectory.latency_ms, cost=trajectory.cost, at_s=trajectory.at_s)
-    _check_texts(**{name: getattr(trajectory, name) for name in _TRAJECTORY_TEXTS})
-    for name, text in dict(trajectory.context).items():
-        _check_texts(context=name, **{f"context {name}": text})
+    _check_trajectory(trajectory)
     return trajectory
+
+
+def _check_trajectory(trajectory: Trajectory) -> None:
+    check_numbers(trajectory.embedding, "embedding")
+    check_number(trajectory.quality, "quality", 0.0, 1.0)
+    for name in ("latency_ms", "cost", "at_s"):
+        check_number(getattr(trajectory, name), name, 0.0, _LARGEST)
+    for name, bound in _TRAJECTORY_TEXTS.items():
+        _check_text(getattr(trajectory, name), name, bound)
+    for part in (*trajectory.context, *trajectory.context.values()):
+        _check_text(part, "context")
+    for step in trajectory.steps:
+        check_number(step.reward, "reward", 0.0, 1.0)
+        check_number(step.latency_ms, "latency_ms", 0.0, _LARGEST)
+        _check_text(step.node, "node", _MAX_NAME)
+        for vector in (step.activations, step.attention):
+            if vector is not None:
+                check_numbers(vector, "activations and attention")
 
 
 def _cluster(payload: Mapping[str, Any]) -> Cluster:
@@ -152,14 +177,16 @@ def _cluster(payload: Mapping[str, Any]) -> Cluster:
     if not np.isfinite(sums).all():
         raise InputError("sum_embedding must be finite")
     cluster = cluster_from_dict(values, sums)
-    _check_sums(**{name: getattr(cluster, name) for name in _CLUSTER_SUMS}, **cluster.task_types)
-    for tally in (*cluster.agents.values(), *cluster.routes.values()):
-        _check_sums(**{name: getattr(tally, name) for name in type(tally).__dataclass_fields__})
+    for name in ("id", "action", "response", "label"):
+        _check_text(getattr(cluster, name), name)
+    _check_sums("cluster", (cluster.n, cluster.sum_quality, cluster.sum_quality2, cluster.first_s, cluster.last_s))
+    _check_sums("task_types", cluster.task_types.values())
+    for name, numbers in (*payload["agents"].items(), *payload["routes"].items()):
+        _check_sums(name, numbers)
     for exemplar in cluster.exemplars:
-        check_number(exemplar.quality, "quality", 0.0, 1.0)
-        _check_sums(at_s=exemplar.at_s)
-        _check_texts(text=exemplar.text, agent=exemplar.agent, trajectory_id=exemplar.trajectory_id)
-    _check_texts(id=cluster.id, action=cluster.action, response=cluster.response, label=cluster.label)
+        _check_sums("exemplar", (exemplar.quality, exemplar.at_s))
+        for part in (exemplar.text, exemplar.agent, exemplar.trajectory_id):
+            _check_text(part, "exemplar")
     if not isinstance(cluster.positive, bool):
         raise InputError(f"positive must be True or False, got {cluster.positive!r:.40}")
     return cluster
@@ -179,25 +206,27 @@ def _weights(payload: Mapping[str, Any]) -> Weights:
     anchor = [unpack_floats(array, shape, "anchor") for array in payload["anchor"]]
     if not base or {len(importance), len(anchor)} not in ({0}, {2 * len(base)}):
         raise InputError(f"{len(base)} pairs do not go with {len(importance)} importances and {len(anchor)} anchors")
-    constant = check_number(payload["constant"], "constant", -_LARGEST, _LARGEST)
-    return Weights(base=base, ewc=EwcMemory(importance, anchor, constant, check_count(payload["tasks"], "tasks", 0, 2**53)))
+    constant = check_number(payload["constant"], "constant", -_LARGEST_SUM, _LARGEST_SUM)
+    tasks = check_count(payload["tasks"], "tasks", 0, 2**53)
+    return Weights(base=base, ewc=EwcMemory(importance, anchor, constant, tasks))
 
 
 def _registration(payload: Mapping[str, Any]) -> Registration:
-    _check_texts(role=payload["role"])
     return Registration(
-        role=payload["role"],
+        role=_check_text(payload["role"], "role"),
         config=SonaConfig.from_dict(payload["config"]),
         registered_s=check_number(payload["registered_s"], "registered_s", 0.0, _LARGEST),
     )
 
 
-def _check_texts(**values: object) -> None:
-    for name, value in values.items():
-        if not isinstance(value, str):
-            raise InputError(f"{name} must be text, got {type(value).__name__}")
+def _check_text(value: object, name: str, bound: int = MAX_RECORD_BYTES) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{name} must be text, got {type(value).__name__}")
+    if len(value) > bound:
+        raise InputError(f"{name} may have {bound} characters at most, got {len(value)}")
+    return value
 
 
-def _check_sums(**values: object) -> None:
-    for name, value in values.items():
-        check_number(value, name, 0.0, _LARGEST)
+def _check_sums(name: str, values: Iterable[object]) -> None:
+    for value in values:
+        check_number(value, name, 0.0, _LARGEST_SUM)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import click
-from rich.console import Console, Group
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +17,7 @@ from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, duration, plain, print_json
 
 _MOST_SOURCES = 5
+_RESPONSE_LINES = 4
 
 
 @click.command("query", short_help="Ask what the swarm knows for a task, and who learned it.")
@@ -80,29 +81,30 @@ def _show(groups: Mapping[str, Sequence[PatternHit]]) -> None:
         out.print("The swarm knows nothing for this yet.")
     for agent, hits in groups.items():
         if agent:
-            out.print(Text(f"\n{agent}", "bold underline"))
+            out.print(Text(f"\n{agent}", "bold"))
         for position, hit in enumerate(hits, 1):
             out.print(_pattern(position, hit, out))
 
 
-def _pattern(position: int, hit: PatternHit, out: Console) -> Group:
-    response = plain(hit.response or hit.action)
-    head = Text.assemble((f"\n{position:>2}  ", NOTE), (plain(response, 4 * out.width), "bold cyan"))
+def _pattern(position: int, hit: PatternHit, out: Console) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style=NOTE, no_wrap=True, min_width=14)
-    grid.add_column()
-    grid.add_row("    share", f"{100 * hit.share:.0f} % of the votes, similarity {hit.similarity:.2f}")
-    grid.add_row("    quality", f"{hit.mean_quality:.2f} ± {hit.quality_error:.2f}, {_evidence(hit)}")
-    grid.add_row("    learned by", _sources(hit))
+    grid.add_column(justify="right", style=NOTE, no_wrap=True, min_width=10)
+    grid.add_column(overflow="fold")
+    response = plain(hit.response or hit.action, _RESPONSE_LINES * (out.width - 12))
+    grid.add_row(f"\n{position}", Text(f"\n{response}", "bold cyan"))
+    grid.add_row("share", f"{100 * hit.share:.0f} % of the votes, similarity {hit.similarity:.2f}")
+    grid.add_row("quality", f"{hit.mean_quality:.2f} ± {hit.quality_error:.2f}, {_evidence(hit)}")
+    grid.add_row("learned by", _sources(hit))
     if hit.examples:
         example = max(hit.examples, key=lambda one: one.quality)
-        grid.add_row("    example", Text(f"“{plain(example.text, out.width - 19)}”"))
-    grid.add_row("    last", f"{duration(max(0.0, time.time() - hit.last_s))} ago")
-    return Group(head, grid)
+        grid.add_row("example", Text(f"“{plain(example.text, out.width - 14)}”"))
+    grid.add_row("last", f"{duration(max(0.0, time.time() - hit.last_s))} ago")
+    return grid
 
 
 def _evidence(hit: PatternHit) -> str:
-    return f"{hit.outcomes:,.0f} outcomes, {hit.failures:,.0f} against it nearby"
+    against = f", {hit.failures:,.0f} nearby speak against it" if hit.failures >= 0.5 else ""
+    return f"{count(round(hit.outcomes), 'outcome')}{against}"
 
 
 def _sources(hit: PatternHit) -> Text:

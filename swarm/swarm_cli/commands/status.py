@@ -45,30 +45,27 @@ def _show(status: SwarmStatus, url: str) -> None:
     grid.add_row("queue", f"{count(status.queue_depth, 'nudge')} for workers")
     out.print(grid)
     if status.agents:
-        out.print(agents_table(status.agents))
+        out.print("", agents_table(status.agents), sep="\n")
     if status.workers:
-        out.print(_workers(status.workers))
+        out.print("", _workers(status.workers), sep="\n")
     else:
         out.print(Text("\nNo worker is alive: nothing is consolidated. Start some with `swarm up`.", BAD))
 
 
 def agents_table(agents: Sequence[AgentStatus]) -> Table:
-    """One row for each agent, the one with the most waiting work first among equals by name."""
-    figures = ("gen.", "accepted", "learned", "waiting", "oldest", "unusable", "lost", "open")
+    """One row for each agent, by name; what should be zero has a column only where it is not."""
+    alarms = [name for name in ("dead", "lost") if any(getattr(agent, name) for agent in agents)]
+    figures = ("gen.", "accepted", "learned", "waiting", "oldest", "open", *alarms)
     made = table("agent", "role", *figures, right=figures)
     for agent in sorted(agents, key=lambda agent: agent.name):
-        oldest = "" if agent.oldest_pending_s is None else duration(agent.oldest_pending_s)
+        counts = (agent.generation, agent.accepted, agent.consolidated, agent.pending)
         made.add_row(
             agent.name,
             agent.role,
-            f"{agent.generation:,}",
-            f"{agent.accepted:,}",
-            f"{agent.consolidated:,}",
-            f"{agent.pending:,}",
-            oldest,
-            _alarm(agent.dead),
-            _alarm(agent.lost),
+            *(f"{n:,}" for n in counts),
+            "" if agent.oldest_pending_s is None else duration(agent.oldest_pending_s),
             f"{agent.open:,}",
+            *(_alarm(getattr(agent, name)) for name in alarms),
         )
     return made
 

@@ -32,8 +32,8 @@ def unreachable(settings: Settings, reason: str) -> Finding:
 
 
 def _server(settings: Settings, facts: RedisFacts) -> Finding:
-    kind = "private" if settings.redis_url is None else "external"
-    detail = f"{facts.version}, {kind}, {shown_url(settings)}, answers in {facts.ping_ms:.2f} ms"
+    kind = "private" if settings.redis_url is None else f"external, {shown_url(settings)}"
+    detail = f"{facts.version}, {kind}, answers in {facts.ping_ms:.2f} ms"
     if not facts.is_writable:
         detail += ", refuses writes"
     wanted = ".".join(map(str, MIN_VERSION))
@@ -52,20 +52,19 @@ def _durability(facts: RedisFacts) -> Finding:
         return Finding(check="Durability", ok=False, detail="no append-only file", remedy=remedy)
     if facts.fsync is None:
         return Finding(check="Durability", ok=True, detail="append-only file; the server does not tell its fsync policy")
-    promise = {"always": "with every write", "everysec": "every second", "no": "when the system likes"}
-    detail = f"append-only file of {size(facts.file_bytes)}, flushed {promise.get(facts.fsync, facts.fsync)}"
-    return judged("Durability", facts.fsync != "no", f"{detail} (appendfsync {facts.fsync})", remedy)
+    detail = f"append-only file of {size(facts.file_bytes)}, appendfsync {facts.fsync}"
+    return judged("Durability", facts.fsync != "no", detail, remedy)
 
 
 def _memory(facts: RedisFacts) -> Finding:
     bound = facts.max_bytes or psutil.virtual_memory().total
-    whose = "its maxmemory" if facts.max_bytes else "this machine's"
-    detail = f"{size(facts.used_bytes)} used, {size(bound)} is {whose}"
+    whose = "maxmemory" if facts.max_bytes else "this machine has"
+    detail = f"{size(facts.used_bytes)} used, {whose} {size(bound)}"
     remedy = "give Redis more memory: it refuses writes when there is none left"
     return judged("Memory", facts.used_bytes < MAX_MEMORY_SHARE * bound, detail, remedy)
 
 
 def _clock(facts: RedisFacts) -> Finding:
     gap = abs(facts.ahead_s)
-    detail = f"Redis's is {gap:.3f} s {'ahead of' if facts.ahead_s > 0 else 'behind'} ours"
+    detail = f"{gap:.3f} s {'behind' if facts.ahead_s > 0 else 'ahead of'} Redis's"
     return judged("Clock", gap < MAX_CLOCK_GAP, detail, "let both machines take their time from the network (NTP)")
