@@ -8,18 +8,28 @@ agent.after_task(advice.trajectory_id, success=True, used=advice.best)
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from swarm.errors import CapacityError, InputError, StoreUnavailableError, UnknownIdError
+from swarm.embed.text import check_text
+from swarm.errors import (
+    CapacityError,
+    InputError,
+    RecordError,
+    StoreUnavailableError,
+    SwarmError,
+    TextError,
+    UnknownIdError,
+)
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.recommend import NEIGHBOURS, recommend_route
@@ -30,7 +40,7 @@ from swarm.sona.background import MICRO_KEEP
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.trajectory import Step, Trajectory
-from swarm.sona.vectors import check_number
+from swarm.sona.vectors import check_count, check_number
 from swarm.wire.keys import check_name
 from swarm.wire.records import decode_trajectory, encode_trajectory
 from swarm_agents.advice import TaskAdvice
@@ -43,6 +53,7 @@ _R = TypeVar("_R")
 MAX_OPEN = 10_000
 """Tasks under way in one process; the next one is refused."""
 _REPLAY = 2_000
+_DEFERRED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +104,8 @@ class Agent:
         self.instant_updates = 0
         self._weights_generation = 0
         self._is_registered = False
+        self._is_caught_up = False
+        self._is_fresh = False
         self._roles: dict[str, str] = {}
         self._refreshed_at = -refresh_interval
         self._lock = threading.Lock()
@@ -130,14 +143,17 @@ class Agent:
         TextError, BoundsError, UnknownIdError
             For bad input; then no trajectory is open.
         """
-        check_number(k, "k", 1, 1000)
+        count = check_count(k, "k", 1, 1000)
+        check_number(min_quality, "min_quality", 0.0, 1.0)
         query = self.swarm.embed(text)
         if time.monotonic() - self._refreshed_at >= self._refresh_interval:
             self.refresh()
-        sources = select_agents(self._roles, agents, roles) if (agents or roles) else self._sources
+        sources = self._sources
+        if agents is not None or roles is not None:
+            sources = select_agents(self._roles, agents, roles)
         with self._lock:
             y = self.adapter.apply(query)
-        hits = self._replica.rank(y, int(k), agents=sources, min_quality=min_quality)
+        hits = self._replica.rank(y, count, agents=sources, min_quality=min_quality)
         near = self._replica.nearest(y, NEIGHBOURS)
         trajectory = Trajectory(
             id=uuid.uuid4().hex,
@@ -155,7 +171,7 @@ class Agent:
             task_type=trajectory.task_type,
             patterns=tuple(pattern_hit(hit, self._roles) for hit in hits),
             route=recommend_route(near, self.config.temperature, routes),
-            is_fresh=self._is_registered and not self.breaker.is_open,
+            is_fresh=self._is_fresh and not self.breaker.is_open,
             query=query,
         )
 
@@ -202,7 +218,7 @@ class Agent:
             If a bound is reached (`max_pending`, `spool_max_bytes`); the trajectory stays open.
         """
         trajectory = self._opened(trajectory_id)
-        key = check_idempotency_key(idempotency_key or trajectory_id)
+        key = check_idempotency_key(trajectory_id if idempotency_key is None else idempotency_key)
         action, response, context = self._what_was_done(used, output)
         ended = replace(
             trajectory,
@@ -232,13 +248,23 @@ class Agent:
         started = time.perf_counter()
         try:
             yield task
-        except BaseException:
-            self._finish(task, 0.0, started)
+        except BaseException as error:
+            try:
+                self._finish(task, 0.0, started)
+            except SwarmError as refused:
+                # What went wrong in the task is what the caller must see.
+                self.breaker.noted(refused)
+                error.add_note(f"this failure was not recorded: {refused}")
             raise
         self._finish(task, 1.0 if task.quality is None else task.quality, started)
 
     def on_task(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorator: hooks around a function whose first argument is the task's text."""
+        """Decorator: hooks around a function whose first argument is the task's text.
+
+        If it answers a text that can be stored, that is the task's output.
+        """
+        if any(is_deferred(function) for is_deferred in _DEFERRED):
+            raise InputError("on_task takes a plain function: use `with agent.task(...)` inside one that is deferred")
 
         @wraps(function)
         def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -246,8 +272,8 @@ class Agent:
                 raise InputError("a function under on_task takes the task's text as its first argument")
             with self.task(args[0]) as task:
                 result = function(*args, **kwargs)
-                if isinstance(result, str) and result.strip():
-                    task.output = result
+                with suppress(TextError):
+                    task.output = check_text(result)
                 return result
 
         return wrapped
@@ -255,26 +281,30 @@ class Agent:
     # State
 
     def refresh(self) -> bool:
-        """Follow the bank and pick up new weights; replay the spool. False while Redis is away."""
+        """Replay the spool, follow the bank, pick up new weights. False if that cannot be done now; see `health`."""
         self._refreshed_at = time.monotonic()
+        self._is_fresh = False
         if self.breaker.is_open:
             return False
         try:
             if not self._is_registered:
                 self._register()
-            self._replica.refresh()
-            self._follow_weights()
-            if self._spooled:
-                self._replay()
+            self._replay()
+            self._follow()
         except StoreUnavailableError as error:
             self.breaker.failed(error)
             return False
+        except RecordError as error:
+            # Hooks fail open: with bytes in Redis that cannot be read, the agent goes on with what it has.
+            self.breaker.noted(error)
+            return False
         self.breaker.succeeded()
+        self._is_fresh = True
         return True
 
     def receipt(self, idempotency_key: str) -> Receipt:
         """Where an outcome stands now, from the spool or from Redis."""
-        if self._spooled and self._spool.holds(idempotency_key):
+        if self._spool.holds(idempotency_key):
             return self._spool_receipt(idempotency_key, True)
         return self.swarm.receipt(self.name, idempotency_key)
 
@@ -301,15 +331,27 @@ class Agent:
             self.config = registration.config
             self.adapter = Adapter.initial(self.config, np.random.default_rng(self.config.seed))
         self._is_registered = True
+
+    def _follow(self) -> None:
         self._replica.refresh()
+        self._roles = self.swarm.roles()
         self._follow_weights()
-        # What an earlier process reported and no generation contains yet: the micro tier learns it again.
+        if not self._is_caught_up:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """What an earlier process reported and no generation contains yet: the micro tier learns it again."""
         state = self.swarm.agents.state(self.name)
-        for _, record in self._outcomes.read_after(state.cursor, _REPLAY):
-            self._learn(decode_trajectory(record))
+        waiting = self._outcomes.read_after(state.cursor, _REPLAY)
+        self._is_caught_up = True
+        for _, record in waiting:
+            # One that cannot be read teaches nothing; consolidation says why.
+            with suppress(RecordError):
+                trajectory = decode_trajectory(record)
+                if len(trajectory.embedding) == self.config.dim:
+                    self._learn(trajectory)
 
     def _follow_weights(self) -> None:
-        self._roles = self.swarm.roles()
         state = self.swarm.agents.state(self.name)
         self.generation = state.generation
         if state.weights_generation == self._weights_generation:
@@ -325,6 +367,7 @@ class Agent:
         with self._lock:
             if trajectory.id not in self._open and len(self._open) >= MAX_OPEN:
                 raise CapacityError(f"agent {self.name}: {MAX_OPEN} tasks are under way; end some first")
+            before = self._open.get(trajectory.id)
             self._open[trajectory.id] = trajectory
         if self.breaker.is_open:
             return
@@ -332,6 +375,13 @@ class Agent:
             self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory))
         except StoreUnavailableError as error:
             self.breaker.failed(error)
+        except SwarmError:
+            with self._lock:
+                if before is None:
+                    del self._open[trajectory.id]
+                else:
+                    self._open[trajectory.id] = before
+            raise
 
     def _opened(self, trajectory_id: str) -> Trajectory:
         with self._lock:
@@ -339,20 +389,31 @@ class Agent:
         if trajectory is not None:
             return trajectory
         # Perhaps an earlier process of this agent opened it.
-        stored = self._outcomes.get_open(trajectory_id) if isinstance(trajectory_id, str) else None
+        stored = self._stored(check_idempotency_key(trajectory_id, "trajectory_id"))
         if stored is None:
             raise UnknownIdError(f"trajectory_id {trajectory_id!r:.80} is unknown or has ended")
         return decode_trajectory(stored)
 
+    def _stored(self, trajectory_id: str) -> bytes | None:
+        if self.breaker.is_open:
+            raise StoreUnavailableError(
+                f"trajectory_id {trajectory_id:.80} is of another process, and Redis is away: {self.breaker.last_error}"
+            )
+        try:
+            return self._outcomes.get_open(trajectory_id)
+        except StoreUnavailableError as error:
+            self.breaker.failed(error)
+            raise
+
     def _what_was_done(self, used: PatternHit | str | None, output: str) -> tuple[str, str, dict[str, str]]:
         """(action, response, context)."""
         if used is None:
-            return (action_of(output), output, {}) if output.strip() else ("", "", {})
+            return (action_of(check_text(output, "output")), output, {}) if output != "" else ("", "", {})
         if isinstance(used, PatternHit):
             others = sum(s.outcomes for s in used.sources if s.agent != self.name and s.role != "library")
             share = others / used.outcomes if used.outcomes else 0.0
             return used.action, used.response, {"pattern": used.pattern_id, "from_others": f"{share:.4f}"}
-        found = self._replica.action_of(used)
+        found = self._replica.action_of(used) if isinstance(used, str) else None
         if found is None:
             raise UnknownIdError(f"used: pattern {used!r:.80} is unknown")
         return found[0], found[1], {"pattern": used}
@@ -382,12 +443,17 @@ class Agent:
         return Receipt(agent=self.name, idempotency_key=key, state=ReceiptState.SPOOLED, is_new=is_new)
 
     def _replay(self) -> None:
-        """Send what is spooled, in order; stop where Redis goes away again."""
-        while waiting := self._spool.oldest(100):
-            for outcome in waiting:
-                self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
-                self._spool.remove(outcome.position)
-        self._spooled = len(self._spool)
+        """Send what is spooled, by whichever process of this agent, in order; stop where Redis goes away again."""
+        try:
+            while waiting := self._spool.oldest(100):
+                for outcome in waiting:
+                    self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
+                    self._spool.remove(outcome.position)
+        except CapacityError as error:
+            # Workers are behind (max_pending): the rest waits here, and new outcomes behind it.
+            self.breaker.noted(error)
+        finally:
+            self._spooled = len(self._spool)
 
     def _learn(self, trajectory: Trajectory) -> None:
         with self._lock:

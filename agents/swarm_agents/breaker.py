@@ -22,9 +22,13 @@ class Breaker:
 
     def failed(self, error: Exception) -> None:
         """Count a failure and open."""
+        self.noted(error)
+        self._retry_at = time.monotonic() + self.pause_s
+
+    def noted(self, error: Exception) -> None:
+        """Count a failure that says nothing about Redis, so stay closed."""
         self.failures += 1
         self.last_error = str(error)
-        self._retry_at = time.monotonic() + self.pause_s
 
     def succeeded(self) -> None:
         """Close."""

@@ -36,8 +36,8 @@ class Spool:
         self._path = path
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._errors():
+            _make_private(path.parent)
             self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -56,7 +56,7 @@ class Spool:
         """
         with self._errors(), self._lock:
             size = self._db.execute("SELECT coalesce(sum(length(record)), 0) FROM outcome").fetchone()[0]
-            if size + len(record) > self._max_bytes:
+            if size + len(record) > self._max_bytes and not self._has(idempotency_key):
                 raise CapacityError(
                     f"spool {self._path.name}: {size} bytes wait, the bound is {self._max_bytes} (spool_max_bytes); "
                     "retry when Redis is back"
@@ -83,8 +83,7 @@ class Spool:
     def holds(self, idempotency_key: str) -> bool:
         """Whether an outcome with this key waits here."""
         with self._errors(), self._lock:
-            found = self._db.execute("SELECT 1 FROM outcome WHERE key = ?", (idempotency_key,)).fetchone()
-        return found is not None
+            return self._has(idempotency_key)
 
     def __len__(self) -> int:
         with self._errors(), self._lock:
@@ -94,9 +93,18 @@ class Spool:
         with self._lock:
             self._db.close()
 
+    def _has(self, idempotency_key: str) -> bool:
+        return self._db.execute("SELECT 1 FROM outcome WHERE key = ?", (idempotency_key,)).fetchone() is not None
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreUnavailableError(f"spool {self._path}: {type(error).__name__}: {error}") from error
+
+
+def _make_private(folder: Path) -> None:
+    # One by one: `mkdir(parents=True)` would leave the parents, the state directory among them, open to others.
+    for path in (*reversed(folder.parents), folder):
+        path.mkdir(mode=0o700, exist_ok=True)

@@ -19,10 +19,10 @@ class LazyGroup(click.Group):
         help equal to the command's own.
     """
 
-    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, name: str | None = None, *, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         # Stand-ins, for the help and for the names that click suggests after a typing error.
         stand_ins = {name: click.Command(name, short_help=text) for name, (_, text) in lazy.items()}
-        super().__init__(*args, commands=stand_ins, **kwargs)
+        super().__init__(name, commands=stand_ins, **kwargs)
         self._modules = {name: module for name, (module, _) in lazy.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:

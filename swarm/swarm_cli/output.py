@@ -13,7 +13,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-OK, BAD, NOTE = "green", "bold red", "bright_black"
+OK, BAD, NOTE = "green", "bold red", "dim"
 
 
 def console() -> Console:

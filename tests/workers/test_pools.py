@@ -85,7 +85,7 @@ def test_a_killed_pool_is_reported_dead_and_can_be_started_again(manager: PoolMa
 
 def test_a_paused_pool_is_draining_and_a_start_makes_it_run_again(manager: PoolManager, settings: Settings) -> None:
     manager.start("main", 1)
-    assert manager._control("main").pause(SwarmKeys(settings.name).queue)
+    assert manager._control("main", 5.0).pause(SwarmKeys(settings.name).queue)
     wait_until(lambda: only(manager).status == "draining", 5.0, "the pool to drain")
     assert manager.start("main", 1).status == "running"
 

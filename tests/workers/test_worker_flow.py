@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from support import wait_until
+from support import PrivateRedis, wait_until
 from workers_support import put_outcomes
 
 from swarm.settings import Settings
 from swarm.store.agents import AgentStore
-from swarm.store.connection import Client
+from swarm.store.connection import Client, connect
 from swarm.wire.keys import SwarmKeys
 from swarm_workers.broker import queue_key
 from swarm_workers.pools import PoolManager
@@ -62,7 +62,7 @@ def test_a_nudge_lost_by_the_broker_costs_delay_only(
     manager: PoolManager, agents: AgentStore, client: Client, settings: Settings
 ) -> None:
     manager.start("main", 1)
-    manager._control("main").pause(SwarmKeys(settings.name).queue)
+    manager._control("main", 5.0).pause(SwarmKeys(settings.name).queue)
     wait_until(lambda: manager.list()[0].status == "draining", 10.0, "the pool to take no more tasks")
     put_outcomes(settings, client, "coder-1", 3)
     wait_until(lambda: client.llen(queue_key(settings)) == 1, 10.0, "the nudge")
@@ -99,6 +99,24 @@ def test_a_worker_killed_in_the_middle_of_a_task_loses_and_doubles_nothing(
     patient.start("main", 1)
     wait_until(lambda: agents.state("coder-1").pending == 0, 30.0, "the new worker to do it")
     assert_each_took_effect_once(agents, "coder-1", MANY)
+
+
+def test_redis_killed_in_the_middle_of_a_task_loses_and_doubles_nothing(
+    settings: Settings, own_redis: PrivateRedis
+) -> None:
+    mine = settings.model_copy(
+        update={"redis_url": own_redis.url, "consolidate_delay": 3600.0, "consolidate_batch": MANY}
+    )
+    with PoolManager(mine) as manager, connect(mine) as client:
+        state = manager.start("main", 1)
+        put_outcomes(mine, client, "coder-1", MANY)
+        wait_until(lambda: client.exists(SwarmKeys(mine.name).agent("coder-1").lease), 20.0, "the task to begin")
+        own_redis.kill()
+        own_redis.start()
+        agents = AgentStore(client, SwarmKeys(mine.name))
+        wait_until(lambda: agents.state("coder-1").pending == 0, 40.0, "the task to be done")
+        assert_each_took_effect_once(agents, "coder-1", MANY)
+        assert manager.list()[0].pid == state.pid
 
 
 def test_a_worker_told_to_end_finishes_its_task_and_is_draining_meanwhile(

@@ -9,6 +9,7 @@ from celery import Celery
 from swarm_workers.broker import broker_errors, impatient_connection
 
 _REPLY_TIMEOUT = 2.0
+"""A worker that listens answers within milliseconds."""
 
 
 class WorkerControl:
@@ -54,6 +55,6 @@ class WorkerControl:
                 destination=[self._worker],
                 connection=connection,
                 reply=True,
-                timeout=_REPLY_TIMEOUT,
+                timeout=min(_REPLY_TIMEOUT, self._timeout_s),
             )
         return any("ok" in answer for reply in replies or [] for answer in reply.values())

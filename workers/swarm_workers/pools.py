@@ -28,6 +28,8 @@ from swarm_workers.poolstate import PoolState, pool_states
 __all__ = ["MAX_CONCURRENCY", "PoolManager", "PoolState"]
 
 MAX_CONCURRENCY = 256
+_END_TIMEOUT = 10.0
+"""A worker that has nothing to do ends within a few seconds."""
 _POLL = 0.05
 
 
@@ -95,11 +97,9 @@ class PoolManager:
         When it is not done in time it is left as it is: it takes no more tasks, and can be drained again,
         started again or stopped.
         """
-        state, deadline = self._known(pool), time.monotonic() + timeout_s
-        if state.status == "running":
-            self._control(pool).pause(self._queue)
-        self._wait(lambda: self._is_idle(pool), deadline, f"pool {pool!r} to finish its tasks")
-        processes.terminate(state.pid, state.started_s, max(1.0, deadline - time.monotonic()))
+        state = self._known(pool)
+        self._settle(state, time.monotonic() + timeout_s)
+        processes.terminate(state.pid, state.started_s, _END_TIMEOUT)
         self._remove(pool)
 
     def stop(self, pool: str, timeout_s: float = 30.0) -> bool:
@@ -117,9 +117,21 @@ class PoolManager:
             # Its record stays in Redis, and will say that the pool is dead.
             pid, started_s = found
             return processes.terminate(pid, started_s, timeout_s)
-        ended = processes.terminate(state.pid, state.started_s, timeout_s)
+        try:
+            # Told to end with a task in its hands that has not begun, Celery may wait for it for ever.
+            self._settle(state, time.monotonic() + timeout_s)
+            patience = _END_TIMEOUT
+        except (RuntimeSetupError, StoreUnavailableError):
+            patience = 0.0
+        ended = processes.terminate(state.pid, state.started_s, patience)
         self._remove(pool)
         return ended
+
+    def _settle(self, state: PoolState, deadline: float) -> None:
+        """Have a pool take no more tasks, and wait until it has finished those that it took."""
+        if state.status == "running":
+            self._control(state.pool, deadline - time.monotonic()).pause(self._queue)
+        self._wait(lambda: self._is_idle(state.pool), deadline, f"pool {state.pool!r} to finish its tasks")
 
     def _find(self, pool: str) -> PoolState | None:
         worker = worker_name(check_name(pool, "pool"), self._here)
@@ -164,7 +176,7 @@ class PoolManager:
         self._wait(beats, deadline, f"the heartbeat of pool {pool!r} (process {pid})", log)
 
     def _resume(self, state: PoolState, deadline: float) -> None:
-        self._control(state.pool).resume(self._queue)
+        self._control(state.pool, deadline - time.monotonic()).resume(self._queue)
         self._wait(
             lambda: self._known(state.pool).status == "running", deadline, f"pool {state.pool!r} to take tasks again"
         )
@@ -176,12 +188,11 @@ class PoolManager:
         while state.concurrency != concurrency:
             if state.status != "running":
                 raise RuntimeSetupError(f"pool {pool!r} is {state.status}: only a running pool can be scaled")
-            self._send_resize(pool, concurrency - state.concurrency)
+            self._send_resize(self._control(pool, deadline - time.monotonic()), concurrency - state.concurrency)
             state = self._next_beat(pool, deadline, f"pool {pool!r} to have {concurrency} processes")
         return self._known(pool)
 
-    def _send_resize(self, pool: str, change: int) -> None:
-        control = self._control(pool)
+    def _send_resize(self, control: WorkerControl, change: int) -> None:
         if change > 0:
             control.grow(change)
         while change < 0 and control.shrink():
@@ -211,8 +222,9 @@ class PoolManager:
         self._registry.remove_pool(worker)
         self._registry.forget(worker)
 
-    def _control(self, pool: str) -> WorkerControl:
-        return WorkerControl(self._app, worker_name(pool, self._here), self._settings.socket_timeout)
+    def _control(self, pool: str, timeout_s: float) -> WorkerControl:
+        timeout_s = min(timeout_s, self._settings.socket_timeout)
+        return WorkerControl(self._app, worker_name(pool, self._here), max(0.1, timeout_s))
 
     def _log(self, pool: str) -> Path:
         return self._settings.state_dir / "logs" / f"{self._settings.name}.{pool}.log"

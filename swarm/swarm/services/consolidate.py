@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.errors import DamagedRecordError, UnknownIdError
+from swarm.errors import DamagedRecordError, NewerRecordError, UnknownIdError
 from swarm.services.replica import Replica
 from swarm.sona.adapter import Adapter
 from swarm.sona.background import CycleReport, Learned, run_cycle
@@ -22,6 +22,7 @@ from swarm.wire.records import Weights, decode_trajectory
 
 MAX_OUTCOMES = 2_000
 """Outcomes of one consolidation; what is left makes the agent due again."""
+_MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +64,8 @@ def consolidate(
     lease = agents.lease(agent, lease_ttl)
     if lease is None:
         return Consolidation(agent=agent, status="busy")
-    try:
+    with lease.held():
         return _consolidate(agent, registration.config, agents, outcomes, replica(registration.config), lease)
-    finally:
-        lease.release()
 
 
 def _consolidate(
@@ -81,13 +80,13 @@ def _consolidate(
     entries = outcomes.read_after(state.cursor, MAX_OUTCOMES)
     if not entries:
         return Consolidation(agent=agent, status="idle")
-    trajectories, dead = _decode(entries, config.dim)
+    trajectories, dead, cursor = _decode(entries, config.dim)
     learned = _learned(agent, config, agents)
     replica.refresh()
     after, report = run_cycle(learned, trajectories, replica.index, config, _rng(config, state))
     generation = Generation(
-        cursor=entries[-1][0],
-        processed=len(entries),
+        cursor=cursor,
+        processed=len(trajectories) + len(dead),
         removed=sorted({c.id for c in learned.clusters} - {c.id for c in after.clusters}),
         put=_changed(learned.clusters, after.clusters),
         dead=dead,
@@ -95,7 +94,6 @@ def _consolidate(
         figures=_figures(report),
         keep=config.trajectory_capacity,
     )
-    lease.renew()
     number = agents.commit(agent, lease, state.generation, generation)
     return Consolidation(
         agent=agent,
@@ -107,21 +105,26 @@ def _consolidate(
     )
 
 
-def _decode(entries: Sequence[tuple[str, bytes]], dim: int) -> tuple[list[Trajectory], dict[str, str]]:
-    """Trajectories, and why the other entries cannot be used."""
+def _decode(entries: Sequence[tuple[str, bytes]], dim: int) -> tuple[list[Trajectory], dict[str, str], str]:
+    """Trajectories, why other entries cannot be used, and the last entry of both: a newer one stops the reading."""
     trajectories: list[Trajectory] = []
     dead: dict[str, str] = {}
+    cursor = ""
     for stream_id, record in entries:
         try:
             trajectory = decode_trajectory(record)
+            if len(trajectory.embedding) != dim:
+                raise DamagedRecordError(f"embedding: expected {dim} numbers, got {len(trajectory.embedding)}")
+        except NewerRecordError:
+            if not cursor:
+                raise
+            break
         except DamagedRecordError as error:
-            dead[stream_id] = str(error)
-            continue
-        if len(trajectory.embedding) != dim:
-            dead[stream_id] = f"embedding: expected {dim} numbers, got {len(trajectory.embedding)}"
+            dead[stream_id] = str(error)[:_MAX_REASON]
         else:
             trajectories.append(trajectory)
-    return trajectories, dead
+        cursor = stream_id
+    return trajectories, dead, cursor
 
 
 def _learned(agent: str, config: SonaConfig, agents: AgentStore) -> Learned:

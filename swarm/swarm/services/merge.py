@@ -58,10 +58,8 @@ class Merger:
         lease = self._bank.lease(self._lease_ttl)
         if lease is None:
             return Merge(status="busy")
-        try:
+        with lease.held():
             return self._run(lease)
-        finally:
-            lease.release()
 
     def _run(self, lease: Lease) -> Merge:
         changed = self._changed(self._bank.merged())
@@ -73,7 +71,6 @@ class Merger:
         labelled = label_patterns(after, before)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
-        lease.renew()
         version = self._bank.publish(lease, put, removed, changed)
         self._published = version, {pattern.id: pattern for pattern in labelled}
         return Merge(status="published", version=version, agents=len(changed), put=len(put), removed=len(removed))

@@ -64,9 +64,11 @@ def find_receipt(
     stream_id = outcomes.find_receipt(idempotency_key)
     if stream_id is None:
         raise UnknownIdError(f"no receipt for idempotency key {idempotency_key!r:.80} of agent {agent}")
-    reason = outcomes.dead_reason(stream_id) or ""
     merged = bank.merged().get(agent)
-    state = _derive(stream_id, agents.state(agent), "0-0" if merged is None else merged.cursor, reason)
+    agent_state = agents.state(agent)
+    # Read last: a commit writes cursor and reason together, so behind the cursor there is a reason or never will be.
+    reason = outcomes.dead_reason(stream_id) or ""
+    state = _derive(stream_id, agent_state, "0-0" if merged is None else merged.cursor, reason)
     return Receipt(agent=agent, idempotency_key=idempotency_key, state=state, stream_id=stream_id, reason=reason)
 
 

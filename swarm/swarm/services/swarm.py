@@ -27,14 +27,14 @@ from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import ActionHit
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import Vector, check_number
+from swarm.sona.vectors import Vector, check_count, check_number, check_vector
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, connect
 from swarm.store.meta import bind_embedder
 from swarm.store.outcomes import OutcomeStore
 from swarm.wire.keys import SwarmKeys, check_name
-from swarm.wire.records import Registration, encode_trajectory
+from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 
 MAX_KEY_CHARACTERS = 200
 _POLL_S = 0.05
@@ -116,6 +116,7 @@ class Swarm:
         wanted = config or (known.config if known else SonaConfig(dim=dim))
         if wanted.dim != dim:
             raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
+        check_weights_fit(wanted)
         registration = Registration(role=role, config=wanted, registered_s=known.registered_s if known else time.time())
         self.agents.register(agent, registration)
         return registration
@@ -174,18 +175,18 @@ class Swarm:
         TextError, BoundsError, UnknownIdError
             For text or numbers out of bounds, or an agent or role that is not registered.
         """
-        check_number(k, "k", 1, 1000)
+        count = check_count(k, "k", 1, 1000)
         check_number(min_quality, "min_quality", 0.0, 1.0)
         if group_by not in (None, "agent"):
             raise InputError(f"group_by must be 'agent' or None, got {group_by!r:.40}")
+        y = self.embed(text)
         known = self.roles()
         wanted = select_agents(known, agents, roles)
         self.bind()
         self.replica.refresh()
-        y = self.embed(text)
 
         def ask(sources: Collection[str] | None) -> list[PatternHit]:
-            hits: list[ActionHit] = self.replica.rank(y, int(k), agents=sources, min_quality=min_quality)
+            hits: list[ActionHit] = self.replica.rank(y, count, agents=sources, min_quality=min_quality)
             return [pattern_hit(hit, known) for hit in hits]
 
         if group_by is None:
@@ -204,6 +205,7 @@ class Swarm:
 
         `filters` may hold "task_type" and "role".
         """
+        count = check_count(k, "k", 1, 1000)
         wanted = dict(filters or {})
         role, task_type = wanted.pop("role", None), wanted.pop("task_type", None)
         if wanted:
@@ -213,9 +215,9 @@ class Swarm:
             agents=source_agents,
             roles=None if role is None else [role],
             min_quality=min_reward,
-            k=k if task_type is None else 1000,
+            k=count if task_type is None else 1000,
         )
-        return [hit for hit in hits if task_type is None or hit.task_type == task_type][:k]
+        return [hit for hit in hits if task_type is None or hit.task_type == task_type][:count]
 
     # Outcomes
 
@@ -237,12 +239,14 @@ class Swarm:
         """
         quality = check_number(reward, "reward", 0.0, 1.0)
         check_text(output, "output")
-        query = task if not input else f"{task}\n{input}"
+        query = check_text(task, "task") if not input else f"{check_text(task, 'task')}\n{check_text(input, 'input')}"
         embedding = self.embed(query, "task")
+        trajectory_id = uuid.uuid4().hex
+        key = check_idempotency_key(trajectory_id if idempotency_key is None else idempotency_key)
         if self.agents.registration(agent) is None:
             self.register(agent, role="library")
         trajectory = Trajectory(
-            id=uuid.uuid4().hex,
+            id=trajectory_id,
             embedding=embedding,
             quality=quality if success else min(quality, 1.0 - quality),
             action=action_of(output),
@@ -253,14 +257,27 @@ class Swarm:
             at_s=time.time(),
             context=dict(metadata or {}),
         )
-        return self.record(trajectory, idempotency_key or trajectory.id)
+        return self.record(trajectory, key)
 
     def record(self, trajectory: Trajectory, idempotency_key: str) -> Receipt:
-        """Append an outcome to its agent's stream, once per idempotency key; durable when this returns."""
+        """Append an outcome to its agent's stream, once per idempotency key; durable when this returns.
+
+        Raises
+        ------
+        InputError
+            If a value of the trajectory is out of its bounds, or its embedding of another dimension.
+        UnknownIdError
+            If its agent is not registered: nobody would consolidate it.
+        CapacityError
+            If `max_pending` outcomes wait; nothing was taken.
+        """
         check_idempotency_key(idempotency_key)
+        record = encode_trajectory(trajectory)
+        check_vector(trajectory.embedding, self.embedder.identity.dim, "embedding")
         self.bind()
-        store = self.outcomes(trajectory.agent)
-        appended = store.append(encode_trajectory(trajectory), idempotency_key, trajectory.id)
+        if self.agents.registration(trajectory.agent) is None:
+            raise UnknownIdError(f"agent {trajectory.agent!r:.80} is not registered")
+        appended = self.outcomes(trajectory.agent).append(record, idempotency_key, trajectory.id)
         return Receipt(
             agent=trajectory.agent,
             idempotency_key=idempotency_key,
@@ -280,6 +297,7 @@ class Swarm:
 
     def receipt(self, agent: str, idempotency_key: str) -> Receipt:
         """Where an accepted outcome stands now; see `find_receipt`."""
+        check_idempotency_key(idempotency_key)
         return find_receipt(agent, idempotency_key, self.outcomes(agent), self.agents, self.bank)
 
     def wait(self, receipt: Receipt, timeout_s: float = 30.0) -> Receipt:
@@ -291,7 +309,7 @@ class Swarm:
             If that takes longer than `timeout_s`; the outcome stays on its way.
         """
         found = self._wait_for(
-            lambda: self.receipt(receipt.agent, receipt.idempotency_key),
+            lambda: self._follow(receipt),
             lambda now: now.state in (ReceiptState.SEARCHABLE, ReceiptState.DEAD),
             timeout_s,
         )
@@ -301,6 +319,15 @@ class Swarm:
                 f"{timeout_s:g} s: are workers running? (swarm status)"
             )
         return found
+
+    def _follow(self, receipt: Receipt) -> Receipt:
+        try:
+            return self.receipt(receipt.agent, receipt.idempotency_key)
+        except UnknownIdError:
+            # What is spooled comes to Redis when its agent replays it.
+            if receipt.state is ReceiptState.SPOOLED:
+                return receipt
+            raise
 
     # State
 
@@ -318,10 +345,10 @@ class Swarm:
             time.sleep(_POLL_S)
 
 
-def check_idempotency_key(key: object) -> str:
+def check_idempotency_key(key: object, parameter: str = "idempotency_key") -> str:
     """`key` if it can stand in a Redis key."""
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
-        raise InputError(f"idempotency_key must be 1-{MAX_KEY_CHARACTERS} printable characters, got {key!r:.60}")
+        raise InputError(f"{parameter} must be 1-{MAX_KEY_CHARACTERS} printable characters, got {key!r:.60}")
     return key
 
 
@@ -337,6 +364,8 @@ def select_agents(
     """
     if agents is None and roles is None:
         return None
+    if isinstance(agents, str) or isinstance(roles, str):
+        raise InputError(f"agents and roles must be collections of names, got {agents!r:.80} and {roles!r:.80}")
     for name in agents or ():
         if name not in known:
             raise UnknownIdError(f"agent {name!r:.80} is not registered")

@@ -20,7 +20,8 @@ class ReasoningBank:
     def __init__(self, config: SonaConfig) -> None:
         self.config = config
         self.index = PatternIndex(config.dim, config.temperature, config.failure_weight)
-        self._accesses: dict[str, int] = {}
+        self.accesses: dict[str, int] = {}
+        """How often each pattern was found, by id."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -31,7 +32,7 @@ class ReasoningBank:
     def replace(self, clusters: Iterable[Cluster]) -> None:
         """Hold a new generation; access counts of patterns that stay are kept."""
         self.index.replace_all(clusters)
-        self._accesses = {key: count for key, count in self._accesses.items() if key in self.index}
+        self.accesses = {key: count for key, count in self.accesses.items() if key in self.index}
 
     def find(self, y: Vector, k: int) -> list[Hit]:
         """The k patterns of successes nearest to `y` (d,), by similarity and evidence; each is touched."""
@@ -46,10 +47,10 @@ class ReasoningBank:
 
     def touch(self, pattern_id: str) -> None:
         """Count an access."""
-        self._accesses[pattern_id] = self._accesses.get(pattern_id, 0) + 1
+        self.accesses[pattern_id] = self.accesses.get(pattern_id, 0) + 1
 
     def access_count(self, pattern_id: str) -> int:
-        return self._accesses.get(pattern_id, 0)
+        return self.accesses.get(pattern_id, 0)
 
     def merge_similar(self, threshold: float) -> int:
         """Merge patterns of one family whose centroids have at least this cosine; how many went.
@@ -71,7 +72,9 @@ class ReasoningBank:
         self.replace([_scaled(cluster, keep) for cluster in self.index.clusters()])
 
     def prune(self, min_outcomes: float = 0.0, min_quality: float = 0.0) -> int:
-        """Drop patterns of successes with less evidence or a lower mean quality; how many went."""
+        """Drop patterns with less evidence, and those of successes with a lower mean quality; how many went."""
+        check_number(min_outcomes, "min_outcomes", 0.0, 1e15)
+        check_number(min_quality, "min_quality", 0.0, 1.0)
         kept = [
             cluster
             for cluster in self.index.clusters()

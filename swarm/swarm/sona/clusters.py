@@ -14,10 +14,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from swarm.errors import BoundsError, InputError
 from swarm.sona.ranking import PRIOR_QUALITY, PRIOR_WEIGHT
-from swarm.sona.vectors import Doubles, Vector
+from swarm.sona.vectors import Doubles, Vector, check_number, check_text
 
 MAX_EXEMPLARS = 8
+MAX_SUM = 1e15
+MAX_TIME_S = 1e12
 OWN_ACTION = "~"
 """Prefix of the action of a cluster that names no result: the cluster itself is the action."""
 
@@ -117,6 +120,38 @@ class Cluster:
         return max(sorted(self.task_types), key=lambda name: self.task_types[name], default="General")
 
 
+def check_cluster(cluster: Cluster) -> Cluster:
+    """The cluster, if the values of its fields are of their types and bounds: it came from a file or another host.
+
+    Raises
+    ------
+    InputError
+        If one is not.
+    """
+    if not isinstance(cluster.positive, bool):
+        raise InputError(f"positive must be True or False, got {cluster.positive!r:.40}")
+    if not np.isfinite(cluster.sum_embedding).all():
+        raise BoundsError("sum_embedding must be finite")
+    for name in ("id", "action", "response", "label"):
+        check_text(getattr(cluster, name), name)
+    for name in ("n", "sum_quality", "sum_quality2"):
+        check_number(getattr(cluster, name), name, 0.0, MAX_SUM)
+    for name in ("first_s", "last_s"):
+        check_number(getattr(cluster, name), name, 0.0, MAX_TIME_S)
+    for name, count in cluster.task_types.items():
+        check_number(count, check_text(name, "task_types"), 0.0, MAX_SUM)
+    tallies: list[Tally | RouteTally] = [*cluster.agents.values(), *cluster.routes.values()]
+    for tally in tallies:
+        check_number(tally.n, "n", 0.0, MAX_SUM)
+        check_number(tally.sum_quality, "sum_quality", 0.0, MAX_SUM)
+    for exemplar in cluster.exemplars:
+        check_number(exemplar.quality, "quality", 0.0, 1.0)
+        check_number(exemplar.at_s, "at_s", 0.0, MAX_TIME_S)
+        for text in (exemplar.text, exemplar.agent, exemplar.trajectory_id):
+            check_text(text, "exemplars")
+    return cluster
+
+
 def family_of(cluster: Cluster) -> tuple[str, bool]:
     """Clusters of one family may merge: those about one action, or successes that name no result."""
     if cluster.positive and cluster.action.startswith(OWN_ACTION):
@@ -126,7 +161,7 @@ def family_of(cluster: Cluster) -> tuple[str, bool]:
 
 def cluster_id(action: str, positive: bool, trajectory_id: str) -> str:
     """Stable id of the cluster that a trajectory founds."""
-    text = f"{action}\x00{positive:d}\x00{trajectory_id}".encode()
+    text = f"{action}\x00{positive:d}\x00{trajectory_id}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
@@ -141,13 +176,16 @@ def action_of(response: str) -> str:
 
 def _exemplar_order(exemplar: Exemplar) -> tuple[float, str]:
     # By hash among equals: an even sample of the outcomes, the same whichever way clusters were merged.
-    return -exemplar.quality, hashlib.blake2b(exemplar.trajectory_id.encode(), digest_size=8).hexdigest()
+    text = f"{exemplar.agent}\x00{exemplar.trajectory_id}".encode("utf-8", "surrogatepass")
+    return -exemplar.quality, hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def best_exemplars(exemplars: Iterable[Exemplar]) -> tuple[Exemplar, ...]:
-    """At most `MAX_EXEMPLARS`, best first, each trajectory once; the same for any order of the input."""
-    unique = {exemplar.trajectory_id: exemplar for exemplar in sorted(exemplars, key=_exemplar_order)}
-    return tuple(sorted(unique.values(), key=_exemplar_order)[:MAX_EXEMPLARS])
+    """At most `MAX_EXEMPLARS`, best first, each agent's trajectory once; the same for any order of the input."""
+    unique: dict[tuple[str, str], Exemplar] = {}
+    for exemplar in sorted(exemplars, key=_exemplar_order):
+        unique.setdefault((exemplar.agent, exemplar.trajectory_id), exemplar)
+    return tuple(unique.values())[:MAX_EXEMPLARS]
 
 
 _Tally = TypeVar("_Tally", Tally, RouteTally)
@@ -164,12 +202,12 @@ def _sum_by_key(parts: Iterable[Mapping[str, _Tally]]) -> dict[str, _Tally]:
 def merge_clusters(group: Sequence[Cluster]) -> Cluster:
     """One cluster with the sums of `group`; the same for any order of it, up to the rounding of float64 sums.
 
-    Id and action are those of the smallest id, so that they stay when more clusters join; response and label
+    Id and action are those of the oldest member, so that they stay when newer clusters join; response and label
     come from the member with most evidence.
     """
     if len(group) == 1:
         return group[0]
-    members = sorted(group, key=lambda cluster: cluster.id)
+    members = sorted(group, key=lambda cluster: (cluster.first_s, cluster.id))
     spokesman = max(members, key=lambda cluster: (cluster.n, cluster.id))
     task_types: dict[str, float] = {}
     for member in members:

@@ -123,7 +123,7 @@ class SonaConfig:
     @classmethod
     def preset(cls, name: str, *, dim: int = 256, seed: int = 0) -> SonaConfig:
         """The configuration called `name` (see `PRESETS`) for embeddings of `dim` numbers."""
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {name!r:.60}")
         return replace(PRESETS[name], dim=dim, seed=seed)
 
@@ -140,8 +140,10 @@ class SonaConfig:
         InputError
             If a name is unknown or a value is out of bounds.
         """
+        if not isinstance(values, Mapping):
+            raise InputError(f"a configuration must be a mapping, got {type(values).__name__}")
         known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(f"{name!s:.60}" for name in set(values) - known)
         if unknown:
             raise InputError(f"unknown configuration fields: {', '.join(unknown)}")
         return cls(**values)  # type: ignore[arg-type]  # __post_init__ checks every value

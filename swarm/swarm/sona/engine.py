@@ -18,13 +18,14 @@ from swarm.errors import UnknownIdError
 from swarm.sona.adapter import Adapter, finish
 from swarm.sona.background import MICRO_KEEP, CycleReport, Learned, run_cycle
 from swarm.sona.bank import ReasoningBank
+from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.index import ActionHit, Hit
 from swarm.sona.instant import gradient_step, outcome_step
 from swarm.sona.recorder import Recorder
 from swarm.sona.signals import Baseline, LearningSignal, step_gradient
-from swarm.sona.trajectory import MAX_LATENCY_MS, MAX_TIME_S, Trajectory
+from swarm.sona.trajectory import MAX_LATENCY_MS, Trajectory
 from swarm.sona.variants import VariantScore
 from swarm.sona.vectors import (
     Vector,
@@ -89,7 +90,7 @@ class SonaEngine:
         self._unlearned = 0
         self._recent: deque[Trajectory] = deque(maxlen=_RECENT)
         self._enabled = True
-        self._last_cycle_s: float | None = None
+        self.last_cycle_s: float | None = None
         self.instant_updates = 0
         self.background_cycles = 0
         self.promotions = 0
@@ -283,7 +284,7 @@ class SonaEngine:
             self.adapter.decay_micro(MICRO_KEEP)
             self.promotions += 1
         self.background_cycles += 1
-        self._last_cycle_s = self._last_cycle_s if now_s is None else now_s
+        self.last_cycle_s = self.last_cycle_s if now_s is None else now_s
         return report
 
     force_learn = run_background_cycle
@@ -291,9 +292,9 @@ class SonaEngine:
     def tick(self, now_s: float) -> CycleReport | None:
         """Run loop B if it is due: the interval is over, or the buffer is filled to `learn_at_utilisation`."""
         check_number(now_s, "now_s", 0.0, MAX_TIME_S)
-        if self._last_cycle_s is None:
-            self._last_cycle_s = now_s
-        waited = now_s - self._last_cycle_s >= self.config.background_interval
+        if self.last_cycle_s is None:
+            self.last_cycle_s = now_s
+        waited = now_s - self.last_cycle_s >= self.config.background_interval
         full = len(self._recorder) >= self.config.learn_at_utilisation * self.config.trajectory_capacity
         if self._enabled and len(self._recorder) and (waited or full):
             return self.run_background_cycle(now_s)

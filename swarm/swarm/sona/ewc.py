@@ -64,15 +64,16 @@ class EwcMemory:
             quadratic += float(np.sum(weight * np.square(p) - 2.0 * anchor * p, dtype=np.float64))
         return 0.5 * strength * max(0.0, quadratic)
 
-    def pull(self, parameters: Sequence[Vector], strength: float, rate: float) -> None:
-        """The proximal step of the penalty, in place, after a gradient step of size `rate`.
+    def pull(self, parameters: Sequence[Vector], strength: float, rates: Sequence[Vector]) -> None:
+        """The proximal step of the penalty, in place, after a gradient step of size `rates`.
 
         theta <- (theta + h lambda nu) / (1 + h lambda Lambda): stable for every lambda, because it can only
-        move a weight towards its anchor.
+        move a weight towards its anchor. h must be what the gradient was multiplied with, weight by weight:
+        with a smaller one, such as the nominal rate of Adam, the penalty would weigh next to nothing.
         """
-        if strength == 0.0:
+        if strength == 0.0 or not self.importance:
             return
-        factor = np.float32(rate * strength)
-        for p, weight, anchor in zip(parameters, self.importance, self.anchor, strict=False):
+        for p, weight, anchor, rate in zip(parameters, self.importance, self.anchor, rates, strict=True):
+            factor = np.float32(strength) * rate
             p += factor * anchor
             p /= 1.0 + factor * weight

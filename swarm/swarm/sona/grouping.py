@@ -30,8 +30,9 @@ def regroup(known: Sequence[Cluster], new: Sequence[Cluster], config: SonaConfig
     """Clusters of one agent after `new` outcomes (clusters of one each) joined those `known`.
 
     Only outcomes about the same action, and with the same sign, can share a cluster. Where they become more
-    than `config.pattern_clusters` of one sign, each action keeps a share that grows with the square root of
-    its outcomes, by weighted k-means++ over its clusters; actions beyond the bound go, least evidence first.
+    than `config.pattern_clusters` of one sign, each action keeps one, and a share of the others that grows with
+    the square root of its outcomes, by weighted k-means++ over its clusters. Where there are more actions than
+    that, those with fewer than `config.min_cluster_size` outcomes go first, then those not seen for longest.
     """
     kept: list[Cluster] = []
     pruned = 0
@@ -42,7 +43,15 @@ def regroup(known: Sequence[Cluster], new: Sequence[Cluster], config: SonaConfig
             joined, gone = _shrink(joined, config, rng)
             pruned += gone
         kept.extend(cluster for name in sorted(joined) for cluster in joined[name])
-    return Grouping(clusters=tuple(kept), pruned=pruned)
+    return Grouping(clusters=_distinct(kept), pruned=pruned)
+
+
+def _distinct(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
+    """One cluster per id: a trajectory that came twice founds the same one, and neither may replace the other."""
+    by_id: dict[str, list[Cluster]] = defaultdict(list)
+    for cluster in clusters:
+        by_id[cluster.id].append(cluster)
+    return tuple(merge_clusters(group) for group in by_id.values())
 
 
 def _families(known: Iterable[Cluster], new: Iterable[Cluster]) -> dict[str, tuple[list[Cluster], list[Cluster]]]:
@@ -102,9 +111,10 @@ def _shrink(
     )
     staying, going = names[: config.pattern_clusters], names[config.pattern_clusters :]
     total = sum(math.sqrt(outcomes[name]) for name in staying)
+    spare = config.pattern_clusters - len(staying)
     shrunk = {}
     for name in sorted(staying):
-        share = max(1, int(config.pattern_clusters * math.sqrt(outcomes[name]) / total))
+        share = 1 + int(spare * math.sqrt(outcomes[name]) / total)
         shrunk[name] = _kmeans_merge(families[name], share, rng)
     return shrunk, sum(len(families[name]) for name in going)
 

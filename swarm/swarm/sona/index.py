@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.errors import ShapeError
+from swarm.errors import InputError, ShapeError
 from swarm.sona.clusters import Cluster
 from swarm.sona.ranking import evidence, vote
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector, check_number
@@ -140,7 +140,7 @@ class PatternIndex:
         found = self._found or []
         similarities = self._found_centroids.dot(y)
         scores = similarities + self._found_bonus
-        order = scores.argsort()[: -k - 1 : -1] if len(found) <= 1024 else _largest(scores, k)
+        order = _largest(scores, k)
         return [
             Hit(cluster=found[row], similarity=similarity, score=score)
             for row, similarity, score in zip(
@@ -165,9 +165,11 @@ class PatternIndex:
         min_quality : leave out patterns whose mean quality is below
         """
         n = len(self._clusters)
+        check_number(min_quality, "min_quality", 0.0, 1.0)
+        if isinstance(agents, str):
+            raise InputError(f"agents must be a collection of names, got the text {agents!r:.40}")
         if not n:
             return []
-        check_number(min_quality, "min_quality", 0.0, 1.0)
         similarities = self._centroids[:n].dot(y)
         signed = self._signed[:n] if agents is None else self._signed_for(agents)
         if min_quality > 0.0:
@@ -306,7 +308,8 @@ class PatternIndex:
 
 def _largest(scores: Vector | Doubles, k: int) -> Integers:
     """Positions of the k largest scores, largest first; equal scores in the order of their positions."""
-    if len(scores) > 4 * k:
-        candidates = np.sort(np.argpartition(-scores, k)[:k])
-        return np.asarray(candidates[np.argsort(-scores[candidates], kind="stable")], dtype=np.intp)
-    return np.asarray(np.argsort(-scores, kind="stable")[:k], dtype=np.intp)
+    if len(scores) <= max(256, 4 * k):
+        return np.asarray((-scores).argsort(kind="stable")[:k], dtype=np.intp)
+    # All that reach the k-th score, then in order: a partition alone would pick among equals as it likes.
+    candidates = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
+    return np.asarray(candidates[(-scores[candidates]).argsort(kind="stable")[:k]], dtype=np.intp)

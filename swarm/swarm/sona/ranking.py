@@ -79,7 +79,8 @@ def action_probabilities(
 
 
 _SMALLEST = 1e-6
-"""Probabilities are kept this far from 0 and 1, so that one surprising outcome has a bounded gradient."""
+"""The loss takes probabilities no nearer to 0 and 1, so that one surprising outcome is finite."""
+_TINY = np.float32(1e-30)
 
 
 def outcome_loss(probability: Vector, quality: Vector) -> Vector:
@@ -100,9 +101,11 @@ def outcome_gradient(
 ) -> tuple[Vector, Vector]:
     """dL/dz of shape (b, d) for `outcome_loss`, and the probabilities of the actions tried.
 
-    With own_j = [a(j) = a]:
-    success part e_j = pi_j - pi_j own_j / pi_a, failure part e_j = (pi_j own_j - pi_j pi_a) / (1 - pi_a);
+    With own_j = pi_j [a(j) = a] and rest_j = pi_j - own_j, which sum to pi_a and 1 - pi_a:
+    success part e_j = pi_j - own_j / pi_a, failure part e_j = own_j - rest_j pi_a / (1 - pi_a);
     g_y = sum_j e_j c_j / tau, and through y = z / |z|: g_z = (g_y - y (y . g_y)) / |z|.
+    Both quotients are distributions, so the gradient is bounded however small its denominator. A failure of the
+    only action there is teaches nothing here: there is nothing to prefer to it.
 
     Parameters
     ----------
@@ -111,9 +114,11 @@ def outcome_gradient(
     """
     pi, probability = action_probabilities(y, centroids, log_evidence, actions, tried, tau)
     own = np.where(actions == tried[:, None], pi, np.float32(0.0))
-    p = np.clip(probability, _SMALLEST, 1.0 - _SMALLEST)[:, None]
+    rest = pi - own
+    p, others = probability[:, None], rest.sum(axis=1, keepdims=True)
     q = quality[:, None]
-    e = q * (pi - own / p) + (1.0 - q) * (own - pi * p) / (1.0 - p)
+    e = q * (pi - own / np.maximum(p, _TINY))
+    e += (1.0 - q) * (others > 0.0) * (own - rest * (p / np.maximum(others, _TINY)))
     g_y = e.dot(centroids) / np.float32(tau)
     g_z = (g_y - y * np.einsum("bd,bd->b", y, g_y)[:, None]) / lengths[:, None]
     return np.asarray(g_z, dtype=np.float32), np.asarray(probability, dtype=np.float32)

@@ -11,8 +11,9 @@ from collections import deque
 import numpy as np
 
 from swarm.errors import CapacityError, UnknownIdError
+from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.config import SonaConfig
-from swarm.sona.trajectory import MAX_LATENCY_MS, MAX_TIME_S, Step, Trajectory, check_trajectory
+from swarm.sona.trajectory import MAX_LATENCY_MS, Step, Trajectory, check_trajectory
 from swarm.sona.vectors import (
     MAX_LENGTH,
     MAX_SQUARED_NORM,

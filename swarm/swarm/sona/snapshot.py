@@ -1,27 +1,34 @@
 """Engine to bytes and back: NumPy's npz with plain arrays and one JSON text; never pickle.
 
 `save` writes into any binary file object, so the core itself opens no file. What is saved: configuration,
-weights, EWC memory, clusters, the buffer of ended trajectories, the state of the random generator.
-Open trajectories are not saved: they belong to tasks under way.
+weights, EWC memory, clusters and how often they were found, the buffer of ended trajectories, counts, the time of
+the last background cycle, the state of the random generator. Open trajectories are not saved: they belong to
+tasks under way.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zipfile
-from collections.abc import Mapping
-from typing import IO, Any
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from swarm.errors import DamagedRecordError, NewerRecordError, SwarmError
-from swarm.sona.clusters import Cluster, Exemplar, RouteTally, Tally
+from swarm.errors import DamagedRecordError, NewerRecordError, RecordError
+from swarm.sona.clusters import MAX_TIME_S, Cluster, Exemplar, RouteTally, Tally, check_cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.engine import SonaEngine
+from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
+from swarm.sona.training import flatten
 from swarm.sona.trajectory import Step, Trajectory
+from swarm.sona.vectors import Vector, check_count, check_number
 
 FORMAT = 1
+_MANY = 2**63 - 1
+Arrays: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
 
 
 def save(engine: SonaEngine, file: IO[bytes]) -> None:
@@ -56,7 +63,9 @@ def save(engine: SonaEngine, file: IO[bytes]) -> None:
         "baseline": engine.baseline.value,
         "enabled": engine.is_enabled,
         "counts": [engine.instant_updates, engine.background_cycles, engine.promotions],
+        "last_cycle_s": engine.last_cycle_s,
         "clusters": [cluster_as_dict(cluster) for cluster in clusters],
+        "accesses": engine.bank.accesses,
         "buffer": [trajectory_as_dict(trajectory) for trajectory in buffered],
         "recorder": engine.recorder_state(),
         "rng": engine.rng_state(),
@@ -76,52 +85,75 @@ def load(file: IO[bytes]) -> SonaEngine:
         If a newer version wrote it.
     """
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = _arrays(file)
         header = json.loads(arrays["header"].tobytes())
+        check_number(header["format"], "format", 1, math.inf)
         if header["format"] > FORMAT:
             raise NewerRecordError(f"engine file: format {header['format']}, this program reads up to {FORMAT}")
         return _restore(header, arrays)
-    except SwarmError:
+    except RecordError:
         raise
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        EOFError,
-        OSError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise DamagedRecordError(f"engine file: not readable ({type(error).__name__}: {error})") from error
+    except Exception as error:
+        # Damage can surface as nearly anything: zipfile, zlib, tokenize and NumPy each raise errors of their own.
+        raise DamagedRecordError(f"engine file: not readable ({type(error).__name__}: {error!s:.200})") from error
 
 
-def _restore(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> SonaEngine:
+def _arrays(file: IO[bytes]) -> Arrays:
+    with np.load(file, allow_pickle=False) as archive:
+        # NumPy may stop before the end of a member whose header is damaged, and then nobody compares its checksum.
+        damaged = archive.zip.testzip()
+        if damaged is not None:
+            raise DamagedRecordError(f"engine file: the checksum of {damaged!r:.80} does not fit")
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
+            raise DamagedRecordError("engine file: `save` does not compress, this one is compressed")
+        return {name: archive[name] for name in archive.files}
+
+
+def _restore(header: Mapping[str, Any], arrays: Arrays) -> SonaEngine:
     engine = SonaEngine(SonaConfig.from_dict(header["config"]))
     micro, base = engine.adapter.micro, engine.adapter.base
-    engine.adapter.set_micro(LoraPair(arrays["micro_down"], arrays["micro_up"], micro.scale))
-    engine.adapter.set_base(
-        [
-            LoraPair(arrays[f"base_down_{layer}"], arrays[f"base_up_{layer}"], pair.scale)
-            for layer, pair in enumerate(base)
-        ]
-    )
-    ewc = header["ewc"]
-    engine.ewc.importance = [arrays[f"ewc_importance_{i}"] for i in range(ewc["arrays"])]
-    engine.ewc.anchor = [arrays[f"ewc_anchor_{i}"] for i in range(ewc["arrays"])]
-    engine.ewc.tasks, engine.ewc.constant = ewc["tasks"], ewc["constant"]
+    engine.adapter.set_micro(_pair("micro", "", micro, arrays))
+    engine.adapter.set_base([_pair("base", f"_{layer}", pair, arrays) for layer, pair in enumerate(base)])
+    engine.ewc = _ewc(header["ewc"], flatten(base), arrays)
     engine.bank.replace(
         cluster_from_dict(values, arrays["cluster_sums"][row]) for row, values in enumerate(header["clusters"])
     )
+    engine.bank.accesses = {str(name): check_count(n, "accesses", 0, _MANY) for name, n in header["accesses"].items()}
     for i, values in enumerate(header["buffer"]):
         engine.restore_buffered(trajectory_from_dict(values, i, arrays))
-    engine.baseline.value = header["baseline"]
-    engine.instant_updates, engine.background_cycles, engine.promotions = header["counts"]
-    engine.restore_recorder(header["recorder"])
+    engine.baseline.value = check_number(header["baseline"], "baseline", 0.0, 1.0)
+    engine.instant_updates, engine.background_cycles, engine.promotions = _counts(header["counts"])
+    if header["last_cycle_s"] is not None:
+        engine.last_cycle_s = check_number(header["last_cycle_s"], "last_cycle_s", 0.0, MAX_TIME_S)
+    engine.restore_recorder(_counts(header["recorder"]))
     engine.restore_rng(header["rng"])
     engine.set_enabled(header["enabled"])
     return engine
+
+
+def _counts(values: Sequence[object]) -> list[int]:
+    return [check_count(value, "counts", 0, _MANY) for value in values]
+
+
+def _pair(tier: str, suffix: str, like: LoraPair, arrays: Arrays) -> LoraPair:
+    down, up = (_weights(arrays[f"{tier}_{name}{suffix}"], like.up) for name in ("down", "up"))
+    return LoraPair(down, up, like.scale)
+
+
+def _ewc(values: Mapping[str, Any], parameters: Sequence[Vector], arrays: Arrays) -> EwcMemory:
+    memory = EwcMemory.empty()
+    if values["arrays"]:
+        memory.importance = [_weights(arrays[f"ewc_importance_{i}"], p) for i, p in enumerate(parameters)]
+        memory.anchor = [_weights(arrays[f"ewc_anchor_{i}"], p) for i, p in enumerate(parameters)]
+    memory.tasks = check_count(values["tasks"], "tasks", 0, _MANY)
+    memory.constant = check_number(values["constant"], "constant", 0.0, math.inf)
+    return memory
+
+
+def _weights(array: np.ndarray[Any, Any], like: Vector) -> Vector:
+    if array.dtype != like.dtype or array.shape != like.shape or not np.isfinite(array).all():
+        raise DamagedRecordError(f"engine file: expected finite {like.dtype} of shape {like.shape}")
+    return array
 
 
 def cluster_as_dict(cluster: Cluster) -> dict[str, Any]:
@@ -168,7 +200,7 @@ def cluster_from_dict(values: Mapping[str, Any], sum_embedding: np.ndarray[Any, 
         for text, quality, agent, trajectory_id, at_s in plain.pop("exemplars")
     )
     sums = np.array(sum_embedding, dtype=np.float64)
-    return Cluster(sum_embedding=sums, agents=agents, routes=routes, exemplars=exemplars, **plain)
+    return check_cluster(Cluster(sum_embedding=sums, agents=agents, routes=routes, exemplars=exemplars, **plain))
 
 
 def trajectory_as_dict(trajectory: Trajectory) -> dict[str, Any]:
@@ -182,7 +214,7 @@ def trajectory_as_dict(trajectory: Trajectory) -> dict[str, Any]:
     return values
 
 
-def trajectory_from_dict(values: Mapping[str, Any], i: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Trajectory:
+def trajectory_from_dict(values: Mapping[str, Any], i: int, arrays: Arrays) -> Trajectory:
     """The inverse of `trajectory_as_dict`, with the vectors of the i-th trajectory of `arrays`."""
     plain = dict(values)
     steps = tuple(

@@ -98,8 +98,8 @@ def train(
             step += 1
             batch = outcomes.take(order[start : start + _BATCH])
             gradients = _batch_gradients(trained, batch, candidates, config, rng)
-            _adam(parameters, gradients, moments, step, config.base_lora_lr)
-            ewc.pull(parameters, config.ewc_lambda, config.base_lora_lr)
+            rates = _adam(parameters, gradients, moments, step, config.base_lora_lr)
+            ewc.pull(parameters, config.ewc_lambda, rates)
     return trained
 
 
@@ -174,10 +174,14 @@ def _adam(
     moments: list[tuple[Vector, Vector]],
     step: int,
     rate: float,
-) -> None:
-    """Kingma & Ba 2015, algorithm 1, in place."""
+) -> list[Vector]:
+    """Kingma & Ba 2015, algorithm 1, in place; the size of the step for each weight, h in theta <- theta - h m."""
+    rates = []
     for p, g, (m, v) in zip(parameters, gradients, moments, strict=True):
         m += np.float32(1.0 - _BETA1) * (g - m)
         v += np.float32(1.0 - _BETA2) * (np.square(g) - v)
         corrected = m / np.float32(1.0 - _BETA1**step)
-        p -= np.float32(rate) * corrected / (np.sqrt(v / np.float32(1.0 - _BETA2**step)) + np.float32(_EPSILON))
+        h = np.float32(rate) / (np.sqrt(v / np.float32(1.0 - _BETA2**step)) + np.float32(_EPSILON))
+        p -= h * corrected
+        rates.append(h)
+    return rates

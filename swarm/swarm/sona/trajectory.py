@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from swarm.errors import CapacityError, InputError
-from swarm.sona.clusters import OWN_ACTION, Cluster, Exemplar, RouteTally, Tally, cluster_id
+from swarm.sona.clusters import MAX_TIME_S, OWN_ACTION, Cluster, Exemplar, RouteTally, Tally, cluster_id
 from swarm.sona.vectors import Doubles, Vector, check_direction, check_number, check_numbers, check_text, check_vector
 
 MAX_LATENCY_MS = 1e12
 MAX_COST = 1e12
-MAX_TIME_S = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,12 @@ def select_by_ucb(variants: Sequence[str], scores: Sequence[VariantScore], explo
     >>> select_by_ucb(["a", "b"], [a, b]), select_by_ucb(["a", "b", "c"], [a, b])
     ('a', 'c')
     """
-    if not variants:
-        raise InputError("variants must not be empty")
+    if not variants or isinstance(variants, str):
+        raise InputError(f"variants must be a sequence of names, not empty, got {variants!r:.40}")
     check_number(exploration, "exploration", 0.0, 1e6)
+    for score in scores:
+        check_number(score.mean, f"mean of {score.name}", 0.0, 1.0)
+        check_number(score.n, f"n of {score.name}", 0.0, 1e15)
     known = {score.name: score for score in scores if score.n > 0.0}
     for name in variants:
         if name not in known:

@@ -24,6 +24,8 @@ MAX_SQUARED_NORM = 1e12
 """A vector longer than 1e6 is refused: products of such numbers leave float32."""
 MIN_SQUARED_NORM = 1e-12
 """A query shorter than 1e-6 is refused: it has no direction that float32 could tell."""
+_UNIT_TOLERANCE = 1e-5
+_FLOAT32 = np.dtype(np.float32)
 MAX_LENGTH = 65_536
 MAX_TEXT = 1_000_000
 """Characters of a text that is recorded."""
@@ -58,14 +60,23 @@ def _bounded(vector: Vector, parameter: str) -> Vector:
 
 
 def check_direction(value: object, dim: int, parameter: str) -> Vector:
-    """`check_vector` scaled to unit length; one that is shorter than 1e-6 has no direction and is refused."""
+    """`value` scaled to unit length, to be read only: a float32 array of that length comes back itself.
+
+    Errors as in `check_vector`; a vector shorter than 1e-6 has no direction and is refused too.
+    """
+    # NaN and infinity fail this comparison, and go the long way to their error.
+    if (
+        type(value) is np.ndarray
+        and value.dtype is _FLOAT32
+        and value.shape == (dim,)
+        and abs(float(np.vdot(value, value)) - 1.0) <= _UNIT_TOLERANCE
+    ):
+        return value
     vector = check_vector(value, dim, parameter)
     squared = float(vector.dot(vector))
     if squared < MIN_SQUARED_NORM:
         raise BoundsError(f"{parameter} must be at least 1e-6 long, got length {math.sqrt(squared):.3g}")
-    # A unit vector of float32 comes back as it is.
-    if abs(squared - 1.0) > 1e-5:
-        vector /= np.float32(math.sqrt(squared))
+    vector /= np.float32(math.sqrt(squared))
     return vector
 
 
@@ -142,6 +153,8 @@ def check_count(value: object, parameter: str, low: int, high: int) -> int:
     Traceback (most recent call last):
     swarm.errors.BoundsError: k must be a whole number in 1..10, got 2.5
     """
+    if type(value) is int and low <= value <= high:
+        return value
     if not isinstance(value, int | np.integer):
         raise BoundsError(f"{parameter} must be a whole number in {low}..{high}, got {value!r:.40}")
     check_number(value, parameter, low, high)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from swarm.errors import StaleWriterError
+from swarm.errors import DamagedRecordError, StaleWriterError
 from swarm.sona.clusters import Cluster
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash, to_text
 from swarm.store.scripts import COMMIT
 from swarm.wire.codec import encode
-from swarm.wire.keys import AgentKeys, SwarmKeys
+from swarm.wire.keys import AgentKeys, SwarmKeys, check_name
 from swarm.wire.records import (
     Registration,
     Weights,
@@ -68,16 +68,19 @@ class Generation:
 _FIELDS = ("generation", "cursor", "accepted", "processed", "dead", "weights_generation")
 
 
-def _state(values: Sequence[bytes | None]) -> AgentState:
+def _state(name: str, values: Sequence[bytes | None]) -> AgentState:
     generation, cursor, accepted, processed, dead, weights_generation = values
-    return AgentState(
-        generation=int(generation or 0),
-        cursor=(cursor or b"0-0").decode(),
-        accepted=int(accepted or 0),
-        processed=int(processed or 0),
-        dead=int(dead or 0),
-        weights_generation=int(weights_generation or 0),
-    )
+    try:
+        return AgentState(
+            generation=int(generation or 0),
+            cursor=(cursor or b"0-0").decode(),
+            accepted=int(accepted or 0),
+            processed=int(processed or 0),
+            dead=int(dead or 0),
+            weights_generation=int(weights_generation or 0),
+        )
+    except ValueError as error:
+        raise DamagedRecordError(f"state of agent {name}: {error}") from error
 
 
 class AgentStore:
@@ -90,7 +93,7 @@ class AgentStore:
 
     def register(self, name: str, registration: Registration) -> None:
         """Write an agent's registration; a later one replaces it."""
-        self._keys.agent(name)
+        check_name(name, "agent")
         with redis_errors(f"register agent {name}"):
             self._client.hset(self._keys.agents, name, encode_registration(registration))
 
@@ -101,6 +104,8 @@ class AgentStore:
         return {name: decode_registration(data) for name, data in found.items()}
 
     def registration(self, name: str) -> Registration | None:
+        """What is known of an agent, or None."""
+        check_name(name, "agent")
         with redis_errors(f"read agent {name}"):
             found = to_bytes(self._client.hget(self._keys.agents, name))
         return None if found is None else decode_registration(found)
@@ -118,7 +123,7 @@ class AgentStore:
             for name in wanted:
                 pipeline.hmget(self._keys.agent(name).state, _FIELDS)
             found = pipeline.execute()
-        return {name: _state(values) for name, values in zip(wanted, found, strict=True)}
+        return {name: _state(name, values) for name, values in zip(wanted, found, strict=True)}
 
     def state(self, name: str) -> AgentState:
         return self.states([name])[name]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from swarm.errors import StaleWriterError
+from swarm.errors import InputError, StaleWriterError
 from swarm.sona.clusters import Cluster
+from swarm.sona.vectors import check_count
 from swarm.store.agents import counted, counted_pairs
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.store.scripts import PUBLISH
-from swarm.wire.codec import decode, encode
+from swarm.wire.codec import encode
 from swarm.wire.keys import BANKLOG_LENGTH, SwarmKeys
-from swarm.wire.records import decode_cluster, encode_cluster
+from swarm.wire.records import decode_cluster, encode_cluster, guarded
+
+_CURSOR = re.compile(r"[0-9]+-[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +56,7 @@ class BankStore:
         """What the bank contains, by agent."""
         with redis_errors("read what was merged"):
             found = to_hash(self._client.hgetall(self._keys.merged))
-        result = {}
-        for name, data in found.items():
-            payload = decode("merged", data)
-            result[name] = MergedAgent(generation=int(payload["generation"]), cursor=str(payload["cursor"]))
-        return result
+        return {name: guarded("merged", data, _merged_agent) for name, data in found.items()}
 
     def patterns(self) -> list[Cluster]:
         """All patterns, by id."""
@@ -119,17 +120,33 @@ class BankStore:
             return None if version == "0-0" and not entries else self._everything()
         if len(entries) == 1:
             return None
-        return self._touched(entries[-1][0], [decode("change", fields[b"c"]) for _, fields in entries[1:]])
+        changes = [guarded("change", fields.get(b"c", b""), _ids) for _, fields in entries[1:]]
+        return self._touched(entries[-1][0], changes)
 
     def _everything(self) -> BankChanges:
         # The version is read first: a change between the two reads is then applied twice, which does no harm.
         version = self.version()
         return BankChanges(version=version, is_full=True, put=self.patterns(), removed=())
 
-    def _touched(self, version: str, changes: Sequence[Mapping[str, list[str]]]) -> BankChanges:
-        touched = sorted({pattern_id for change in changes for pattern_id in (*change["put"], *change["removed"])})
+    def _touched(self, version: str, changes: Sequence[Collection[str]]) -> BankChanges:
+        touched = sorted({pattern_id for change in changes for pattern_id in change})
         with redis_errors("follow the bank"):
             found = [to_bytes(data) for data in self._client.hmget(self._keys.bank, touched)] if touched else []
         put = [decode_cluster(data) for data in found if data is not None]
         removed = [pattern_id for pattern_id, data in zip(touched, found, strict=True) if data is None]
         return BankChanges(version=version, is_full=False, put=put, removed=removed)
+
+
+def _merged_agent(payload: Mapping[str, Any]) -> MergedAgent:
+    if not _CURSOR.fullmatch(payload["cursor"]):
+        raise InputError(f"cursor must be a stream id, got {payload['cursor']!r:.40}")
+    generation = check_count(payload["generation"], "generation", 0, 2**53)
+    return MergedAgent(generation=generation, cursor=payload["cursor"])
+
+
+def _ids(payload: Mapping[str, Any]) -> frozenset[str]:
+    """Ids of the patterns that a change touched."""
+    ids = frozenset((*payload["put"], *payload["removed"]))
+    if not all(isinstance(pattern_id, str) for pattern_id in ids):
+        raise InputError("ids of patterns must be text")
+    return ids

@@ -6,6 +6,11 @@ the script that commits refuses it.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from swarm.errors import StoreUnavailableError
 from swarm.store.connection import Client, redis_errors
 from swarm.store.scripts import RELEASE, RENEW
 
@@ -34,6 +39,30 @@ class Lease:
         """Hold on for another full time; False if the lease is lost."""
         with redis_errors(f"renew the lease {self._key}"):
             return bool(self._client.eval(RENEW, 1, self._key, self.token, self._ttl_ms))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Renew the lease while the block runs, however long, and give it back.
+
+        A process that is frozen or dead renews nothing, so others wait for one time to live at most.
+        """
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(done,), name=f"lease {self._key}", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+            # While Redis is away it expires by itself; that must not hide what the block came to.
+            with suppress(StoreUnavailableError):
+                self.release()
+
+    def _keep(self, done: threading.Event) -> None:
+        while not done.wait(self._ttl_ms / 3000.0):
+            with suppress(StoreUnavailableError):
+                if not self.renew():
+                    return
 
     def release(self) -> None:
         """Give it back; nothing happens if it is lost already."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from swarm.embed.identity import EmbedderIdentity, require_same
 from swarm.store.connection import Client, redis_errors
 from swarm.store.reply import to_bytes
-from swarm.wire.codec import decode, encode
+from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import guarded
 
 
 def bound_embedder(client: Client, keys: SwarmKeys) -> EmbedderIdentity | None:
@@ -15,8 +16,7 @@ def bound_embedder(client: Client, keys: SwarmKeys) -> EmbedderIdentity | None:
         found = to_bytes(client.hget(keys.meta, "embedder"))
     if found is None:
         return None
-    payload = decode("embedder", found)
-    return EmbedderIdentity(id=str(payload["id"]), dim=int(payload["dim"]), version=str(payload["version"]))
+    return guarded("embedder", found, lambda payload: EmbedderIdentity(**payload))
 
 
 def bind_embedder(client: Client, keys: SwarmKeys, identity: EmbedderIdentity) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 APPEND = """
 -- keys: receipt, stream, state, open   args: record, max pending, receipt ttl ms, trajectory id
 local seen = redis.call('GET', KEYS[1])
-if seen then return {0, seen} end
+if seen then
+  redis.call('HDEL', KEYS[4], ARGV[4])
+  return {0, seen}
+end
 local counts = redis.call('HMGET', KEYS[3], 'accepted', 'processed')
 if tonumber(counts[1] or '0') - tonumber(counts[2] or '0') >= tonumber(ARGV[2]) then return {-1, ''} end
 local id = redis.call('XADD', KEYS[2], '*', 'r', ARGV[1])

@@ -55,6 +55,8 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
     """
     if len(data) > MAX_RECORD_BYTES:
         raise DamagedRecordError(f"{kind} record: {len(data)} bytes, the bound is {MAX_RECORD_BYTES}")
+    # An item has a byte at least. Without this bound, nested lists that claim a million each would take gigabytes.
+    max_items = min(_MAX_ITEMS, len(data))
     try:
         envelope = msgpack.unpackb(
             data,
@@ -62,12 +64,12 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
             strict_map_key=True,
             max_str_len=MAX_RECORD_BYTES,
             max_bin_len=MAX_RECORD_BYTES,
-            max_array_len=_MAX_ITEMS,
-            max_map_len=_MAX_ITEMS,
+            max_array_len=max_items,
+            max_map_len=max_items,
             max_ext_len=0,
         )
         found_kind, version, payload = envelope
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as error:
         raise DamagedRecordError(f"{kind} record: not readable ({type(error).__name__}), {len(data)} bytes") from error
     if found_kind != kind:
         raise DamagedRecordError(f"{kind} record: found a record of kind {found_kind!r:.40}")

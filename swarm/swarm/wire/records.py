@@ -6,7 +6,7 @@ Decoding checks types and bounds, because bytes in Redis may come from elsewhere
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,16 +19,19 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
 from swarm.sona.snapshot import cluster_as_dict, cluster_from_dict, trajectory_as_dict, trajectory_from_dict
-from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import check_count, check_number, check_numbers
+from swarm.sona.trajectory import Trajectory, check_trajectory
+from swarm.sona.vectors import check_count, check_number, check_numbers, check_text
 from swarm.wire.codec import MAX_RECORD_BYTES, decode, encode, pack_floats, unpack_floats
 
 _Record = TypeVar("_Record")
 
 _LARGEST = 1e15
-"""Bound of one outcome's latency, cost and time."""
 _LARGEST_SUM = 1e300
 """No number of outcomes reaches it; it keeps NaN and infinity out."""
+_MAX_STEPS = 1_000_000
+"""More than a record can hold."""
+_ENVELOPE = 4096
+"""More than the bytes of a record of weights that are not floats."""
 _MAX_NAME = 1024
 _TRAJECTORY_TEXTS = {"text": MAX_TEXT_BYTES, "response": MAX_TEXT_BYTES} | dict.fromkeys(
     ("id", "action", "route", "task_type", "agent"), _MAX_NAME
@@ -63,7 +66,7 @@ def encode_trajectory(trajectory: Trajectory) -> bytes:
     CapacityError
         If the record would be too large.
     """
-    _check_trajectory(trajectory)
+    trajectory = _checked(trajectory)
     payload = trajectory_as_dict(trajectory)
     payload["embedding"] = pack_floats(trajectory.embedding)
     for step, values in zip(trajectory.steps, payload["steps"], strict=True):
@@ -104,6 +107,16 @@ def encode_weights(weights: Weights) -> bytes:
             "tasks": weights.ewc.tasks,
         },
     )
+
+
+def check_weights_fit(config: SonaConfig) -> None:
+    """Refuse a configuration whose weights would not fit into a record: no generation could ever be committed."""
+    floats = 6 * config.base_lora_rank * config.base_lora_layers * config.dim  # two factors, importance and anchor each
+    if 4 * floats > MAX_RECORD_BYTES - _ENVELOPE:
+        raise InputError(
+            f"config: base_lora_rank * base_lora_layers * dim must be at most {(MAX_RECORD_BYTES - _ENVELOPE) // 24}, "
+            f"got {floats // 6}"
+        )
 
 
 def decode_weights(data: bytes) -> Weights:
@@ -148,48 +161,25 @@ def _trajectory(payload: Mapping[str, Any]) -> Trajectory:
             vector = step.pop(name)
             if vector is not None:
                 arrays[f"trajectory_0_{j}_{name}"] = unpack_floats(vector, (len(vector) // 4,), name)
-    trajectory = trajectory_from_dict(values, 0, arrays)
-    _check_trajectory(trajectory)
-    return trajectory
+    return _checked(trajectory_from_dict(values, 0, arrays))
 
 
-def _check_trajectory(trajectory: Trajectory) -> None:
-    check_numbers(trajectory.embedding, "embedding")
-    check_number(trajectory.quality, "quality", 0.0, 1.0)
-    for name in ("latency_ms", "cost", "at_s"):
-        check_number(getattr(trajectory, name), name, 0.0, _LARGEST)
+def _checked(trajectory: Trajectory) -> Trajectory:
+    dim = len(check_numbers(trajectory.embedding, "embedding"))
+    checked = check_trajectory(trajectory, dim, _MAX_STEPS)
     for name, bound in _TRAJECTORY_TEXTS.items():
-        _check_text(getattr(trajectory, name), name, bound)
-    for part in (*trajectory.context, *trajectory.context.values()):
-        _check_text(part, "context")
-    for step in trajectory.steps:
-        check_number(step.reward, "reward", 0.0, 1.0)
-        check_number(step.latency_ms, "latency_ms", 0.0, _LARGEST)
-        _check_text(step.node, "node", _MAX_NAME)
-        for vector in (step.activations, step.attention):
-            if vector is not None:
-                check_numbers(vector, "activations and attention")
+        if len(getattr(checked, name)) > bound:
+            raise InputError(f"{name} may have {bound} characters at most, got {len(getattr(checked, name))}")
+    return checked
 
 
 def _cluster(payload: Mapping[str, Any]) -> Cluster:
     values = dict(payload)
     sums = np.frombuffer(values.pop("sum_embedding"), dtype="<f8")
-    if not np.isfinite(sums).all():
-        raise InputError("sum_embedding must be finite")
-    cluster = cluster_from_dict(values, sums)
-    for name in ("id", "action", "response", "label"):
-        _check_text(getattr(cluster, name), name)
-    _check_sums("cluster", (cluster.n, cluster.sum_quality, cluster.sum_quality2, cluster.first_s, cluster.last_s))
-    _check_sums("task_types", cluster.task_types.values())
     for name, numbers in (*payload["agents"].items(), *payload["routes"].items()):
-        _check_sums(name, numbers)
-    for exemplar in cluster.exemplars:
-        _check_sums("exemplar", (exemplar.quality, exemplar.at_s))
-        for part in (exemplar.text, exemplar.agent, exemplar.trajectory_id):
-            _check_text(part, "exemplar")
-    if not isinstance(cluster.positive, bool):
-        raise InputError(f"positive must be True or False, got {cluster.positive!r:.40}")
-    return cluster
+        for number in numbers:
+            check_number(number, name, 0.0, _LARGEST_SUM)
+    return cluster_from_dict(values, sums)
 
 
 def _weights(payload: Mapping[str, Any]) -> Weights:
@@ -213,20 +203,7 @@ def _weights(payload: Mapping[str, Any]) -> Weights:
 
 def _registration(payload: Mapping[str, Any]) -> Registration:
     return Registration(
-        role=_check_text(payload["role"], "role"),
+        role=check_text(payload["role"], "role"),
         config=SonaConfig.from_dict(payload["config"]),
         registered_s=check_number(payload["registered_s"], "registered_s", 0.0, _LARGEST),
     )
-
-
-def _check_text(value: object, name: str, bound: int = MAX_RECORD_BYTES) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{name} must be text, got {type(value).__name__}")
-    if len(value) > bound:
-        raise InputError(f"{name} may have {bound} characters at most, got {len(value)}")
-    return value
-
-
-def _check_sums(name: str, values: Iterable[object]) -> None:
-    for value in values:
-        check_number(value, name, 0.0, _LARGEST_SUM)

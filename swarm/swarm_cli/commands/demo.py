@@ -9,7 +9,7 @@ import click
 
 from swarm.errors import InputError
 from swarm_cli.demo.report import print_report
-from swarm_cli.demo.run import DemoOptions, run_demo
+from swarm_cli.demo.run import SWARM, DemoOptions, run_demo
 from swarm_cli.options import cli_settings, json_option
 from swarm_cli.output import NOTE, console
 
@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Watch a swarm learn on real text, in under two minutes.
 
-    Agents meet real requests through the real hooks, Redis and workers, in a swarm of their own named 'demo'.
+    Agents meet real requests through the real hooks, Redis and workers, in a swarm of their own named 'sona-demo'.
     Redis and what is missing are started; afterwards `swarm down` stops them.
     """
     settings = cli_settings(None, embedder=embedder)
@@ -56,7 +56,7 @@ def command(
         click.echo(run.result.to_json())
         return
     print_report(run.result, run.patterns)
-    console().print(f"\nPicture: {picture}. Ask it yourself: swarm query --swarm demo TEXT", style=NOTE)
+    console().print(f"\nPicture: {picture}. Ask it yourself: swarm query --swarm {SWARM} TEXT", style=NOTE)
 
 
 def _check_writable(picture: Path) -> None:

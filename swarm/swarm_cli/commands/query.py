@@ -18,6 +18,7 @@ from swarm_cli.output import NOTE, console, count, duration, plain, print_json
 
 _MOST_SOURCES = 5
 _RESPONSE_LINES = 4
+_NBSP = "\N{NO-BREAK SPACE}"
 
 
 @click.command("query", short_help="Ask what the swarm knows for a task, and who learned it.")
@@ -108,6 +109,6 @@ def _evidence(hit: PatternHit) -> str:
 
 
 def _sources(hit: PatternHit) -> Text:
-    named = [f"{source.agent} ×{source.outcomes:,.0f}" for source in hit.sources[:_MOST_SOURCES]]
+    named = [f"{source.agent}{_NBSP}×{source.outcomes:,.0f}" for source in hit.sources[:_MOST_SOURCES]]
     hidden = len(hit.sources) - _MOST_SOURCES
     return Text(", ".join(named) + (f" and {count(hidden, 'more', 'more')}" if hidden > 0 else ""))

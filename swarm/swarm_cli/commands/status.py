@@ -75,7 +75,7 @@ def _workers(beats: Sequence[WorkerBeat]) -> Table:
     made = table("worker", "state", *figures, right=figures)
     now_s = time.time()
     for beat in beats:
-        state = Text(plain(beat.fault), BAD) if beat.fault else Text("working" if beat.consuming else "draining")
+        state = Text(plain(beat.fault), BAD) if beat.fault else Text("running" if beat.consuming else "draining")
         age = f"{duration(max(0.0, now_s - beat.beat_s))} ago"
         made.add_row(beat.name, state, f"{beat.concurrency:,}", f"{beat.active:,}", f"{beat.done:,}", age)
     return made

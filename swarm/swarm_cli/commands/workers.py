@@ -137,4 +137,4 @@ def _show(pools: Sequence[PoolState]) -> None:
     for pool in pools:
         if pool.fault:
             out.print(Text(f"{pool.worker}: {plain(pool.fault)}", BAD))
-    out.print(Text(f"{count(pools[0].queued, 'message')} in the queue.", NOTE))
+    out.print(Text(f"\n{count(pools[0].queued, 'message')} in the queue.", NOTE))

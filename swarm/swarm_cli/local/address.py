@@ -9,14 +9,14 @@ from swarm.settings import Settings
 
 
 def check_redis_url(url: str | None) -> None:
-    """Refuse a URL that redis-py cannot use.
+    """Refuse a URL that redis-py cannot use; none, or an empty one, means the embedded Redis.
 
     Raises
     ------
     InputError
         The message never quotes the URL: it may hold a password.
     """
-    if url is None:
+    if not url:
         return
     try:
         client = redis.Redis.from_url(url)
@@ -36,12 +36,12 @@ def shown_url(settings: Settings) -> str:
     >>> shown_url(Settings(redis_url="redis://me:s3cret@db.example:6380/1?protocol=3"))
     'redis://db.example:6380/1'
     """
-    if settings.redis_url is None:
+    if not settings.redis_url:
         return str(settings.socket_path)
-    parts = redis.connection.parse_url(settings.redis_url)
+    parts = redis.Redis.from_url(settings.redis_url).get_connection_kwargs()
     if "path" in parts:
         return f"unix://{parts['path']}"
     scheme = settings.redis_url.partition("://")[0]
-    host = parts.get("host", "localhost")
+    host = str(parts.get("host", "localhost"))
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{parts.get('port', 6379)}/{parts.get('db', 0)}"

@@ -23,7 +23,7 @@ def redis_findings(settings: Settings, facts: RedisFacts) -> list[Finding]:
 
 def unreachable(settings: Settings, reason: str) -> Finding:
     """The finding for a Redis that does not answer."""
-    if settings.redis_url is None:
+    if not settings.redis_url:
         return Finding(
             check="Redis", ok=False, detail=f"not running at {settings.socket_path}", remedy="start it: swarm up"
         )
@@ -32,7 +32,7 @@ def unreachable(settings: Settings, reason: str) -> Finding:
 
 
 def _server(settings: Settings, facts: RedisFacts) -> Finding:
-    kind = "private" if settings.redis_url is None else f"external, {shown_url(settings)}"
+    kind = f"external, {shown_url(settings)}" if settings.redis_url else "private"
     detail = f"{facts.version}, {kind}, answers in {facts.ping_ms:.2f} ms"
     if not facts.is_writable:
         detail += ", refuses writes"
@@ -51,7 +51,7 @@ def _durability(facts: RedisFacts) -> Finding:
     if not facts.is_appending:
         return Finding(check="Durability", ok=False, detail="no append-only file", remedy=remedy)
     if facts.fsync is None:
-        return Finding(check="Durability", ok=True, detail="append-only file; the server does not tell its fsync policy")
+        return Finding(check="Durability", ok=True, detail="append-only file, fsync policy not told")
     detail = f"append-only file of {size(facts.file_bytes)}, appendfsync {facts.fsync}"
     return judged("Durability", facts.fsync != "no", detail, remedy)
 

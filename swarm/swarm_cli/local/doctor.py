@@ -27,7 +27,7 @@ def diagnose(settings: Settings) -> list[Finding]:
         except SwarmError as error:
             return [*host, check_disk(settings, 0), unreachable(settings, str(error)), check_embedder(settings, None)]
         # The disk of an external server cannot be seen from here.
-        disk = check_disk(settings, facts.file_bytes if settings.redis_url is None else 0)
+        disk = check_disk(settings, 0 if settings.redis_url else facts.file_bytes)
         return [*host, disk, *redis_findings(settings, facts), *_swarm_findings(settings, client)]
 
 

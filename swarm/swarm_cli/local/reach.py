@@ -21,10 +21,11 @@ def reachable(settings: Settings) -> Iterator[None]:
     try:
         yield
     except StoreUnavailableError as error:
-        if settings.redis_url is None and not settings.socket_path.exists():
-            message = f"no Redis runs under {settings.state_dir}: start it with `swarm up`"
-        elif settings.redis_url is None:
-            message = f"{error}: `swarm up` mends it"
+        reason = str(error).rstrip(".")
+        if settings.redis_url:
+            message = f"{reason}: is SWARM_REDIS_URL right? `swarm doctor` says more"
+        elif settings.socket_path.exists():
+            message = f"{reason}: `swarm up` mends it"
         else:
-            message = f"{error}: is SWARM_REDIS_URL right? `swarm doctor` says more"
+            message = f"no Redis runs under {settings.state_dir}: start it with `swarm up`"
         raise StoreUnavailableError(message) from error

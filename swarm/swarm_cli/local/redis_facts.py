@@ -86,7 +86,7 @@ def require_version(facts: RedisFacts) -> None:
 
 def _setting(client: Client, name: str) -> str | None:
     try:
-        values: dict[str, str] = client.config_get(name)
+        value = client.config_get(name).get(name)
     except redis.ResponseError:
         return None  # managed servers often refuse CONFIG
-    return values.get(name)
+    return None if value is None else str(value)

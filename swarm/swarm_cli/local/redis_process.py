@@ -64,9 +64,10 @@ def find_process(directory: Path) -> RedisProcess | None:
         try:
             # A server that rewrites its file has a child with the same name and directory, but only the
             # server itself leads its session.
-            if process.name() in PROGRAM_NAMES and os.getsid(process.pid) == process.pid:
-                if process.cwd() == str(directory.resolve()):
-                    return RedisProcess(pid=process.pid, started_s=process.create_time())
+            if process.name() not in PROGRAM_NAMES or os.getsid(process.pid) != process.pid:
+                continue
+            if process.cwd() == str(directory.resolve()):
+                return RedisProcess(pid=process.pid, started_s=process.create_time())
         except (psutil.Error, ProcessLookupError):
             continue  # it ended meanwhile, or belongs to somebody else
     return None

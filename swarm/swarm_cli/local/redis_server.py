@@ -26,7 +26,8 @@ START_TIMEOUT = 15.0
 LOADING_TIMEOUT = 600.0
 """Reading a large append-only file takes a while, and the server says that it is at it."""
 STOP_TIMEOUT = 10.0
-_ANSWER_TIMEOUT = 2.0
+_ANSWER_TIMEOUT = 1.0
+"""Who has not answered by then is asked again, or gets a signal."""
 _POLL = 0.02
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
@@ -51,7 +52,7 @@ class RedisServer:
 
     @property
     def is_external(self) -> bool:
-        return self._settings.redis_url is not None
+        return bool(self._settings.redis_url)
 
     def state(self) -> int | None:
         """The pid of the running server, or None."""
@@ -140,7 +141,7 @@ class RedisServer:
 
     def _apply_fsync(self) -> None:
         """Give a server that ran already the flush policy of these settings."""
-        with self._client() as client, redis_errors("set appendfsync"):
+        with connect(self._settings) as client, redis_errors("set appendfsync"):
             client.config_set("appendfsync", self._settings.fsync)
 
     def _shut_down(self) -> None:

@@ -76,7 +76,7 @@ def _close_to_others(path: Path, mode: int) -> None:
 def _check_socket_path(settings: Settings) -> None:
     path = str(settings.socket_path)
     size = len(os.fsencode(path))
-    if settings.redis_url is None and size > MAX_SOCKET_PATH:
+    if not settings.redis_url and size > MAX_SOCKET_PATH:
         raise RuntimeSetupError(
             f"the socket's path {path} has {size} bytes, the system takes {MAX_SOCKET_PATH}: "
             "set SWARM_STATE_DIR to a shorter path"

@@ -1,0 +1,75 @@
+"""The command line as a user meets it: processes of its own, in a state directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from swarm.settings import Settings
+from swarm_cli.local.redis_server import RedisServer
+from swarm_cli.local.workers import local_workers
+from swarm_workers import processes
+
+TIMEOUT = 60.0
+
+
+class CommandLine:
+    """Runs `swarm` against one state directory, and ends what it left running."""
+
+    def __init__(self, **environment: str) -> None:
+        # A socket's path may have 107 bytes at most; pytest's own directories can be longer.
+        self.state_dir = Path(tempfile.mkdtemp(prefix="swarm-cli-")).resolve()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SWARM_")}
+        self.environment = {**kept, "SWARM_STATE_DIR": str(self.state_dir), "COLUMNS": "80", **environment}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the commands see, but for an external Redis."""
+        return Settings(state_dir=self.state_dir)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "swarm_cli", *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command, which must end with this exit code."""
+        with self.popen(*arguments) as process:
+            out, err = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == code, f"swarm {' '.join(arguments)}: {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """Run a command with `--json`; its stdout must be one JSON object on one line."""
+        ended = self.run(*arguments, "--json", code=code)
+        assert ended.stdout.count("\n") == 1
+        found = json.loads(ended.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    def error(self, *arguments: str) -> str:
+        """Run a command that must fail with one line on stderr and nothing on stdout."""
+        ended = self.run(*arguments, code=2)
+        assert ended.stdout == ""
+        assert ended.stderr.startswith("error: ")
+        assert ended.stderr.count("\n") == 1
+        return ended.stderr
+
+    def close(self) -> None:
+        """End the workers and Redis, and remove the directory."""
+        for worker in local_workers(self.settings):
+            processes.terminate(worker.pid, worker.started_s, 5.0)
+        RedisServer(self.settings).stop()
+        shutil.rmtree(self.state_dir)
