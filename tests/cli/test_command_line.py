@@ -107,9 +107,9 @@ def test_redis_that_is_away_is_one_line(command_line: CommandLine) -> None:
 
 
 def test_setting_out_of_bounds_is_one_line(command_line: CommandLine) -> None:
+    assert "SWARM_NAME" in command_line.error("status", "--swarm", "a b")
     command_line.environment["SWARM_SWEEP_INTERVAL"] = "-1"
     assert "SWARM_SWEEP_INTERVAL" in command_line.error("status")
-    assert "SWARM_NAME" in CommandLine(SWARM_NAME="a b").error("status")
 
 
 def test_newcomer_without_a_stack_is_told_to_start_one(command_line: CommandLine) -> None:

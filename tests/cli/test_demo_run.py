@@ -43,7 +43,17 @@ def test_a_folder_of_labelled_texts_another_embedder_and_the_picture(command_lin
     _write_folder(tmp_path)
     picture = tmp_path / "demo.png"
     ended = command_line.run(
-        "demo", "--data", str(tmp_path), "--agents", "2", "--tasks", "200", "--embedder", "hashed", "--plot", str(picture)
+        "demo",
+        "--data",
+        str(tmp_path),
+        "--agents",
+        "2",
+        "--tasks",
+        "200",
+        "--embedder",
+        "hashed",
+        "--plot",
+        str(picture),
     )
     assert "200 sent, 200 consolidated, 0 lost" in " ".join(ended.stdout.split())
     assert "learned from" in ended.stdout
@@ -64,7 +74,13 @@ def test_data_that_cannot_be_read_is_refused_before_anything_starts(command_line
 def _write_folder(folder: Path) -> None:
     """Requests about four things, each in many words."""
     things = {"invoice": "billing", "password": "account", "parcel": "shipping", "screen": "hardware"}
-    phrases = ("where is my {}", "I have lost the {}", "the {} is wrong", "please send the {} again", "{} does not work")
+    phrases = (
+        "where is my {}",
+        "I have lost the {}",
+        "the {} is wrong",
+        "please send the {} again",
+        "{} does not work",
+    )
     times = ("today", "since monday", "for a week", "again", "this morning", "after the update", "on my phone", "twice")
     rows = [
         {"text": f"{phrase.format(thing)} {when}", "label": label, "split": "test" if number % 5 == 4 else "train"}

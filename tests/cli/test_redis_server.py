@@ -77,9 +77,7 @@ def test_files_are_private(home: Settings, running: RedisServer) -> None:
         assert stat.S_IMODE((home.state_dir / name).stat().st_mode) == 0o600
 
 
-def test_server_leads_a_session_of_its_own_and_gets_no_secrets(
-    home: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_leads_a_session_of_its_own_and_gets_no_secrets(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "s3cret")
     server = RedisServer(home)
     server.start()

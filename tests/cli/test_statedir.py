@@ -48,7 +48,7 @@ def test_open_directory_of_others_files_is_refused_and_left_alone(
     for name in content:
         (path / name).mkdir()
     path.chmod(bits)
-    with pytest.raises(RuntimeSetupError, match="SWARM_STATE_DIR=.* is open to other users"):
+    with pytest.raises(RuntimeSetupError, match=r"SWARM_STATE_DIR=.* is open to other users"):
         prepare_state_dir(Settings(state_dir=path))
     assert mode(path) == bits
 

@@ -75,6 +75,7 @@ def is_running(pid: int, started_s: float) -> bool:
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
+            _reap(pid)  # it ended just now
             return False
         return abs(process.create_time() - started_s) < _SAME_SECONDS
     except psutil.NoSuchProcess:

@@ -150,8 +150,15 @@ def guarded(kind: str, data: bytes, build: Callable[[Mapping[str, Any]], _Record
         raise DamagedRecordError(f"{kind} record: {type(error).__name__}: {error}") from error
 
 
+def _fields_of(kind: type[Trajectory | Cluster], payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy, all fields of `kind` and no other in it: a default would stand in for what is missing."""
+    if payload.keys() != kind.__dataclass_fields__.keys():
+        raise InputError(f"the fields are not those of a {kind.__name__}")
+    return dict(payload)
+
+
 def _trajectory(payload: Mapping[str, Any]) -> Trajectory:
-    values = dict(payload)
+    values = _fields_of(Trajectory, payload)
     data = values.pop("embedding")
     dim = len(data) // 4
     arrays = {"trajectory_0": unpack_floats(data, (dim,), "embedding")}
@@ -174,7 +181,7 @@ def _checked(trajectory: Trajectory) -> Trajectory:
 
 
 def _cluster(payload: Mapping[str, Any]) -> Cluster:
-    values = dict(payload)
+    values = _fields_of(Cluster, payload)
     sums = np.frombuffer(values.pop("sum_embedding"), dtype="<f8")
     for name, numbers in (*payload["agents"].items(), *payload["routes"].items()):
         for number in numbers:
