@@ -1,6 +1,6 @@
 """A chatbot that learns from thumbs up and down which of its answers fits: the core alone, no Redis.
 
-    python examples/adaptive_chatbot.py
+python examples/adaptive_chatbot.py
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def main() -> None:
 def choose(engine: SonaEngine, query: object) -> str:
     """The answer that past thumbs speak for; one that was not tried yet if all of them speak against theirs."""
     ranked = {hit.action: hit.score for hit in engine.rank_actions(query, k=len(ANSWERS))}
-    disliked = {hit.cluster.action for hit in engine.bank.index.nearest(engine.apply_lora(query), 3) if not hit.cluster.positive}
+    disliked = {
+        hit.cluster.action for hit in engine.bank.index.nearest(engine.apply_lora(query), 3) if not hit.cluster.positive
+    }
     return max(ANSWERS, key=lambda action: (ranked.get(action, 0.0), action not in disliked))
 
 

@@ -1,6 +1,6 @@
 """Two agents: what one of them learned, the other one retrieves, with provenance.
 
-    swarm up && python examples/first_swarm.py
+swarm up && python examples/first_swarm.py
 """
 
 from __future__ import annotations

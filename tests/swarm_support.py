@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from swarm.embed import HashedEmbedder
+from swarm.services.receipts import Receipt
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.clusters import Cluster
@@ -22,6 +25,9 @@ from swarm.store.connection import Client
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import Registration
 
+T = TypeVar("T")
+Report = Callable[[str, int, int], list[Receipt]]
+"""Reports outcomes FIRST..LAST-1 of an agent."""
 DIM = 32
 EMBEDDER = f"hashed:{DIM}"
 TESTS = Path(__file__).resolve().parent
@@ -109,3 +115,9 @@ def run_program(name: str, settings: Settings, *arguments: object) -> str:
         printed, _ = process.communicate(timeout=60.0)
     assert process.returncode == 0, f"{name} ended with {process.returncode}"
     return printed
+
+
+def present(value: T | None) -> T:
+    """The value, which must be there."""
+    assert value is not None
+    return value

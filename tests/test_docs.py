@@ -14,7 +14,7 @@ import pytest
 from cli_support import CommandLine
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SET_UP = "python3 -m venv"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -106,7 +106,9 @@ class CommandLineSwarm:
 
 
 def _run(arguments: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, env=environment, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(
+        arguments, env=environment, cwd=folder, capture_output=True, text=True, timeout=240, check=False
+    )
 
 
 def test_the_blocks_are_found() -> None:

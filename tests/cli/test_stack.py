@@ -129,7 +129,7 @@ def test_external_redis_is_left_alone_and_its_password_is_never_shown() -> None:
         client.config_set("requirepass", PASSWORD)
     socket = server.url.removeprefix("unix://")
     shell = CommandLine(SWARM_REDIS_URL=f"unix://:{QUOTED}@{socket}")
-    outputs = []
+    outputs: list[str] = []
     try:
         for command in ("up", "up --json", "doctor", "doctor --json", "status", "workers list", "query text", "down"):
             with shell.popen(*command.split()) as process:

@@ -44,7 +44,7 @@ def kombu_url(url: str) -> str:
 
 def key_prefix(settings: Settings) -> str:
     """What every key of kombu begins with: the hash tag of the swarm, so that they share one slot."""
-    return f"{{{SwarmKeys(settings.name).swarm}}}:celery:"
+    return SwarmKeys(settings.name).broker_prefix
 
 
 def queue_key(settings: Settings) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 
 from swarm.services.background import Background
@@ -43,4 +42,4 @@ class Sweeper:
             my_turn, queued = pipeline.execute()
         if not my_turn or queued >= MAX_QUEUED:
             return 0
-        return self._background.sweep(self._dispatch, time.time())
+        return self._background.sweep(self._dispatch)

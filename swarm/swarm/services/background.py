@@ -37,7 +37,7 @@ class Background:
         self._merger = Merger(self._agents, self._bank, settings.lease_ttl)
         self._replicas: dict[tuple[int, float, float], Replica] = {}
 
-    def sweep(self, dispatch: Callable[[str, str], None], now_s: float = 0.0) -> int:
+    def sweep(self, dispatch: Callable[[str, str], None]) -> int:
         """Dispatch a task for each agent that is due, and for the merge; how many.
 
         A nudge key keeps a second task from being dispatched while the first is on its way. It expires, so a

@@ -139,14 +139,14 @@ def check_cluster(cluster: Cluster) -> Cluster:
     for name in ("first_s", "last_s"):
         check_number(getattr(cluster, name), name, 0.0, MAX_TIME_S)
     for name, count in cluster.task_types.items():
-        check_number(count, check_text(name, "task_types"), 0.0, MAX_SUM)
-    tallies: list[Tally | RouteTally] = [*cluster.agents.values(), *cluster.routes.values()]
-    for tally in tallies:
-        check_number(tally.n, "n", 0.0, MAX_SUM)
-        check_number(tally.sum_quality, "sum_quality", 0.0, MAX_SUM)
+        check_number(count, f"task_types of {name!r:.60}", 0.0, MAX_SUM)
+    tallies: list[tuple[str, Tally | RouteTally]] = [*cluster.agents.items(), *cluster.routes.items()]
+    for name, tally in tallies:
+        check_number(tally.n, f"n of {name!r:.60}", 0.0, MAX_SUM)
+        check_number(tally.sum_quality, f"sum_quality of {name!r:.60}", 0.0, MAX_SUM)
     for exemplar in cluster.exemplars:
-        check_number(exemplar.quality, "quality", 0.0, 1.0)
-        check_number(exemplar.at_s, "at_s", 0.0, MAX_TIME_S)
+        check_number(exemplar.quality, "quality of exemplars", 0.0, 1.0)
+        check_number(exemplar.at_s, "at_s of exemplars", 0.0, MAX_TIME_S)
         for text in (exemplar.text, exemplar.agent, exemplar.trajectory_id):
             check_text(text, "exemplars")
     return cluster

@@ -5,6 +5,7 @@ The result REPLACES an agent's clusters. Running it again with no new outcomes c
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -30,8 +31,8 @@ def regroup(known: Sequence[Cluster], new: Sequence[Cluster], config: SonaConfig
     """Clusters of one agent after `new` outcomes (clusters of one each) joined those `known`.
 
     Only outcomes about the same action, and with the same sign, can share a cluster. Where they become more
-    than `config.pattern_clusters` of one sign, each action keeps one, and a share of the others that grows with
-    the square root of its outcomes, by weighted k-means++ over its clusters. Where there are more actions than
+    than `config.pattern_clusters` of one sign, each action keeps one, and the others go to actions by the square
+    root of their outcomes; within an action by weighted k-means++ over its clusters. Where there are more actions than
     that, those with fewer than `config.min_cluster_size` outcomes go first, then those not seen for longest.
     """
     kept: list[Cluster] = []
@@ -110,13 +111,33 @@ def _shrink(
         ),
     )
     staying, going = names[: config.pattern_clusters], names[config.pattern_clusters :]
-    total = sum(math.sqrt(outcomes[name]) for name in staying)
-    spare = config.pattern_clusters - len(staying)
-    shrunk = {}
-    for name in sorted(staying):
-        share = 1 + int(spare * math.sqrt(outcomes[name]) / total)
-        shrunk[name] = _kmeans_merge(families[name], share, rng)
+    staying.sort()
+    shares = _shares(
+        [len(families[name]) for name in staying],
+        [math.sqrt(outcomes[name]) for name in staying],
+        config.pattern_clusters,
+    )
+    shrunk = {name: _kmeans_merge(families[name], share, rng) for name, share in zip(staying, shares, strict=True)}
     return shrunk, sum(len(families[name]) for name in going)
+
+
+def _shares(sizes: Sequence[int], weights: Sequence[float], seats: int) -> list[int]:
+    """`seats` dealt by weight (D'Hondt's method): at least one each, and nobody more than its size.
+
+    >>> _shares([1, 9, 9], [1.0, 2.0, 4.0], 8)
+    [1, 2, 5]
+    """
+    shares = [1] * len(sizes)
+    queue = [(-weight / 2.0, i) for i, weight in enumerate(weights) if sizes[i] > 1]
+    heapq.heapify(queue)
+    for _ in range(seats - len(shares)):
+        if not queue:
+            break
+        _, i = heapq.heappop(queue)
+        shares[i] += 1
+        if shares[i] < sizes[i]:
+            heapq.heappush(queue, (-weights[i] / (shares[i] + 1.0), i))
+    return shares
 
 
 def _kmeans_merge(clusters: list[Cluster], k: int, rng: np.random.Generator) -> list[Cluster]:

@@ -13,7 +13,7 @@ Swarm, tag `{NAME}`
   fence     string  fencing token counter of `lease`, for ever
   workers   hash    worker -> its last heartbeat; written by the consumer loop, removed when long silent
   pools     hash    pool -> what was asked for (host, pid, concurrency); written by `swarm workers`
-  nudge     string  per agent (and one for the merge): a task is on its way; written by the sweep, expires
+  nudge     string  per agent, one for the merge: a task is on its way; one for the turn to sweep; expire
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`

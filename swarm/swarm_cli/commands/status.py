@@ -49,7 +49,8 @@ def _show(status: SwarmStatus, url: str) -> None:
     if status.workers:
         out.print("", _workers(status.workers), sep="\n")
     else:
-        out.print(Text("\nNo worker is alive: nothing is consolidated. Start some with `swarm up`.", BAD))
+        style = BAD if status.pending else NOTE
+        out.print(Text(f"\nNo worker is alive: outcomes wait. Start some with `swarm up --swarm {status.name}`.", style))
 
 
 def agents_table(agents: Sequence[AgentStatus]) -> Table:

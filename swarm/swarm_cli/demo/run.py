@@ -47,7 +47,7 @@ POOL = "demo"
 LIBRARY = "library"
 CONCURRENCY = 2
 _CURVE_POINTS = 8
-_MAX_BEHIND = 150
+_MAX_BEHIND = 75
 """Agents wait when on average so many outcomes each are not consolidated: a task takes its time in real life too."""
 _DRAIN_TIMEOUT_S = 120.0
 _LOCK_TIMEOUT_S = 1.0
@@ -86,7 +86,7 @@ def run_demo(options: DemoOptions, settings: Settings) -> DemoRun:
     started = time.perf_counter()
     corpus = load_corpus(options.data)
     split = make_split(corpus, options.agents, options.seed, options.tasks)
-    own = settings.model_copy(update={"name": SWARM, "consolidate_delay": 1.0})
+    own = settings.model_copy(update={"name": SWARM, "consolidate_batch": 50, "consolidate_delay": 1.0})
     with DemoView(f"{corpus.name}: {options.agents} agents", quiet=options.quiet) as view:
         view.phase("starting Redis and workers")
         with _fresh_swarm(own) as swarm:

@@ -1,0 +1,302 @@
+"""Consolidation: each outcome is in exactly one generation, whoever runs it, how often, and whatever it finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import msgpack
+import pytest
+from support import wait_until
+from swarm_support import (
+    DIM,
+    Report,
+    a_registration,
+    outcomes_in,
+    run_program,
+    some_outcome,
+    some_vector,
+    start_program,
+)
+
+from swarm.errors import NewerRecordError, UnknownIdError
+from swarm.services.background import Background
+from swarm.services.consolidate import MAX_OUTCOMES, consolidate
+from swarm.services.receipts import ReceiptState
+from swarm.services.replica import Replica
+from swarm.services.swarm import Swarm
+from swarm.settings import Settings
+from swarm.sona.config import SonaConfig
+from swarm.store.connection import Client
+from swarm.store.reply import to_entries
+from swarm.wire.codec import VERSION, decode
+from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import Registration, encode_cluster, encode_trajectory
+
+NEWER = msgpack.packb(["trajectory", VERSION + 1, {}])
+
+
+def assert_each_once(swarm: Swarm, agent: str, count: int, dead: int = 0) -> None:
+    """Every accepted outcome is in the clusters exactly once, or dead."""
+    state = swarm.agents.state(agent)
+    assert (state.accepted, state.processed, state.dead) == (count, count, dead)
+    assert outcomes_in(swarm.agents.clusters(agent)) == pytest.approx(count - dead)
+
+
+def logged(client: Client, swarm: Swarm, agent: str) -> list[int]:
+    """Outcomes of each generation, from its log entry."""
+    entries = to_entries(client.xrange(swarm.keys.agent(agent).log))
+    return [decode("figures", fields[b"figures"])["outcomes"] for _, fields in entries]
+
+
+def test_a_generation_is_patterns_cursor_counts_and_log(
+    swarm: Swarm, background: Background, report: Report, client: Client
+) -> None:
+    receipts = report("coder-1", 0, 20)
+    found = background.consolidate("coder-1", "worker", 0.0)
+    assert (found["status"], found["generation"], found["outcomes"], found["dead"]) == ("committed", 1, 20, 0)
+    assert_each_once(swarm, "coder-1", 20)
+    assert swarm.agents.state("coder-1").cursor == receipts[-1].stream_id
+    assert logged(client, swarm, "coder-1") == [20]
+    clusters = swarm.agents.clusters("coder-1")
+    assert {name for cluster in clusters for name in cluster.agents} == {"coder-1"}
+    assert sum(tally.n for cluster in clusters for tally in cluster.routes.values()) == 20
+    assert sum(cluster.sum_quality for cluster in clusters) == sum(some_outcome(n).quality for n in range(20))
+
+
+def test_weights_are_committed_when_the_gate_lets_them_pass(
+    swarm: Swarm, background: Background, report: Report
+) -> None:
+    report("coder-1", 0, 60)
+    assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is False
+    assert swarm.agents.weights("coder-1") is None
+    background.merge("worker", 0.0)
+    # Every query again, a little moved: now the bank has candidates to train against.
+    for number in range(60):
+        moved = some_vector(number) + 0.1 * some_vector(1000 + number)
+        swarm.record(replace(some_outcome(number), id=f"again-{number}", embedding=moved), f"again-{number}")
+    assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is True
+    weights, state = swarm.agents.weights("coder-1"), swarm.agents.state("coder-1")
+    assert state.weights_generation == state.generation == 2
+    assert weights is not None
+    assert not weights.base[0].is_untrained
+    assert weights.ewc.tasks == 1
+
+
+def test_running_it_twice_is_the_same_as_once(swarm: Swarm, background: Background, report: Report) -> None:
+    report("coder-1", 0, 10)
+    background.consolidate("coder-1", "worker", 0.0)
+    state, clusters = swarm.agents.state("coder-1"), swarm.agents.clusters("coder-1")
+    assert background.consolidate("coder-1", "worker", 0.0)["status"] == "idle"
+    assert swarm.agents.state("coder-1") == state
+    assert list(map(encode_cluster, swarm.agents.clusters("coder-1"))) == list(map(encode_cluster, clusters))
+
+
+def test_a_generation_repeated_after_a_crash_is_the_same(
+    swarm: Swarm, background: Background, report: Report, client: Client
+) -> None:
+    report("coder-1", 0, 150)
+    background.consolidate("coder-1", "worker", 0.0)
+    first = list(map(encode_cluster, swarm.agents.clusters("coder-1")))
+    keys = swarm.keys.agent("coder-1")
+    client.delete(keys.clusters, keys.weights, keys.log)
+    client.hset(keys.state, mapping={"generation": 0, "cursor": "0-0", "processed": 0, "weights_generation": 0})
+    background.consolidate("coder-1", "worker", 0.0)
+    assert list(map(encode_cluster, swarm.agents.clusters("coder-1"))) == first
+
+
+def test_threads_that_consolidate_one_agent_at_once_share_its_outcomes(
+    swarm: Swarm, settings: Settings, report: Report, client: Client
+) -> None:
+    report("coder-1", 0, 1)
+    stop = threading.Event()
+    statuses: list[object] = []
+
+    def work() -> None:
+        background = Background(settings)
+        while not stop.is_set():
+            statuses.append(background.consolidate("coder-1", "worker", 0.0)["status"])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    report("coder-1", 1, 200)
+    wait_until(lambda: swarm.agents.state("coder-1").pending == 0, 20.0, "the consolidations")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert_each_once(swarm, "coder-1", 200)
+    assert sum(logged(client, swarm, "coder-1")) == 200
+    assert set(statuses) <= {"committed", "busy", "idle"}
+
+
+def test_processes_that_consolidate_one_agent_at_once_share_its_outcomes(
+    swarm: Swarm, settings: Settings, report: Report, client: Client
+) -> None:
+    report("coder-1", 0, 1)
+    processes = [start_program("consolidate_until", settings, "coder-1", 400) for _ in range(3)]
+    report("coder-1", 1, 400)
+    statuses = [
+        json.loads(line)["status"]
+        for process in processes
+        for line in process.communicate(timeout=60.0)[0].splitlines()
+    ]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert_each_once(swarm, "coder-1", 400)
+    assert sum(logged(client, swarm, "coder-1")) == 400
+    assert statuses.count("committed") == swarm.agents.state("coder-1").generation
+
+
+def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
+    swarm: Swarm, settings: Settings, background: Background, report: Report, client: Client
+) -> None:
+    brief = settings.model_copy(update={"lease_ttl": 1.0})
+    report("coder-1", 0, MAX_OUTCOMES)
+    lease = swarm.keys.agent("coder-1").lease
+    process = start_program("consolidate_until", brief, "coder-1", MAX_OUTCOMES)
+    wait_until(lambda: client.exists(lease), 20.0, "the worker to take the lease")
+    os.kill(process.pid, signal.SIGSTOP)
+    assert swarm.agents.state("coder-1").generation == 0
+    wait_until(lambda: not client.exists(lease), 5.0, "the lease to expire")
+    assert background.consolidate("coder-1", "other", 0.0)["status"] == "committed"
+    os.kill(process.pid, signal.SIGCONT)
+    printed, _ = process.communicate(timeout=30.0)
+    assert [json.loads(line)["status"] for line in printed.splitlines()] == ["stale"]
+    assert swarm.agents.state("coder-1").generation == 1
+    assert_each_once(swarm, "coder-1", MAX_OUTCOMES)
+
+
+def test_work_that_takes_longer_than_the_lease_still_commits(swarm: Swarm, background: Background) -> None:
+    slow = SonaConfig(dim=DIM, base_epochs=100)
+    swarm.register("coder-1", "coder", slow)
+    for number in range(300):
+        swarm.record(some_outcome(number), f"key-{number}")
+    background.drain(0.0)
+    for number in range(300, 600):
+        swarm.record(some_outcome(number), f"key-{number}")
+    began = time.monotonic()
+    found = consolidate(
+        "coder-1", swarm.agents, swarm.outcomes("coder-1"), lambda config: Replica(swarm.bank, config), 0.05
+    )
+    assert time.monotonic() - began > 0.1
+    assert found.status == "committed"
+    assert_each_once(swarm, "coder-1", 600)
+
+
+def test_while_somebody_else_has_the_lease_it_does_nothing(
+    swarm: Swarm, background: Background, report: Report
+) -> None:
+    report("coder-1", 0, 3)
+    lease = swarm.agents.lease("coder-1", 30.0)
+    assert lease is not None
+    assert background.consolidate("coder-1", "worker", 0.0)["status"] == "busy"
+    assert swarm.agents.state("coder-1").processed == 0
+    lease.release()
+    assert background.consolidate("coder-1", "worker", 0.0)["status"] == "committed"
+
+
+def test_an_agent_nobody_registered_is_an_error(background: Background) -> None:
+    with pytest.raises(UnknownIdError, match="'nobody' is not registered"):
+        background.consolidate("nobody", "worker", 0.0)
+
+
+def test_more_than_one_batch_is_taken_in_order(swarm: Swarm, background: Background, report: Report) -> None:
+    swarm.settings = swarm.settings.model_copy(update={"max_pending": 10_000})
+    receipts = report("coder-1", 0, MAX_OUTCOMES + 10)
+    background.consolidate("coder-1", "worker", 0.0)
+    assert swarm.agents.state("coder-1").cursor == receipts[MAX_OUTCOMES - 1].stream_id
+    assert swarm.agents.state("coder-1").pending == 10
+    background.consolidate("coder-1", "worker", 0.0)
+    assert_each_once(swarm, "coder-1", MAX_OUTCOMES + 10)
+
+
+def test_a_damaged_outcome_becomes_dead_with_a_reason_and_the_rest_is_learned(
+    swarm: Swarm, background: Background, report: Report
+) -> None:
+    report("coder-1", 0, 5)
+    store = swarm.outcomes("coder-1")
+    good = encode_trajectory(some_outcome(50))
+    bad = {
+        "cut": good[:-7],
+        "empty": b"",
+        "of another dimension": encode_trajectory(replace(some_outcome(51), embedding=some_vector(1, 16))),
+    }
+    for key, record in bad.items():
+        store.append(record, key, "")
+    report("coder-1", 5, 10)
+    found = background.consolidate("coder-1", "worker", 0.0)
+    assert (found["outcomes"], found["dead"]) == (10, 3)
+    assert_each_once(swarm, "coder-1", 13, dead=3)
+    background.merge("worker", 0.0)
+    for key in bad:
+        receipt = swarm.receipt("coder-1", key)
+        assert receipt.state is ReceiptState.DEAD
+        assert receipt.reason
+    assert "expected 32 numbers, got 16" in swarm.receipt("coder-1", "of another dimension").reason
+    assert swarm.receipt("coder-1", "coder-1-9").state is ReceiptState.SEARCHABLE
+
+
+def test_a_batch_of_nothing_but_damaged_outcomes_is_passed_over(
+    swarm: Swarm, background: Background, report: Report
+) -> None:
+    report("coder-1", 0, 0)
+    for number in range(3):
+        swarm.outcomes("coder-1").append(b"junk", f"key-{number}", "")
+    assert background.consolidate("coder-1", "worker", 0.0)["dead"] == 3
+    assert_each_once(swarm, "coder-1", 3, dead=3)
+
+
+def test_an_outcome_of_a_newer_version_blocks_and_loses_nothing(
+    swarm: Swarm, background: Background, report: Report
+) -> None:
+    report("coder-1", 0, 5)
+    place = swarm.outcomes("coder-1").append(NEWER, "newer", "").stream_id
+    report("coder-1", 5, 10)
+    # Those before it are learned; it and what comes behind it wait for an upgrade.
+    assert background.consolidate("coder-1", "worker", 0.0)["outcomes"] == 5
+    state = swarm.agents.state("coder-1")
+    for _ in range(2):
+        with pytest.raises(NewerRecordError, match="upgrade"):
+            background.consolidate("coder-1", "worker", 0.0)
+    assert swarm.agents.state("coder-1") == state
+    assert (state.processed, state.pending) == (5, 6)
+    waiting = swarm.outcomes("coder-1").read_after(state.cursor, 100)
+    assert len(waiting) == 6
+    assert waiting[0] == (place, NEWER)
+    assert swarm.receipt("coder-1", "newer").state is ReceiptState.ACCEPTED
+
+
+def test_an_agent_that_cannot_be_consolidated_keeps_nobody_else_from_it(
+    swarm: Swarm, background: Background, report: Report
+) -> None:
+    report("blocked", 0, 0)
+    swarm.outcomes("blocked").append(NEWER, "newer", "")
+    report("coder-1", 0, 5)
+    with pytest.raises(NewerRecordError):
+        background.consolidate("blocked", "worker", 0.0)
+    assert background.consolidate("coder-1", "worker", 0.0)["status"] == "committed"
+    assert background.merge("worker", 0.0)["status"] == "published"
+    assert swarm.receipt("coder-1", "coder-1-4").state is ReceiptState.SEARCHABLE
+
+
+def test_a_registration_without_role_or_with_another_configuration_still_finds_its_weights(
+    swarm: Swarm, background: Background, report: Report, client: Client, settings: Settings
+) -> None:
+    report("coder-1", 0, 30)
+    background.drain(0.0)
+    changed = Registration(role="coder", config=replace(a_registration().config, base_lora_rank=4), registered_s=1.0)
+    swarm.agents.register("coder-1", changed)
+    report("coder-1", 30, 60)
+    background.drain(0.0)
+    assert_each_once(swarm, "coder-1", 60)
+
+
+def test_a_program_consolidates_by_itself(swarm: Swarm, settings: Settings, report: Report) -> None:
+    report("coder-1", 0, 5)
+    [line] = run_program("consolidate_until", settings, "coder-1", 5).splitlines()
+    assert json.loads(line)["status"] == "committed"
+    assert SwarmKeys(settings.name).agent("coder-1").state

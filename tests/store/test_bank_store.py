@@ -1,0 +1,136 @@
+"""The shared bank: fenced publications, and a change log that any replica can follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support import wait_until
+from swarm_support import outcomes_in, present, some_cluster
+
+from swarm.errors import DamagedRecordError, NewerRecordError, StaleWriterError
+from swarm.sona.clusters import Cluster
+from swarm.store.bank import BankChanges, BankStore, MergedAgent
+from swarm.store.connection import Client
+from swarm.store.lease import Lease
+from swarm.wire.codec import encode
+from swarm.wire.keys import SwarmKeys
+
+
+@pytest.fixture
+def lease(bank: BankStore) -> Lease:
+    return present(bank.lease(30.0))
+
+
+def applied(replica: dict[str, Cluster], changes: BankChanges) -> dict[str, Cluster]:
+    """A copy of `replica` with the changes."""
+    kept = {} if changes.is_full else {key: value for key, value in replica.items() if key not in changes.removed}
+    return kept | {pattern.id: pattern for pattern in changes.put}
+
+
+def test_an_empty_bank_has_no_changes(bank: BankStore) -> None:
+    changes = bank.changes_since(None)
+    assert changes == BankChanges(version="0-0", is_full=True, put=[], removed=())
+    assert bank.changes_since("0-0") is None
+    assert (bank.count(), bank.version(), bank.merges(), bank.merged()) == (0, "0-0", 0, {})
+
+
+def test_a_publication_is_patterns_log_and_what_was_merged(bank: BankStore, lease: Lease) -> None:
+    merged = {"a": MergedAgent(generation=3, cursor="7-0")}
+    version = bank.publish(lease, [some_cluster(0), some_cluster(1)], [], merged)
+    assert bank.version() == version
+    assert bank.merged() == merged
+    assert (bank.count(), bank.merges()) == (2, 1)
+    assert {pattern.id for pattern in bank.patterns()} == {some_cluster(0).id, some_cluster(1).id}
+
+
+def test_a_publication_without_the_lease_writes_nothing(bank: BankStore, client: Client, keys: SwarmKeys) -> None:
+    frozen = present(bank.lease(0.05))
+    second = present(wait_until(lambda: bank.lease(30.0), 2.0, "the lease to expire"))
+    with pytest.raises(StaleWriterError, match=f"token {frozen.token} was lost"):
+        bank.publish(frozen, [some_cluster(0)], [], {"a": MergedAgent(generation=1, cursor="1-0")})
+    assert (bank.count(), bank.version(), bank.merges(), bank.merged()) == (0, "0-0", 0, {})
+    second.release()
+    with pytest.raises(StaleWriterError):
+        bank.publish(second, [some_cluster(0)], [], {})
+    assert bank.count() == 0
+
+
+def test_a_replica_gets_only_what_changed_since(bank: BankStore, lease: Lease) -> None:
+    first = bank.publish(lease, [some_cluster(0), some_cluster(1)], [], {})
+    assert bank.changes_since(first) is None
+    grown = replace(some_cluster(1), n=2.0)
+    second = bank.publish(lease, [grown], [some_cluster(0).id], {})
+    third = bank.publish(lease, [some_cluster(2)], [], {})
+    changes = present(bank.changes_since(first))
+    assert (changes.version, changes.is_full, list(changes.removed)) == (third, False, [some_cluster(0).id])
+    assert {pattern.id: pattern.n for pattern in changes.put} == {grown.id: 2.0, some_cluster(2).id: 1.0}
+    after = present(bank.changes_since(second))
+    assert [pattern.id for pattern in after.put] == [some_cluster(2).id]
+
+
+def test_a_pattern_that_came_back_is_not_removed(bank: BankStore, lease: Lease) -> None:
+    first = bank.publish(lease, [some_cluster(0)], [], {})
+    bank.publish(lease, [], [some_cluster(0).id], {})
+    bank.publish(lease, [some_cluster(0)], [], {})
+    changes = present(bank.changes_since(first))
+    assert not changes.removed
+    assert [pattern.id for pattern in changes.put] == [some_cluster(0).id]
+
+
+def test_changes_applied_twice_are_the_same_as_once(bank: BankStore, lease: Lease) -> None:
+    first = bank.publish(lease, [some_cluster(number) for number in range(5)], [], {})
+    start = present(bank.changes_since(None))
+    replica = applied({}, start)
+    bank.publish(lease, [replace(some_cluster(1), n=2.0)], [some_cluster(0).id], {})
+    bank.publish(lease, [some_cluster(7)], [some_cluster(2).id], {})
+    changes = present(bank.changes_since(first))
+    once = applied(replica, changes)
+    twice = applied(once, changes)
+    assert twice.keys() == once.keys() == {pattern.id for pattern in bank.patterns()}
+    assert outcomes_in(list(twice.values())) == outcomes_in(bank.patterns())
+
+
+def test_a_replica_whose_place_in_the_log_is_gone_gets_everything(
+    bank: BankStore, lease: Lease, client: Client, keys: SwarmKeys
+) -> None:
+    first = bank.publish(lease, [some_cluster(0)], [], {})
+    version = bank.publish(lease, [some_cluster(1)], [], {})
+    client.xtrim(keys.banklog, maxlen=1, approximate=False)
+    changes = present(bank.changes_since(first))
+    assert (changes.is_full, changes.version, len(changes.put)) == (True, version, 2)
+    assert bank.changes_since(version) is None
+
+
+def test_a_replica_of_a_bank_that_was_erased_becomes_empty(
+    bank: BankStore, lease: Lease, client: Client, keys: SwarmKeys
+) -> None:
+    version = bank.publish(lease, [some_cluster(0)], [], {})
+    client.delete(keys.bank, keys.banklog)
+    changes = present(bank.changes_since(version))
+    assert (changes.is_full, changes.version, list(changes.put)) == (True, "0-0", [])
+    assert bank.changes_since("0-0") is None
+    bank.publish(lease, [some_cluster(1)], [], {})
+    again = present(bank.changes_since("0-0"))
+    assert [pattern.id for pattern in again.put] == [some_cluster(1).id]
+
+
+def test_a_damaged_pattern_log_entry_or_mark_is_one_clear_error(
+    bank: BankStore, lease: Lease, client: Client, keys: SwarmKeys
+) -> None:
+    version = bank.publish(lease, [some_cluster(0)], [], {})
+    client.hset(keys.merged, "a", encode("merged", {"generation": "two", "cursor": 5}))
+    with pytest.raises(DamagedRecordError, match="merged"):
+        bank.merged()
+    client.hset(keys.bank, "broken", b"junk")
+    with pytest.raises(DamagedRecordError, match="cluster"):
+        bank.patterns()
+    changes = (b"", encode("change", {"put": 5}), encode("change", {"put": [1], "removed": []}))
+    for change in changes:
+        place = client.xadd(keys.banklog, {"c": change})
+        with pytest.raises(DamagedRecordError, match="change"):
+            bank.changes_since(version)
+        client.xdel(keys.banklog, place)
+    client.xadd(keys.banklog, {"c": b"\x93\xa6change\x09\x80"})
+    with pytest.raises(NewerRecordError, match="change"):
+        bank.changes_since(version)

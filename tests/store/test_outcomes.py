@@ -1,0 +1,155 @@
+"""The stream of an agent: one effect for each idempotency key, bounds that refuse, open trajectories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from support import wait_until
+from swarm_support import run_program
+
+from swarm.errors import CapacityError, StoreUnavailableError
+from swarm.settings import Settings
+from swarm.store import outcomes as outcomes_module
+from swarm.store.agents import AgentStore
+from swarm.store.connection import Client, connect
+from swarm.store.outcomes import OutcomeStore
+from swarm.wire.keys import SwarmKeys
+
+
+def test_an_outcome_is_appended_and_can_be_read_behind_a_cursor(outcomes: OutcomeStore) -> None:
+    first, second = outcomes.append(b"one", "key-1", ""), outcomes.append(b"two", "key-2", "")
+    assert first.is_new
+    assert second.is_new
+    assert outcomes.read_after("0-0", 10) == [(first.stream_id, b"one"), (second.stream_id, b"two")]
+    assert outcomes.read_after(first.stream_id, 10) == [(second.stream_id, b"two")]
+    assert outcomes.read_after("0-0", 1) == [(first.stream_id, b"one")]
+    assert outcomes.read_after(second.stream_id, 10) == []
+
+
+def test_the_same_key_again_has_no_effect_and_answers_the_first_place(
+    outcomes: OutcomeStore, agents: AgentStore
+) -> None:
+    first = outcomes.append(b"one", "key", "")
+    again = outcomes.append(b"something else", "key", "")
+    assert (again.stream_id, again.is_new) == (first.stream_id, False)
+    assert outcomes.read_after("0-0", 10) == [(first.stream_id, b"one")]
+    assert agents.state("coder-1").accepted == 1
+
+
+def test_one_key_from_64_processes_at_once_has_one_effect(settings: Settings, client: Client, keys: SwarmKeys) -> None:
+    answers = [json.loads(line) for line in run_program("post_outcomes", settings, "a", 64, "same").splitlines()]
+    assert len(answers) == 64
+    assert sum(is_new for _, _, is_new in answers) == 1
+    assert len({stream_id for _, stream_id, _ in answers}) == 1
+    assert client.xlen(keys.agent("a").stream) == 1
+    assert client.hget(keys.agent("a").state, "accepted") == b"1"
+
+
+def test_200_different_keys_from_200_processes_at_once_have_200_effects(
+    settings: Settings, client: Client, keys: SwarmKeys
+) -> None:
+    answers = [json.loads(line) for line in run_program("post_outcomes", settings, "a", 200, "different").splitlines()]
+    assert all(is_new for _, _, is_new in answers)
+    assert len({stream_id for _, stream_id, _ in answers}) == 200
+    assert client.xlen(keys.agent("a").stream) == 200
+    assert client.hget(keys.agent("a").state, "accepted") == b"200"
+
+
+def test_beyond_max_pending_an_outcome_is_refused_and_nothing_is_taken(
+    outcomes: OutcomeStore, agents: AgentStore, client: Client, keys: SwarmKeys
+) -> None:
+    for number in range(10):
+        outcomes.append(b"x", f"key-{number}", "")
+    outcomes.put_open("task-1", b"opened")
+    with pytest.raises(CapacityError, match=r"coder-1: 10 outcomes wait .*max_pending"):
+        outcomes.append(b"x", "one-too-many", "task-1")
+    assert agents.state("coder-1").accepted == client.xlen(keys.agent("coder-1").stream) == 10
+    assert outcomes.find_receipt("one-too-many") is None
+    assert outcomes.get_open("task-1") == b"opened"
+
+
+def test_a_key_that_was_accepted_is_answered_even_when_the_stream_is_full(outcomes: OutcomeStore) -> None:
+    places = [outcomes.append(b"x", f"key-{number}", "").stream_id for number in range(10)]
+    assert outcomes.append(b"x", "key-3", "").stream_id == places[3]
+
+
+def test_a_receipt_expires_and_its_key_can_be_used_again(client: Client, keys: SwarmKeys) -> None:
+    store = OutcomeStore(client, keys.agent("coder-1"), max_pending=10, receipt_ttl=0.05)
+    first = store.append(b"x", "key", "")
+    wait_until(lambda: store.find_receipt("key") is None, 2.0, "the receipt to expire")
+    assert store.append(b"x", "key", "").stream_id != first.stream_id
+
+
+def test_a_receipt_lives_as_long_as_it_was_told(outcomes: OutcomeStore, client: Client, keys: SwarmKeys) -> None:
+    outcomes.append(b"x", "key", "")
+    assert 50_000 < client.pttl(keys.agent("coder-1").receipt("key")) <= 60_000
+
+
+def test_an_unknown_key_has_no_receipt(outcomes: OutcomeStore) -> None:
+    assert outcomes.find_receipt("never used") is None
+    assert outcomes.dead_reason("1-1") is None
+
+
+def test_appending_closes_the_open_trajectory(outcomes: OutcomeStore) -> None:
+    outcomes.put_open("task-1", b"opened")
+    outcomes.put_open("task-2", b"opened")
+    outcomes.append(b"x", "key", "task-1")
+    assert outcomes.get_open("task-1") is None
+    assert outcomes.get_open("task-2") == b"opened"
+
+
+def test_a_repeated_key_closes_its_own_trajectory_too(outcomes: OutcomeStore) -> None:
+    # Two tasks reported under one key: the second has no effect, but it has ended all the same.
+    outcomes.put_open("task-1", b"opened")
+    outcomes.put_open("task-2", b"opened")
+    outcomes.append(b"x", "key", "task-1")
+    outcomes.append(b"x", "key", "task-2")
+    assert outcomes.get_open("task-2") is None
+
+
+def test_open_trajectories_can_be_replaced_and_abandoned(outcomes: OutcomeStore) -> None:
+    outcomes.put_open("task-1", b"one")
+    outcomes.put_open("task-1", b"two")
+    assert outcomes.get_open("task-1") == b"two"
+    outcomes.abandon("task-1")
+    outcomes.abandon("task-1")
+    assert outcomes.get_open("task-1") is None
+
+
+def test_open_trajectories_are_bounded_and_those_there_can_still_be_replaced(
+    outcomes: OutcomeStore, client: Client, keys: SwarmKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes_module, "MAX_OPEN", 3)
+    for number in range(3):
+        outcomes.put_open(f"task-{number}", b"x")
+    with pytest.raises(CapacityError, match="3 trajectories are open"):
+        outcomes.put_open("one-too-many", b"x")
+    assert client.hlen(keys.agent("coder-1").open) == 3
+    outcomes.put_open("task-0", b"y")
+    assert outcomes.get_open("task-0") == b"y"
+
+
+def test_two_agents_and_two_swarms_have_streams_of_their_own(outcomes: OutcomeStore, client: Client) -> None:
+    other = OutcomeStore(client, SwarmKeys("another").agent("coder-1"), max_pending=10, receipt_ttl=60.0)
+    outcomes.append(b"x", "key", "")
+    assert other.find_receipt("key") is None
+    assert other.read_after("0-0", 10) == []
+
+
+def test_without_redis_every_call_is_one_clear_error(settings: Settings) -> None:
+    away = settings.model_copy(update={"redis_url": f"unix://{settings.state_dir}/none.sock"})
+    store = OutcomeStore(connect(away), SwarmKeys("s").agent("a"), max_pending=10, receipt_ttl=60.0)
+    calls: list[Callable[[], object]] = [
+        lambda: store.append(b"x", "key", ""),
+        lambda: store.read_after("0-0", 1),
+        lambda: store.find_receipt("key"),
+        lambda: store.dead_reason("1-1"),
+        lambda: store.put_open("t", b"x"),
+        lambda: store.get_open("t"),
+        lambda: store.abandon("t"),
+    ]
+    for call in calls:
+        with pytest.raises(StoreUnavailableError, match="cannot "):
+            call()
