@@ -8,12 +8,10 @@ from typing import Any, TypeVar
 import click
 
 from swarm.settings import Settings, load_settings
+from swarm_cli.local import POOL
 from swarm_cli.local.address import check_redis_url
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-DEFAULT_POOL = "local"
-"""The pool that `swarm up` starts."""
 
 
 def swarm_option(function: F) -> F:
@@ -30,9 +28,7 @@ def json_option(function: F) -> F:
 
 def pool_option(function: F) -> F:
     """`--pool NAME`."""
-    return click.option("--pool", metavar="NAME", default=DEFAULT_POOL, show_default=True, help="The worker pool.")(
-        function
-    )
+    return click.option("--pool", metavar="NAME", default=POOL, show_default=True, help="The worker pool.")(function)
 
 
 def timeout_option(default: float) -> Callable[[F], F]:

@@ -96,5 +96,6 @@ def size(n_bytes: float) -> str:
 
 
 def mark(ok: bool) -> Text:
-    """A sign for well and for not well."""
-    return Text("✓", OK) if ok else Text("✗", BAD)
+    """A sign for well and for not well, which even a terminal without signs shows differently."""
+    signs = "✓✗" if sys.stdout.encoding.lower().startswith("utf") else "+!"
+    return Text(signs[0], OK) if ok else Text(signs[1], BAD)

@@ -17,7 +17,7 @@ from swarm_support import (
     Report,
     a_registration,
     outcomes_in,
-    run_program,
+    present,
     some_outcome,
     some_vector,
     start_program,
@@ -34,7 +34,6 @@ from swarm.sona.config import SonaConfig
 from swarm.store.connection import Client
 from swarm.store.reply import to_entries
 from swarm.wire.codec import VERSION, decode
-from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import Registration, encode_cluster, encode_trajectory
 
 NEWER = msgpack.packb(["trajectory", VERSION + 1, {}])
@@ -68,21 +67,24 @@ def test_a_generation_is_patterns_cursor_counts_and_log(
     assert sum(cluster.sum_quality for cluster in clusters) == sum(some_outcome(n).quality for n in range(20))
 
 
-def test_weights_are_committed_when_the_gate_lets_them_pass(
-    swarm: Swarm, background: Background, report: Report
-) -> None:
-    report("coder-1", 0, 60)
+def test_weights_are_committed_when_the_gate_lets_them_pass(swarm: Swarm, background: Background) -> None:
+    swarm.register("coder-1", "coder")
+    right, wrong = some_vector(1), some_vector(2)
+    for action, vector in (("right", right), ("wrong", wrong)):
+        outcome = replace(some_outcome(0), id=action, action=action, embedding=vector)
+        swarm.record(outcome, action)
     assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is False
     assert swarm.agents.weights("coder-1") is None
     background.merge("worker", 0.0)
-    # Every query again, a little moved: now the bank has candidates to train against.
+    # These queries are nearer to the wrong pattern, and it fails there every time: they have to be bent.
     for number in range(60):
-        moved = some_vector(number) + 0.1 * some_vector(1000 + number)
-        swarm.record(replace(some_outcome(number), id=f"again-{number}", embedding=moved), f"again-{number}")
+        query = 0.6 * right + 0.8 * wrong + 0.1 * some_vector(100 + number)
+        tried = ("right", 1.0) if number % 2 else ("wrong", 0.0)
+        outcome = replace(some_outcome(number), embedding=query, action=tried[0], quality=tried[1])
+        swarm.record(outcome, f"key-{number}")
     assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is True
-    weights, state = swarm.agents.weights("coder-1"), swarm.agents.state("coder-1")
+    weights, state = present(swarm.agents.weights("coder-1")), swarm.agents.state("coder-1")
     assert state.weights_generation == state.generation == 2
-    assert weights is not None
     assert not weights.base[0].is_untrained
     assert weights.ewc.tasks == 1
 
@@ -151,33 +153,37 @@ def test_processes_that_consolidate_one_agent_at_once_share_its_outcomes(
     assert statuses.count("committed") == swarm.agents.state("coder-1").generation
 
 
+def prepare_slow_work(swarm: Swarm, background: Background, count: int) -> None:
+    """Leave `count` outcomes waiting whose consolidation takes a moment: a hundred passes over them."""
+    swarm.register("coder-1", "coder", SonaConfig(dim=DIM, base_epochs=100))
+    for number in range(300):
+        swarm.record(some_outcome(number), f"key-{number}")
+    background.drain(0.0)
+    for number in range(300, 300 + count):
+        swarm.record(some_outcome(number), f"key-{number}")
+
+
 def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
-    swarm: Swarm, settings: Settings, background: Background, report: Report, client: Client
+    swarm: Swarm, settings: Settings, background: Background, client: Client
 ) -> None:
-    brief = settings.model_copy(update={"lease_ttl": 1.0})
-    report("coder-1", 0, MAX_OUTCOMES)
+    prepare_slow_work(swarm, background, 1000)
     lease = swarm.keys.agent("coder-1").lease
-    process = start_program("consolidate_until", brief, "coder-1", MAX_OUTCOMES)
+    brief = settings.model_copy(update={"lease_ttl": 1.0})
+    process = start_program("consolidate_until", brief, "coder-1", 1300)
     wait_until(lambda: client.exists(lease), 20.0, "the worker to take the lease")
     os.kill(process.pid, signal.SIGSTOP)
-    assert swarm.agents.state("coder-1").generation == 0
+    assert swarm.agents.state("coder-1").generation == 1
     wait_until(lambda: not client.exists(lease), 5.0, "the lease to expire")
     assert background.consolidate("coder-1", "other", 0.0)["status"] == "committed"
     os.kill(process.pid, signal.SIGCONT)
     printed, _ = process.communicate(timeout=30.0)
     assert [json.loads(line)["status"] for line in printed.splitlines()] == ["stale"]
-    assert swarm.agents.state("coder-1").generation == 1
-    assert_each_once(swarm, "coder-1", MAX_OUTCOMES)
+    assert swarm.agents.state("coder-1").generation == 2
+    assert_each_once(swarm, "coder-1", 1300)
 
 
 def test_work_that_takes_longer_than_the_lease_still_commits(swarm: Swarm, background: Background) -> None:
-    slow = SonaConfig(dim=DIM, base_epochs=100)
-    swarm.register("coder-1", "coder", slow)
-    for number in range(300):
-        swarm.record(some_outcome(number), f"key-{number}")
-    background.drain(0.0)
-    for number in range(300, 600):
-        swarm.record(some_outcome(number), f"key-{number}")
+    prepare_slow_work(swarm, background, 300)
     began = time.monotonic()
     found = consolidate(
         "coder-1", swarm.agents, swarm.outcomes("coder-1"), lambda config: Replica(swarm.bank, config), 0.05
@@ -293,10 +299,3 @@ def test_a_registration_without_role_or_with_another_configuration_still_finds_i
     report("coder-1", 30, 60)
     background.drain(0.0)
     assert_each_once(swarm, "coder-1", 60)
-
-
-def test_a_program_consolidates_by_itself(swarm: Swarm, settings: Settings, report: Report) -> None:
-    report("coder-1", 0, 5)
-    [line] = run_program("consolidate_until", settings, "coder-1", 5).splitlines()
-    assert json.loads(line)["status"] == "committed"
-    assert SwarmKeys(settings.name).agent("coder-1").state

@@ -104,13 +104,14 @@ def test_only_outcomes_of_one_action_and_sign_share_a_cluster() -> None:
     assert found == {("a", True, 2.0): 1, ("a", False, 1.0): 1, ("b", True, 1.0): 1, ("~", True, 2.0): 1}
 
 
-def test_five_true_clusters_stay_five_over_many_cycles() -> None:
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("seed", range(4))
+def test_five_true_clusters_stay_five_over_many_cycles(seed: int) -> None:
+    rng = np.random.default_rng(seed)
     centres = unit_vectors(rng, 5)
     known: tuple[Cluster, ...] = ()
     for cycle in range(6):
         new = [
-            replace(trajectory(f"{cycle}-{i}", near(rng, centres[i % 5], 0.25)), at_s=float(cycle)).as_cluster(0.3)
+            replace(trajectory(f"{cycle}-{i}", near(rng, centres[i % 5], 0.15)), at_s=float(cycle)).as_cluster(0.3)
             for i in range(50)
         ]
         known = group(known, new).clusters
@@ -119,11 +120,9 @@ def test_five_true_clusters_stay_five_over_many_cycles() -> None:
 
 
 def test_ids_of_known_clusters_stay_when_newer_outcomes_join() -> None:
-    new = outcomes(3, 30, 2, spread=0.2)
-    known = group((), new, SonaConfig(dim=DIM, pattern_clusters=1000)).clusters
-    later = group(
-        known, outcomes(3, 200, 2, spread=0.2, start=500), SonaConfig(dim=DIM, pattern_clusters=1000)
-    ).clusters
+    config = SonaConfig(dim=DIM, pattern_clusters=1000)
+    known = group((), outcomes(3, 30, 2, spread=0.2), config).clusters
+    later = group(known, outcomes(3, 200, 2, spread=0.2, start=500), config).clusters
     assert {c.id for c in known} <= {c.id for c in later}
 
 

@@ -10,7 +10,7 @@ from swarm.sona.kmeans import seed_centres, spherical_kmeans
 from swarm.sona.vectors import Vector
 
 
-def blobs(seed: int, k: int, each: int, spread: float = 0.2) -> tuple[Vector, list[int]]:
+def blobs(seed: int, k: int, each: int, spread: float) -> tuple[Vector, list[int]]:
     rng = np.random.default_rng(seed)
     centres = np.eye(k, 24, dtype=np.float32)
     labels = [i % k for i in range(k * each)]
@@ -19,7 +19,7 @@ def blobs(seed: int, k: int, each: int, spread: float = 0.2) -> tuple[Vector, li
 
 @pytest.mark.parametrize("seed", range(8))
 def test_clusters_that_are_plain_to_see_are_found_exactly(seed: int) -> None:
-    points, truth = blobs(seed, 6, 20)
+    points, truth = blobs(seed, 6, 20, spread=0.02)
     labels = spherical_kmeans(points, np.ones(len(points)), 6, np.random.default_rng(seed))
     found = {(int(label), true) for label, true in zip(labels, truth, strict=True)}
     assert len(found) == 6
@@ -39,13 +39,18 @@ def test_seeding_stops_when_the_points_left_coincide_with_centres() -> None:
     assert len(seed_centres(points, np.ones(10), 7, np.random.default_rng(0))) == 2
 
 
-def test_weights_decide_where_a_centre_goes_worked_by_hand() -> None:
-    # One group of two points at right angles, weights 3 and 1: the mean points to (3, 1), so a third point at
-    # 45 degrees below the first axis is nearer to it than to a second centre at -90 degrees.
-    points = np.array([[1, 0], [0, 1], [0, -1]], dtype=np.float32)
-    labels = spherical_kmeans(points, np.array([1.0, 1.0, 1.0]), 2, np.random.default_rng(0))
-    assert len(set(labels.tolist())) == 2
-    assert labels[1] != labels[2]
+@pytest.mark.parametrize(("weight", "together"), [(1000.0, [0, 1]), (1.0, [1, 2])])
+def test_weights_decide_where_a_centre_goes_worked_by_hand(weight: float, together: list[int]) -> None:
+    # Points at 0, 50 and 90 degrees; the closest pair is {50, 90}. A heavy point at 90 is drawn first and keeps its
+    # centre, so {0, 50} can be the pair too; {0, 90} never is.
+    angles = np.radians([0.0, 50.0, 90.0])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    pairs = []
+    for seed in range(20):
+        labels = spherical_kmeans(points, np.array([1.0, 1.0, weight]), 2, np.random.default_rng(seed)).tolist()
+        pairs.append([i for i in range(3) if labels.count(labels[i]) == 2])
+    assert together in pairs
+    assert [0, 2] not in pairs
 
 
 def test_no_more_points_than_groups_is_one_group_each() -> None:

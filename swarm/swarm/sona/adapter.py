@@ -13,7 +13,7 @@ import numpy as np
 from swarm.errors import BoundsError
 from swarm.sona.config import SonaConfig
 from swarm.sona.lora import LoraPair
-from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_count, check_vector
+from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_count, check_vector, squared_length
 
 
 class Adapter:
@@ -120,17 +120,17 @@ def finish(x: Vector, delta: Vector | None) -> Vector:
     """
     if x.ndim == 2:
         return _finish_rows(x, delta)
-    wanted = float(np.vdot(x, x))
+    wanted = squared_length(x)
     if not wanted <= MAX_SQUARED_NORM:
         check_vector(x, len(x), "x")
     if delta is None:
         return x.copy()
     z: Vector = x + delta
-    length = float(z.dot(z))
-    if not math.isfinite(length):
+    length = squared_length(z)
+    if not length < math.inf:
         raise BoundsError("the adapted vector is not finite: the adapter's weights have diverged")
     if length != wanted and length > 0.0:
-        z *= math.sqrt(wanted / length)
+        z *= np.float32(math.sqrt(wanted / length))
     return z
 
 

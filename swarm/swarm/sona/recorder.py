@@ -23,6 +23,7 @@ from swarm.sona.vectors import (
     check_numbers,
     check_text,
     check_vector,
+    squared_length,
 )
 
 MAX_OPEN = 100_000
@@ -31,8 +32,6 @@ _FLOAT32 = np.dtype(np.float32)
 
 class Recording:
     """A trajectory as the recorder holds it: open until it has a quality."""
-
-    __slots__ = ("action", "at_s", "context", "embedding", "id", "quality", "response", "route", "steps")
 
     def __init__(self, recording_id: int, embedding: bytes) -> None:
         self.id = recording_id
@@ -98,13 +97,12 @@ class Recorder:
         """Open a trajectory for a query of shape (d,); its id."""
         if len(self._open) >= MAX_OPEN:
             raise CapacityError(f"open trajectories: the bound is {MAX_OPEN}; end some first")
-        vector = _frozen(embedding, self._shape, "embedding")
-        array = np.frombuffer(vector, dtype=_FLOAT32)
-        if array.dot(array) < MIN_SQUARED_NORM:
-            check_direction(array, self._dim, "embedding")
+        vector = check_vector(embedding, self._dim, "embedding")
+        if squared_length(vector) < MIN_SQUARED_NORM:
+            check_direction(vector, self._dim, "embedding")
         recording_id = self.next_id
         self.next_id = recording_id + 1
-        self._open[recording_id] = Recording(recording_id, vector)
+        self._open[recording_id] = Recording(recording_id, vector.tobytes())
         return recording_id
 
     def opened(self, recording_id: int) -> Recording:
@@ -129,8 +127,27 @@ class Recorder:
             latency_ms = check_number(latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS)
         if node != "":
             check_text(node, "node")
-        done = None if activations is None else _frozen(activations, self._shape, "activations")
-        seen = None if attention is None else _frozen_attention(attention)
+        # What callers mostly pass is checked here, without a call; NaN compares false and takes the long way too.
+        try:
+            is_plain = (
+                type(activations) is np.ndarray
+                and activations.dtype is _FLOAT32
+                and activations.shape == self._shape
+                and activations.dot(activations) <= MAX_SQUARED_NORM
+                and type(attention) is np.ndarray
+                and attention.dtype is _FLOAT32
+                and attention.ndim == 1
+                and len(attention) <= MAX_LENGTH
+                and attention.dot(attention) <= MAX_SQUARED_NORM
+            )
+        except RuntimeWarning:
+            # An overflow, where warnings are errors.
+            is_plain = False
+        if is_plain:
+            steps.append((reward, activations.tobytes(), attention.tobytes(), node, latency_ms))
+            return
+        done = None if activations is None else _frozen(activations, self._dim, "activations")
+        seen = None if attention is None else _frozen(attention, 0, "attention")
         steps.append((reward, done, seen, node, latency_ms))
 
     def end(self, recording_id: int, quality: object, now_s: float) -> None:
@@ -171,20 +188,7 @@ class Recorder:
         )
 
 
-def _frozen(value: object, shape: tuple[int], parameter: str) -> bytes:
-    """float32 bytes of a vector of `shape`, finite; what callers mostly pass takes the short way."""
-    if (
-        type(value) is np.ndarray
-        and value.dtype is _FLOAT32
-        and value.shape == shape
-        and np.vdot(value, value) <= MAX_SQUARED_NORM
-    ):
-        return value.tobytes()
-    return check_vector(value, shape[0], parameter).tobytes()
-
-
-def _frozen_attention(value: object) -> bytes:
-    """float32 bytes of a vector of any length up to `MAX_LENGTH`, finite."""
-    if type(value) is np.ndarray and value.ndim == 1 and len(value) <= MAX_LENGTH:
-        return _frozen(value, value.shape, "attention")
-    return check_numbers(value, "attention").tobytes()
+def _frozen(value: object, dim: int, parameter: str) -> bytes:
+    """float32 bytes of a vector of shape (dim,), or of any length if `dim` is 0; finite."""
+    checked = check_vector(value, dim, parameter) if dim else check_numbers(value, parameter)
+    return checked.tobytes()

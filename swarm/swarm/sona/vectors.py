@@ -31,6 +31,15 @@ MAX_TEXT = 1_000_000
 """Characters of a text that is recorded."""
 
 
+def squared_length(vector: Vector) -> float:
+    """x . x of a vector (d,); infinity or NaN if an entry is, or is so large that float32 cannot hold the product."""
+    try:
+        return float(vector.dot(vector))
+    except RuntimeWarning:
+        # Where warnings are errors the overflow comes as one.
+        return math.inf
+
+
 def check_vector(value: object, dim: int, parameter: str) -> Vector:
     """A private float32 copy of `value`, of shape (dim,).
 
@@ -53,8 +62,8 @@ def check_numbers(value: object, parameter: str, max_length: int = MAX_LENGTH) -
 
 
 def _bounded(vector: Vector, parameter: str) -> Vector:
-    # One product tells both: it is NaN or huge if any entry is. (`vdot`, because `dot` warns of an overflow.)
-    if not np.vdot(vector, vector) <= MAX_SQUARED_NORM:
+    # One product tells both: it is NaN or huge if any entry is.
+    if not squared_length(vector) <= MAX_SQUARED_NORM:
         raise BoundsError(_not_finite(vector, parameter))
     return vector
 
@@ -69,7 +78,7 @@ def check_direction(value: object, dim: int, parameter: str) -> Vector:
         type(value) is np.ndarray
         and value.dtype is _FLOAT32
         and value.shape == (dim,)
-        and abs(float(np.vdot(value, value)) - 1.0) <= _UNIT_TOLERANCE
+        and abs(squared_length(value) - 1.0) <= _UNIT_TOLERANCE
     ):
         return value
     vector = check_vector(value, dim, parameter)

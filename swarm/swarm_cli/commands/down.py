@@ -7,7 +7,7 @@ from rich.text import Text
 
 from swarm_cli.local.stack import Ended, down
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import NOTE, OK, console, print_json, working
+from swarm_cli.output import NOTE, console, mark, print_json, working
 
 
 @click.command("down", short_help="Stop the workers and the embedded Redis; the data stay.")
@@ -31,7 +31,7 @@ def _show(ended: Ended) -> None:
     out = console()
     stopped = [f"pool {pool}" for pool in ended.pools] + (["Redis"] if ended.redis else [])
     if stopped:
-        out.print(Text.assemble(("✓ ", OK), f"Stopped {' and '.join(stopped)}."))
+        out.print(Text.assemble(mark(True), " ", f"Stopped {' and '.join(stopped)}."))
     else:
         out.print(f"Nothing of swarm {ended.swarm} was running here.")
     if ended.kept_for:

@@ -50,7 +50,9 @@ def _show(status: SwarmStatus, url: str) -> None:
         out.print("", _workers(status.workers), sep="\n")
     else:
         style = BAD if status.pending else NOTE
-        out.print(Text(f"\nNo worker is alive: outcomes wait. Start some with `swarm up --swarm {status.name}`.", style))
+        out.print(
+            Text(f"\nNo worker is alive: outcomes wait. Start some with `swarm up --swarm {status.name}`.", style)
+        )
 
 
 def agents_table(agents: Sequence[AgentStatus]) -> Table:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from swarm_cli.local.stack import StackState, up
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import NOTE, OK, console, count, facts, print_json, working
+from swarm_cli.output import NOTE, console, count, facts, mark, print_json, working
 
 
 @click.command("up", short_help="Start Redis and workers on this machine, or mend what is missing.")
@@ -44,5 +44,5 @@ def _show(state: StackState) -> None:
     grid.add_row("", Text(pool.log, NOTE))
     out.print(grid)
     done = "; ".join(state.done) if state.done else "everything was running"
-    out.print(Text.assemble("\n", ("✓ ", OK), f"{done[0].upper()}{done[1:]}."))
+    out.print(Text.assemble("\n", mark(True), " ", f"{done[0].upper()}{done[1:]}."))
     out.print(Text("  Next: swarm demo, swarm status, swarm doctor. To stop: swarm down", NOTE))

@@ -13,7 +13,7 @@ from rich.text import Text
 from swarm_cli.local.reach import reachable
 from swarm_cli.local.statedir import prepare_state_dir
 from swarm_cli.options import cli_settings, json_option, pool_option, swarm_option, timeout_option
-from swarm_cli.output import BAD, NOTE, OK, console, count, duration, plain, print_json, table, working
+from swarm_cli.output import BAD, NOTE, OK, console, count, duration, mark, plain, print_json, table, working
 from swarm_workers.pools import MAX_CONCURRENCY, PoolManager, PoolState
 
 _STYLES = {"running": OK, "draining": "yellow", "silent": BAD, "dead": BAD}
@@ -106,7 +106,9 @@ def _report(state: PoolState, as_json: bool) -> None:
         print_json(asdict(state))
         return
     size = count(state.concurrency, "process", "processes")
-    console().print(Text.assemble(("✓ ", OK), f"Pool {state.pool} is {state.status}: {size}, process {state.pid}."))
+    console().print(
+        Text.assemble(mark(True), " ", f"Pool {state.pool} is {state.status}: {size}, process {state.pid}.")
+    )
     console().print(Text(f"  {state.log}", NOTE))
 
 
@@ -115,7 +117,7 @@ def _report_end(swarm: str, pool: str, ended: bool, as_json: bool) -> None:
         print_json({"swarm": swarm, "pool": pool, "ended_by_itself": ended})
     else:
         how = "has ended" if ended else "did not end in time and was killed; another does its work again"
-        console().print(Text.assemble(("✓ ", OK), f"Pool {pool} {how}."))
+        console().print(Text.assemble(mark(True), " ", f"Pool {pool} {how}."))
 
 
 def _show(pools: Sequence[PoolState]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from swarm.errors import RuntimeSetupError, StoreUnavailableError
 from swarm.settings import Settings
 from swarm.store.connection import connect
+from swarm_cli.local import POOL
 from swarm_cli.local.address import shown_url
 from swarm_cli.local.redis_facts import read_facts, require_version
 from swarm_cli.local.redis_server import RedisServer
@@ -24,7 +25,6 @@ from swarm_workers import processes
 from swarm_workers.locks import file_lock
 from swarm_workers.pools import PoolManager, PoolState
 
-POOL = "local"
 DEFAULT_CONCURRENCY = 2
 _LOCK_TIMEOUT = 120.0
 _REJOIN_TIMEOUT = 8.0

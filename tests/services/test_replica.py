@@ -1,0 +1,203 @@
+"""A replica follows the bank's log, and is then what a fresh one would be."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import replace
+
+import pytest
+from support import PrivateRedis
+from swarm_support import DIM, a_registration, bank_store, present, some_cluster, some_vector
+
+from swarm.errors import DamagedRecordError, StoreUnavailableError
+from swarm.services.background import Background
+from swarm.services.replica import Replica
+from swarm.services.swarm import Swarm
+from swarm.settings import Settings
+from swarm.sona.adapter import Adapter
+from swarm.sona.clusters import Cluster
+from swarm.sona.config import SonaConfig
+from swarm.store.bank import BankStore
+from swarm.store.connection import Client, connect
+from swarm.store.lease import Lease
+from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import encode_cluster
+
+CONFIG = SonaConfig(dim=DIM)
+
+
+@pytest.fixture
+def bank(client: Client, settings: Settings) -> BankStore:
+    return bank_store(client, settings)
+
+
+@pytest.fixture
+def lease(bank: BankStore) -> Lease:
+    return present(bank.lease(60.0))
+
+
+def contents(replica: Replica) -> dict[str, bytes]:
+    return {pattern.id: encode_cluster(pattern) for pattern in replica.index.clusters()}
+
+
+def answers(replica: Replica) -> list[list[tuple[str, float]]]:
+    """What the replica answers to a few queries; scores rounded, because rows may stand in another order."""
+    queries = [some_vector(5000 + number) for number in range(8)]
+    return [[(hit.action, round(hit.score, 9)) for hit in replica.rank(query, 5)] for query in queries]
+
+
+def fresh(bank: BankStore) -> Replica:
+    replica = Replica(bank, CONFIG)
+    replica.refresh()
+    return replica
+
+
+def publish_at_random(bank: BankStore, lease: Lease, rng: random.Random) -> None:
+    """Publish a few new, grown and removed patterns."""
+    known = bank.patterns()
+    rng.shuffle(known)
+    gone, grown = known[: rng.randrange(4)], known[4 : 4 + rng.randrange(4)]
+    new = [some_cluster(rng.randrange(10_000), actions=9) for _ in range(rng.randrange(6))]
+    put = {pattern.id: pattern for pattern in [*map(bigger, grown), *new]}
+    bank.publish(lease, list(put.values()), [pattern.id for pattern in gone if pattern.id not in put], {})
+
+
+def bigger(pattern: Cluster) -> Cluster:
+    return replace(pattern, n=pattern.n + 1.0, sum_quality=pattern.sum_quality + 0.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_after_any_publications_a_replica_is_what_a_fresh_one_would_be(
+    bank: BankStore, lease: Lease, client: Client, settings: Settings, seed: int
+) -> None:
+    rng = random.Random(seed)
+    always, sometimes = Replica(bank, CONFIG), Replica(bank, CONFIG)
+    for round_ in range(25):
+        publish_at_random(bank, lease, rng)
+        always.refresh()
+        if rng.random() < 0.3:
+            sometimes.refresh()
+        if round_ == 15:
+            # From here on whoever is behind has lost its place in the log.
+            client.xtrim(SwarmKeys(settings.name).banklog, maxlen=1, approximate=False)
+    sometimes.refresh()
+    expected = fresh(bank)
+    assert contents(always) == contents(sometimes) == contents(expected)
+    assert answers(always) == answers(sometimes) == answers(expected)
+    assert always.version == sometimes.version == expected.version == bank.version()
+
+
+def test_refresh_says_whether_anything_changed(bank: BankStore, lease: Lease) -> None:
+    replica = Replica(bank, CONFIG)
+    assert replica.version is None
+    assert replica.refresh()
+    assert not replica.refresh()
+    bank.publish(lease, [some_cluster(0)], [], {})
+    assert replica.refresh()
+    assert not replica.refresh()
+
+
+def test_threads_that_refresh_at_once_end_with_the_same_bank(bank: BankStore, lease: Lease) -> None:
+    replica = Replica(bank, CONFIG)
+    stop = threading.Event()
+
+    def follow() -> None:
+        while not stop.is_set():
+            replica.refresh()
+
+    threads = [threading.Thread(target=follow) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    rng = random.Random(0)
+    for _ in range(40):
+        publish_at_random(bank, lease, rng)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    replica.refresh()
+    assert contents(replica) == contents(fresh(bank))
+
+
+def test_queries_while_the_replica_follows_are_answered(bank: BankStore, lease: Lease) -> None:
+    replica = fresh(bank)
+    stop, problems = threading.Event(), []
+
+    def ask() -> None:
+        adapter = Adapter.initial(CONFIG, __import__("numpy").random.default_rng(0))
+        try:
+            while not stop.is_set():
+                replica.rank(some_vector(1), 3, agents=["coder-1"])
+                replica.nearest(some_vector(1), 3)
+                replica.learn(adapter, some_vector(1), "action-1", 1.0, CONFIG)
+        except Exception as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    rng = random.Random(1)
+    for _ in range(40):
+        publish_at_random(bank, lease, rng)
+        replica.refresh()
+    stop.set()
+    thread.join()
+    assert problems == []
+
+
+def test_without_redis_a_replica_stays_as_it_was_and_answers(settings: Settings) -> None:
+    server = PrivateRedis()
+    try:
+        server.start()
+        away = settings.model_copy(update={"redis_url": server.url, "socket_timeout": 1.0})
+        bank = bank_store(connect(away), away)
+        bank.publish(present(bank.lease(60.0)), [some_cluster(0)], [], {})
+        replica = fresh(bank)
+        before, version = answers(replica), replica.version
+        server.kill()
+        with pytest.raises(StoreUnavailableError, match="follow the bank"):
+            replica.refresh()
+        assert (answers(replica), replica.version) == (before, version)
+        server.start()
+        assert not replica.refresh()
+    finally:
+        server.close()
+
+
+def test_a_damaged_pattern_leaves_the_replica_as_it_was(
+    bank: BankStore, lease: Lease, client: Client, settings: Settings
+) -> None:
+    bank.publish(lease, [some_cluster(0)], [], {})
+    replica = fresh(bank)
+    before = contents(replica)
+    bank.publish(lease, [some_cluster(1)], [], {})
+    client.hset(SwarmKeys(settings.name).bank, some_cluster(1).id, b"junk")
+    with pytest.raises(DamagedRecordError):
+        replica.refresh()
+    assert contents(replica) == before
+    bank.publish(lease, [some_cluster(1)], [], {})
+    assert replica.refresh()
+    assert contents(replica) == contents(fresh(bank))
+
+
+def test_a_pattern_names_its_action_and_response(bank: BankStore, lease: Lease) -> None:
+    bank.publish(lease, [some_cluster(1)], [], {})
+    replica = fresh(bank)
+    assert replica.action_of(some_cluster(1).id) == ("action-1", "do 1")
+    assert replica.action_of("unknown") is None
+
+
+def test_consolidation_sees_what_others_published(swarm: Swarm, background: Background) -> None:
+    # The worker's replica follows too: patterns of one agent are the candidates another is trained against.
+    swarm.register("a", "coder", a_registration().config)
+    swarm.register("b", "coder", a_registration().config)
+    for number in range(10):
+        swarm.store_pattern(f"task number {number}", f"answer {number % 3}", agent="a")
+    background.drain(0.0)
+    for number in range(10):
+        swarm.store_pattern(f"the task of number {number}", f"answer {number % 3}", agent="b")
+    background.consolidate("b", "worker", 0.0)
+    figures = swarm.client.xrevrange(swarm.keys.agent("b").log, count=1)
+    assert figures
+    from swarm.wire.codec import decode
+
+    assert decode("figures", figures[0][1][b"figures"])["trained_on"] > 0
