@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from support import wait_until
 from swarm_support import Report
 
-from swarm.errors import StaleWriterError, StoreUnavailableError, UnknownIdError
+from swarm.errors import StoreUnavailableError, UnknownIdError
 from swarm.services.background import Background
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
@@ -37,12 +39,12 @@ def patient(settings: Settings, **changes: float) -> Settings:
 
 
 def test_nothing_is_due_in_an_idle_swarm(swarm: Swarm, background: Background, report: Report, inbox: Inbox) -> None:
-    assert background.sweep(inbox, 0.0) == 0
+    assert background.sweep(inbox) == 0
     swarm.register("a")
-    assert background.sweep(inbox, 0.0) == 0
+    assert background.sweep(inbox) == 0
     report("a", 0, 3)
     background.drain(0.0)
-    assert background.sweep(inbox, 0.0) == 0
+    assert background.sweep(inbox) == 0
     assert inbox.empty() == []
 
 
@@ -74,10 +76,10 @@ def test_a_sweep_nudges_each_agent_that_is_due_and_the_merge(
 ) -> None:
     report("a", 0, 1)
     report("b", 0, 1)
-    assert background.sweep(inbox, 0.0) == 2
+    assert background.sweep(inbox) == 2
     assert inbox.empty() == [("consolidate", "a"), ("consolidate", "b")]
     background.consolidate("a", "worker", 0.0)
-    assert background.sweep(inbox, 0.0) == 1
+    assert background.sweep(inbox) == 1
     assert inbox.empty() == [("merge", "")]
 
 
@@ -85,12 +87,12 @@ def test_a_nudge_on_its_way_is_not_sent_again_until_its_task_has_ended(
     background: Background, report: Report, inbox: Inbox
 ) -> None:
     report("a", 0, 1)
-    assert background.sweep(inbox, 0.0) == 1
-    assert background.sweep(inbox, 0.0) == 0
+    assert background.sweep(inbox) == 1
+    assert background.sweep(inbox) == 0
     background.consolidate("a", "worker", 0.0)
     report("a", 1, 2)
     assert inbox.empty() == [("consolidate", "a")]
-    assert background.sweep(inbox, 0.0) == 2
+    assert background.sweep(inbox) == 2
     assert inbox.empty() == [("consolidate", "a"), ("merge", "")]
 
 
@@ -98,11 +100,11 @@ def test_a_nudge_that_got_lost_is_sent_again(
     swarm: Swarm, background: Background, report: Report, inbox: Inbox, client: Client
 ) -> None:
     report("a", 0, 1)
-    background.sweep(inbox, 0.0)
+    background.sweep(inbox)
     nudge = swarm.keys.nudge("a")
     assert 0 < client.pttl(nudge) <= 10_000
     client.pexpire(nudge, 1)
-    wait_until(lambda: background.sweep(inbox, 0.0), 5.0, "the nudge to be sent again")
+    wait_until(lambda: background.sweep(inbox), 5.0, "the nudge to be sent again")
     assert inbox.empty() == [("consolidate", "a")] * 2
 
 
@@ -112,8 +114,8 @@ def test_a_nudge_that_could_not_be_sent_is_not_taken(background: Background, rep
 
     report("a", 0, 1)
     with pytest.raises(StoreUnavailableError):
-        background.sweep(broken, 0.0)
-    assert background.sweep(inbox, 0.0) == 1
+        background.sweep(broken)
+    assert background.sweep(inbox) == 1
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -122,7 +124,7 @@ def test_a_task_ends_its_nudge_whatever_came_of_it(
 ) -> None:
     report("a", 0, 1)
     lease = swarm.agents.lease("a", 30.0) if held else None
-    background.sweep(inbox, 0.0)
+    background.sweep(inbox)
     assert background.consolidate("a", "worker", 0.0)["status"] == ("busy" if lease else "committed")
     assert not swarm.client.exists(swarm.keys.nudge("a"))
     with pytest.raises(UnknownIdError):
@@ -137,35 +139,16 @@ def test_the_reports_are_plain_values(background: Background, report: Report) ->
     assert (consolidated["worker"], consolidated["at_s"], merged["at_s"]) == ("worker-1", 7.0, 8.0)
 
 
-def test_a_consolidation_that_was_overtaken_reports_it_and_breaks_nothing(
-    swarm: Swarm, background: Background, report: Report, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report("a", 0, 3)
-    commit = swarm.agents.commit
-
-    def overtaken(*arguments: object) -> int:
-        # Another worker commits between this one's reading and its commit.
-        client.hincrby(swarm.keys.agent("a").state, "generation", 1)
-        return commit(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(background._agents, "commit", overtaken)
-    found = background.consolidate("a", "worker", 0.0)
-    assert found["status"] == "stale"
-    assert "generation 0" in str(found["why"])
-    assert swarm.agents.state("a").processed == 0
-    with pytest.raises(StaleWriterError):
-        commit("a", swarm.agents.lease("a", 1.0), 0, None)  # type: ignore[arg-type]
-
-
 def test_without_redis_each_call_is_one_clear_error(settings: Settings, inbox: Inbox) -> None:
     away = settings.model_copy(update={"redis_url": f"unix://{settings.state_dir}/none.sock"})
     background = Background(away)
-    for call in (
-        lambda: background.sweep(inbox, 0.0),
+    calls: list[Callable[[], object]] = [
+        lambda: background.sweep(inbox),
         lambda: background.consolidate("a", "worker", 0.0),
         lambda: background.merge("worker", 0.0),
         background.due,
-    ):
+    ]
+    for call in calls:
         with pytest.raises(StoreUnavailableError):
             call()
     assert inbox.empty() == []

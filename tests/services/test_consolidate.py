@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgpack
@@ -23,7 +24,7 @@ from swarm_support import (
     start_program,
 )
 
-from swarm.errors import NewerRecordError, UnknownIdError
+from swarm.errors import NewerRecordError, StaleWriterError, UnknownIdError
 from swarm.services.background import Background
 from swarm.services.consolidate import MAX_OUTCOMES, consolidate
 from swarm.services.receipts import ReceiptState
@@ -31,6 +32,7 @@ from swarm.services.replica import Replica
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
+from swarm.store.bank import BankStore
 from swarm.store.connection import Client
 from swarm.store.reply import to_entries
 from swarm.wire.codec import VERSION, decode
@@ -191,6 +193,39 @@ def test_work_that_takes_longer_than_the_lease_still_commits(swarm: Swarm, backg
     assert time.monotonic() - began > 0.1
     assert found.status == "committed"
     assert_each_once(swarm, "coder-1", 600)
+
+
+class OvertakenReplica(Replica):
+    """While this worker looks at the bank, another one takes the lease and commits."""
+
+    def __init__(self, bank: BankStore, config: SonaConfig, overtake: Callable[[], object]) -> None:
+        super().__init__(bank, config)
+        self._overtake = overtake
+
+    def refresh(self) -> bool:
+        self._overtake()
+        return super().refresh()
+
+
+def test_a_worker_that_was_overtaken_is_refused_and_breaks_nothing(
+    swarm: Swarm, background: Background, report: Report, client: Client
+) -> None:
+    report("coder-1", 0, 10)
+
+    def overtake() -> None:
+        client.delete(swarm.keys.agent("coder-1").lease)
+        assert background.consolidate("coder-1", "other", 0.0)["status"] == "committed"
+
+    with pytest.raises(StaleWriterError):
+        consolidate(
+            "coder-1",
+            swarm.agents,
+            swarm.outcomes("coder-1"),
+            lambda config: OvertakenReplica(swarm.bank, config, overtake),
+            30.0,
+        )
+    assert swarm.agents.state("coder-1").generation == 1
+    assert_each_once(swarm, "coder-1", 10)
 
 
 def test_while_somebody_else_has_the_lease_it_does_nothing(

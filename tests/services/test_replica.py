@@ -6,6 +6,7 @@ import random
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support import PrivateRedis
 from swarm_support import DIM, a_registration, bank_store, present, some_cluster, some_vector
@@ -21,6 +22,8 @@ from swarm.sona.config import SonaConfig
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, connect
 from swarm.store.lease import Lease
+from swarm.store.reply import to_entries
+from swarm.wire.codec import decode
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import encode_cluster
 
@@ -124,7 +127,7 @@ def test_queries_while_the_replica_follows_are_answered(bank: BankStore, lease: 
     stop, problems = threading.Event(), []
 
     def ask() -> None:
-        adapter = Adapter.initial(CONFIG, __import__("numpy").random.default_rng(0))
+        adapter = Adapter.initial(CONFIG, np.random.default_rng(0))
         try:
             while not stop.is_set():
                 replica.rank(some_vector(1), 3, agents=["coder-1"])
@@ -196,8 +199,5 @@ def test_consolidation_sees_what_others_published(swarm: Swarm, background: Back
     for number in range(10):
         swarm.store_pattern(f"the task of number {number}", f"answer {number % 3}", agent="b")
     background.consolidate("b", "worker", 0.0)
-    figures = swarm.client.xrevrange(swarm.keys.agent("b").log, count=1)
-    assert figures
-    from swarm.wire.codec import decode
-
-    assert decode("figures", figures[0][1][b"figures"])["trained_on"] > 0
+    [(_, entry)] = to_entries(swarm.client.xrevrange(swarm.keys.agent("b").log, count=1))
+    assert decode("figures", entry[b"figures"])["trained_on"] > 0

@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from conftest import delete_swarm
 from swarm_support import Report, make_swarm, outcomes_in
 
 from swarm.services.background import Background
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.connection import Client
+from swarm.store.erase import erase_swarm
+from swarm.wire.keys import SwarmKeys
 from swarm_agents import Agent
 
 
@@ -73,7 +74,7 @@ def other(settings: Settings, client: Client) -> Iterator[Swarm]:
     """Another swarm on the same Redis, whose name begins with that of the first."""
     name = f"{settings.name[:40]}-{uuid.uuid4().hex[:6]}"
     yield make_swarm(settings.model_copy(update={"name": name}), client)
-    delete_swarm(client, name)
+    erase_swarm(client, SwarmKeys(name))
 
 
 def test_two_swarms_on_one_redis_do_not_see_each_other(
@@ -90,7 +91,7 @@ def test_two_swarms_on_one_redis_do_not_see_each_other(
     assert [hit.response for hit in swarm.query("decode JSON")] == ["json"]
     before = client.dbsize()
     mine = sum(1 for pattern in swarm.keys.patterns for _ in client.scan_iter(match=pattern))
-    delete_swarm(client, swarm.settings.name)
+    erase_swarm(client, swarm.keys)
     assert client.dbsize() == before - mine
     assert [hit.response for hit in other.query("decode JSON")] == ["simplejson"]
 
@@ -103,7 +104,7 @@ def test_every_key_is_one_that_the_list_of_keys_declares(
     agent.before_task("left open")
     report("b", 0, 5)
     swarm.outcomes("b").append(b"junk", "broken {key}", "")
-    background.sweep(lambda task, argument: None, 0.0)
+    background.sweep(lambda task, argument: None)
     held = [swarm.agents.lease("a", 30.0), swarm.bank.lease(30.0)]
     for number in range(2):
         swarm.store_pattern(f"decode JSON {number}", "json")

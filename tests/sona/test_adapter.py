@@ -11,7 +11,7 @@ from sona_support import DIM, PROPERTY, unit_vectors
 
 from swarm.errors import BoundsError
 from swarm.sona import SonaConfig
-from swarm.sona.adapter import Adapter, finish
+from swarm.sona.adapter import Adapter, bend, delta_of
 from swarm.sona.lora import LoraPair
 from swarm.sona.vectors import Vector
 
@@ -93,10 +93,10 @@ def test_decay_shrinks_the_micro_tier_and_at_zero_gives_the_identity_back() -> N
     adapter = trained()
     adapter.set_base([])
     x = unit_vectors(np.random.default_rng(2), 1)[0]
-    delta = adapter.delta(x)
+    delta = delta_of(adapter.trained, x)
     assert delta is not None
     adapter.decay_micro(0.5)
-    halved = adapter.delta(x)
+    halved = delta_of(adapter.trained, x)
     assert halved is not None
     np.testing.assert_allclose(halved, delta / 2, rtol=1e-5, atol=1e-7)
     adapter.decay_micro(0.0)
@@ -106,8 +106,8 @@ def test_decay_shrinks_the_micro_tier_and_at_zero_gives_the_identity_back() -> N
 def test_layers_of_the_base_tier_add_up() -> None:
     adapter = trained(layers=3)
     x = unit_vectors(np.random.default_rng(3), 1)[0]
-    parts = [adapter.layer_delta(layer, x) for layer in range(3)]
-    total = adapter.base_delta(x)
+    parts = [delta_of(adapter.trained_layer(layer), x) for layer in range(3)]
+    total = delta_of(adapter.trained_base, x)
     assert total is not None
     np.testing.assert_allclose(total, sum(part for part in parts if part is not None), rtol=1e-5, atol=1e-6)
 
@@ -115,7 +115,7 @@ def test_layers_of_the_base_tier_add_up() -> None:
 @pytest.mark.parametrize("layer", [-1, 3, 0.5, "0", None, True])
 def test_a_layer_that_is_not_there_is_refused(layer: int) -> None:
     with pytest.raises(BoundsError, match=r"layer must be .*0\.\.2, got"):
-        trained(layers=3).layer_delta(layer, np.ones(DIM, dtype=np.float32))
+        trained(layers=3).trained_layer(layer)
 
 
 def test_weights_that_diverged_are_an_error_and_no_answer() -> None:
@@ -128,9 +128,20 @@ def test_weights_that_diverged_are_an_error_and_no_answer() -> None:
 
 
 def test_a_zero_delta_leaves_its_row_as_it_is() -> None:
-    rows = unit_vectors(np.random.default_rng(5), 2)
-    delta = np.zeros_like(rows)
-    delta[1] = 0.5
-    y = finish(rows, delta)
+    rows = np.eye(DIM, dtype=np.float32)[:2]
+    pair = LoraPair(rows[1:2].copy(), np.full((1, DIM), 0.5, dtype=np.float32), 1.0)
+    y = bend(rows, [pair])
     assert y[0].tobytes() == rows[0].tobytes()
     assert y[1].tobytes() != rows[1].tobytes()
+
+
+def test_one_query_is_bent_as_it_is_in_a_batch() -> None:
+    adapter = trained(layers=2)
+    rows = 3.0 * unit_vectors(np.random.default_rng(6), 8)
+    for row, bent in zip(rows, adapter.apply(rows), strict=True):
+        np.testing.assert_allclose(adapter.apply(row), bent, rtol=1e-5, atol=1e-6)
+
+
+def test_a_vector_too_long_for_float32_is_refused_by_name_even_where_warnings_are_errors() -> None:
+    with pytest.raises(BoundsError, match="x must not be longer than 1e6"):
+        bend(np.full(DIM, 1e30, dtype=np.float32), trained().trained)

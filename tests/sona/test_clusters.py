@@ -149,7 +149,9 @@ def test_family_is_the_action_and_sign_or_all_successes_that_name_no_result() ->
     assert family_of(cluster("a", [1, 0], action="x")) == ("x", True)
     assert family_of(cluster("a", [1, 0], action="x", positive=False)) == ("x", False)
     assert family_of(cluster("a", [1, 0], action="~1")) == family_of(cluster("b", [1, 0], action="~2"))
+    # A failure of the pattern "~1" speaks against it; a failure that names nothing is one among its like.
     assert family_of(cluster("a", [1, 0], action="~1", positive=False)) == ("~1", False)
+    assert family_of(cluster("a", [1, 0], action="~a", positive=False)) == ("~", False)
 
 
 def test_one_outcome_as_a_cluster_has_every_sum_over_one() -> None:

@@ -82,6 +82,7 @@ def test_switched_off_an_engine_gives_the_frozen_answers_back_exactly_and_learns
         record(engine, x, str(rng.integers(5)), float(rng.random() < 0.5))
     assert engine.apply_lora(queries).tobytes() != queries.tobytes()
     engine.set_enabled(False)
+    assert engine.tick(1.0) is None
     before = state(engine)
     assert not engine.is_enabled
     assert engine.apply_lora(queries).tobytes() == queries.tobytes()
@@ -205,7 +206,8 @@ def test_one_outcome_moves_the_probability_of_what_was_tried(tier: str, quality:
         centres = unit_vectors(rng, 5)
         engine = seeded(centres, replace(SonaConfig(dim=DIM, seed=seed), **rates))  # type: ignore[arg-type]
         clusters = engine.bank.clusters()
-        x = near(rng, centres[0], 0.5)
+        # Between two patterns, so that there is something to decide.
+        x = near(rng, centres[0] + centres[1], 0.3)
         record(engine, x, "0", quality)
         before = probability(seeded(centres, engine.config), x, "0")
         if tier == "base":
@@ -240,7 +242,7 @@ def test_a_later_word_on_a_trajectory_outweighs_the_rewards_its_steps_had() -> N
 def test_feedback_moves_the_probability_of_the_action_that_was_tried() -> None:
     rng = np.random.default_rng(5)
     centres = unit_vectors(rng, 4)
-    x = near(rng, centres[1], 0.5)
+    x = near(rng, centres[1] + centres[2], 0.3)
     moved = {}
     for name, signal in {"up": LearningSignal.positive(1.0), "down": LearningSignal.negative(1.0)}.items():
         engine = seeded(centres, SonaConfig(dim=DIM))

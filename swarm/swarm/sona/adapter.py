@@ -13,7 +13,7 @@ import numpy as np
 from swarm.errors import BoundsError
 from swarm.sona.config import SonaConfig
 from swarm.sona.lora import LoraPair
-from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_count, check_vector, squared_length
+from swarm.sona.vectors import MAX_SQUARED_NORM, Vector, check_count, check_vector
 
 
 class Adapter:
@@ -22,7 +22,12 @@ class Adapter:
     Untrained tiers are skipped, so an untrained adapter returns its input byte for byte.
     """
 
-    __slots__ = ("_base_trained", "_micro_trained", "base", "micro")
+    __slots__ = ("_trained_layers", "base", "micro", "trained_base", "trained_micro")
+
+    trained_micro: tuple[LoraPair, ...]
+    """The micro tier, or nothing while it is the identity."""
+    trained_base: tuple[LoraPair, ...]
+    """The layers of the base tier that are not the identity any more."""
 
     def __init__(self, micro: LoraPair, base: Sequence[LoraPair]) -> None:
         self.set_micro(micro)
@@ -54,79 +59,82 @@ class Adapter:
         rate = np.float32(lr * min(1.0, clip / norm))
         self.micro.up -= rate * up
         self.micro.down -= rate * down
-        self._micro_trained = True
+        self.trained_micro = (self.micro,)
 
     def set_micro(self, pair: LoraPair) -> None:
         """Replace the micro tier."""
         self.micro = pair
-        self._micro_trained = not pair.is_untrained
+        self._note_micro()
 
     def set_base(self, pairs: Sequence[LoraPair]) -> None:
         """Replace the base tier."""
         self.base = tuple(pairs)
-        self._base_trained = tuple(not pair.is_untrained for pair in pairs)
+        self._trained_layers = tuple(() if pair.is_untrained else (pair,) for pair in self.base)
+        self.trained_base = tuple(pair for layer in self._trained_layers for pair in layer)
 
     def decay_micro(self, keep: float) -> None:
         """Shrink the micro tier: the base tier now knows what it knew."""
         self.micro.up *= np.float32(keep)
-        self._micro_trained = not self.micro.is_untrained
+        self._note_micro()
 
-    def micro_delta(self, x: Vector) -> Vector | None:
-        """s_m B_m A_m x, or None while that is exactly zero."""
-        return self.micro.delta(x) if self._micro_trained else None
+    def _note_micro(self) -> None:
+        self.trained_micro = () if self.micro.is_untrained else (self.micro,)
 
-    def layer_delta(self, layer: int, x: Vector) -> Vector | None:
-        """The part of one layer of the base tier, or None while that is exactly zero."""
+    @property
+    def trained(self) -> tuple[LoraPair, ...]:
+        """All pairs that are not the identity any more."""
+        return (*self.trained_base, *self.trained_micro)
+
+    def trained_layer(self, layer: int) -> tuple[LoraPair, ...]:
+        """The pair of one layer of the base tier, or nothing while that is the identity."""
         if type(layer) is not int or not 0 <= layer < len(self.base):
             layer = check_count(layer, "layer", 0, len(self.base) - 1)
-        return self.base[layer].delta(x) if self._base_trained[layer] else None
-
-    def base_delta(self, x: Vector) -> Vector | None:
-        """The base tier's part, of all its layers, or None while that is exactly zero."""
-        total: Vector | None = None
-        for pair, is_trained in zip(self.base, self._base_trained, strict=True):
-            if is_trained:
-                part = pair.delta(x)
-                total = part if total is None else total + part
-        return total
-
-    def delta(self, x: Vector) -> Vector | None:
-        """Both tiers together, or None while untrained."""
-        base, micro = self.base_delta(x), self.micro_delta(x)
-        if base is None or micro is None:
-            return micro if base is None else base
-        return base + micro
+        return self._trained_layers[layer]
 
     def apply(self, x: Vector) -> Vector:
-        """The adapted queries, of the shape and the lengths of `x`; always a new array.
-
-        Raises
-        ------
-        BoundsError
-            If the result is not finite.
-        """
-        return finish(x, self.delta(x))
+        """The queries bent by both tiers; see `bend`."""
+        return bend(x, self.trained)
 
 
-def finish(x: Vector, delta: Vector | None) -> Vector:
-    """y = (x + delta) |x| / |x + delta| for (d,) or (n, d): the direction changes, the length does not.
+def delta_of(pairs: Sequence[LoraPair], x: Vector) -> Vector | None:
+    """The sum of s B A x over `pairs`, or None without any; x of shape (d,) or (n, d)."""
+    total: Vector | None = None
+    for pair in pairs:
+        part = pair.delta(x)
+        total = part if total is None else total + part
+    return total
 
-    With None for a delta of zero, and in rows where it is zero, x comes back byte for byte; always a new array.
+
+def bend(x: Vector, pairs: Sequence[LoraPair]) -> Vector:
+    """y = z |x| / |z| with z = x + sum s B A x, for (d,) or (n, d): the direction changes, the length does not.
+
+    Without pairs, and in rows that no pair moves, x comes back byte for byte; always a new array.
 
     Raises
     ------
     BoundsError
-        If `x` is not finite, or the adapter's weights have diverged.
+        If `x` is not finite, or the weights have diverged.
     """
     if x.ndim == 2:
-        return _finish_rows(x, delta)
-    wanted = squared_length(x)
-    if not wanted <= MAX_SQUARED_NORM:
+        return _bend_rows(x, delta_of(pairs, x))
+    try:
+        wanted = float(x.dot(x))
+        if not wanted <= MAX_SQUARED_NORM:
+            check_vector(x, len(x), "x")
+        z = x
+        for pair in pairs:
+            # As `pair.delta`, but without its call: this is on the path of every query.
+            hidden = pair.down.dot(x)
+            if pair.scale != 1.0:
+                hidden *= pair.scale
+            z = z + hidden.dot(pair.up)
+        if z is x:
+            return x.copy()
+        length = float(z.dot(z))
+    except RuntimeWarning:
+        # An overflow, where warnings are errors.
         check_vector(x, len(x), "x")
-    if delta is None:
-        return x.copy()
-    z: Vector = x + delta
-    length = squared_length(z)
+        length = math.inf
     if not length < math.inf:
         raise BoundsError("the adapted vector is not finite: the adapter's weights have diverged")
     if length != wanted and length > 0.0:
@@ -134,7 +142,7 @@ def finish(x: Vector, delta: Vector | None) -> Vector:
     return z
 
 
-def _finish_rows(x: Vector, delta: Vector | None) -> Vector:
+def _bend_rows(x: Vector, delta: Vector | None) -> Vector:
     if delta is None:
         return x.copy()
     z = x + delta

@@ -153,9 +153,13 @@ def check_cluster(cluster: Cluster) -> Cluster:
 
 
 def family_of(cluster: Cluster) -> tuple[str, bool]:
-    """Clusters of one family may merge: those about one action, or successes that name no result."""
-    if cluster.positive and cluster.action.startswith(OWN_ACTION):
-        return OWN_ACTION, True
+    """Clusters of one family may merge: those about one action, or those of one sign that name no result.
+
+    A failure of a pattern that names no result stays with that pattern: it speaks against it.
+    """
+    is_its_own = cluster.action == OWN_ACTION + cluster.id
+    if is_its_own or (cluster.positive and cluster.action.startswith(OWN_ACTION)):
+        return OWN_ACTION, cluster.positive
     return cluster.action, cluster.positive
 
 

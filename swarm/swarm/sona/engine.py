@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from swarm.errors import UnknownIdError
-from swarm.sona.adapter import Adapter, finish
+from swarm.sona.adapter import Adapter, bend
 from swarm.sona.background import MICRO_KEEP, CycleReport, Learned, run_cycle
 from swarm.sona.bank import ReasoningBank
 from swarm.sona.clusters import MAX_TIME_S
@@ -168,19 +168,16 @@ class SonaEngine:
 
     def apply_micro_lora(self, x: object) -> Vector:
         """`x` of shape (d,) or (n, d), adapted by the micro tier; same shape, same lengths, a new array."""
-        checked = self._checked(x)
-        return finish(checked, self.adapter.micro_delta(checked) if self._enabled else None)
+        return bend(self._checked(x), self.adapter.trained_micro if self._enabled else ())
 
     def apply_base_lora(self, layer: int, x: object) -> Vector:
         """`x` adapted by one layer of the base tier."""
-        checked = self._checked(x)
-        delta = self.adapter.layer_delta(layer, checked)
-        return finish(checked, delta if self._enabled else None)
+        pairs = self.adapter.trained_layer(layer)
+        return bend(self._checked(x), pairs if self._enabled else ())
 
     def apply_lora(self, x: object) -> Vector:
         """`x` adapted by both tiers."""
-        checked = self._checked(x)
-        return finish(checked, self.adapter.delta(checked) if self._enabled else None)
+        return bend(self._checked(x), self.adapter.trained if self._enabled else ())
 
     def micro_lora_delta(self, x: object) -> Vector:
         """What `apply_micro_lora` adds to `x`."""
@@ -363,7 +360,7 @@ class SonaEngine:
     def _checked(self, x: object) -> Vector:
         if self._unlearned:
             self.run_instant_cycle()
-        # The hot path: nothing is copied, because `finish` never changes its input, and refuses what is not finite.
+        # The hot path: nothing is copied, because `bend` never changes its input, and refuses what is not finite.
         if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.shape == self._shape:
             return x
         return check_queries(x, self.config.dim, "x")

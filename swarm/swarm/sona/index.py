@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +19,8 @@ from swarm.sona.ranking import evidence, vote
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector, check_number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """A cluster that was found: its cosine with the query, and its score."""
+class Hit(NamedTuple):
+    """A cluster that was found: its cosine with the query, and its score. A tuple, because searches make many."""
 
     cluster: Cluster
     similarity: float
@@ -142,7 +142,7 @@ class PatternIndex:
         scores = similarities + self._found_bonus
         order = _largest(scores, k)
         return [
-            Hit(cluster=found[row], similarity=similarity, score=score)
+            Hit(found[row], similarity, score)
             for row, similarity, score in zip(
                 order.tolist(), similarities[order].tolist(), scores[order].tolist(), strict=True
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swarm.sona.adapter import Adapter
+from swarm.sona.adapter import Adapter, delta_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import PatternIndex
 from swarm.sona.ranking import outcome_gradient
@@ -53,7 +53,7 @@ def gradient_step(adapter: Adapter, x: Vector, gradient_y: Vector, config: SonaC
 
 def _adapted(adapter: Adapter, x: Vector) -> tuple[Vector, float]:
     """y of unit length, and |z|."""
-    delta = adapter.delta(x)
+    delta = delta_of(adapter.trained, x)
     z = x if delta is None else x + delta
     length = float(np.sqrt(z.dot(z)))
     return z / np.float32(length), length

@@ -23,7 +23,6 @@ from swarm.sona.vectors import (
     check_numbers,
     check_text,
     check_vector,
-    squared_length,
 )
 
 MAX_OPEN = 100_000
@@ -97,8 +96,18 @@ class Recorder:
         """Open a trajectory for a query of shape (d,); its id."""
         if len(self._open) >= MAX_OPEN:
             raise CapacityError(f"open trajectories: the bound is {MAX_OPEN}; end some first")
-        vector = check_vector(embedding, self._dim, "embedding")
-        if squared_length(vector) < MIN_SQUARED_NORM:
+        try:
+            # As in `add_step`: what callers mostly pass is checked without a call.
+            is_plain = (
+                type(embedding) is np.ndarray
+                and embedding.dtype is _FLOAT32
+                and embedding.shape == self._shape
+                and MIN_SQUARED_NORM <= embedding.dot(embedding) <= MAX_SQUARED_NORM
+            )
+        except RuntimeWarning:
+            is_plain = False
+        vector = np.asarray(embedding) if is_plain else check_vector(embedding, self._dim, "embedding")
+        if not is_plain:
             check_direction(vector, self._dim, "embedding")
         recording_id = self.next_id
         self.next_id = recording_id + 1
@@ -118,7 +127,10 @@ class Recorder:
         self, recording_id: int, activations: object, attention: object, reward: object, node: str, latency_ms: float
     ) -> None:
         """Append a step; see `SonaEngine.add_step`."""
-        steps = self.opened(recording_id).steps
+        try:
+            steps = self._open[recording_id].steps
+        except (KeyError, TypeError):
+            steps = self.opened(recording_id).steps
         if len(steps) >= self._max_steps:
             raise CapacityError(f"max_trajectory_steps is {self._max_steps}: trajectory {recording_id} is full")
         if type(reward) is not float or not 0.0 <= reward <= 1.0:
@@ -127,9 +139,9 @@ class Recorder:
             latency_ms = check_number(latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS)
         if node != "":
             check_text(node, "node")
-        # What callers mostly pass is checked here, without a call; NaN compares false and takes the long way too.
         try:
-            is_plain = (
+            # What callers mostly pass is checked without a call; NaN compares false and takes the long way too.
+            if (
                 type(activations) is np.ndarray
                 and activations.dtype is _FLOAT32
                 and activations.shape == self._shape
@@ -139,13 +151,12 @@ class Recorder:
                 and attention.ndim == 1
                 and len(attention) <= MAX_LENGTH
                 and attention.dot(attention) <= MAX_SQUARED_NORM
-            )
+            ):
+                steps.append((reward, activations.tobytes(), attention.tobytes(), node, latency_ms))
+                return
         except RuntimeWarning:
-            # An overflow, where warnings are errors.
-            is_plain = False
-        if is_plain:
-            steps.append((reward, activations.tobytes(), attention.tobytes(), node, latency_ms))
-            return
+            # An overflow, where warnings are errors; the long way says what is wrong.
+            pass
         done = None if activations is None else _frozen(activations, self._dim, "activations")
         seen = None if attention is None else _frozen(attention, 0, "attention")
         steps.append((reward, done, seen, node, latency_ms))
