@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_state_path
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from swarm.errors import InputError
@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     """The swarm: the prefix of every key."""
     redis_url: str | None = Field(default=None, repr=False)
     """An external Redis; without it the embedded one under `state_dir` is used."""
-    state_dir: Path = Field(default_factory=lambda: user_state_path("sona-swarm"))
+    state_dir: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
+        default_factory=lambda: user_state_path("sona-swarm")
+    )
     """Private files of this user: the embedded Redis, logs, pid files, spools."""
     embedder: str = "wordllama"
     fsync: Literal["everysec", "always"] = "everysec"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from swarm_support import DIM
 
+from swarm.embed import HashedEmbedder
 from swarm.errors import BoundsError, CapacityError, EmbedderMismatchError, InputError, TextError, UnknownIdError
 from swarm.services.background import Background
 from swarm.services.receipts import ReceiptState
@@ -292,7 +293,7 @@ def test_an_agent_keeps_the_configuration_it_was_registered_with(swarm: Swarm) -
 
 
 def test_a_configuration_of_another_dimension_is_refused(swarm: Swarm) -> None:
-    with pytest.raises(InputError, match="config.dim must be 32"):
+    with pytest.raises(InputError, match=r"config\.dim must be 32"):
         Agent("coder-1", swarm=swarm, config=SonaConfig(dim=64))
 
 
@@ -309,8 +310,6 @@ def test_a_name_that_cannot_stand_in_a_key_is_refused(swarm: Swarm, name: Any) -
 
 
 def test_an_agent_with_another_embedder_is_told_both_names(agent: Agent, swarm: Swarm) -> None:
-    from swarm.embed import HashedEmbedder
-
     other = Swarm(swarm.settings, client=swarm.client, embedder=HashedEmbedder(64))
     with pytest.raises(EmbedderMismatchError, match=r"\(64-d\).*\(32-d\)"):
         Agent("coder-2", swarm=other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from swarm_support import DIM, some_outcome, some_vector
@@ -11,11 +12,20 @@ from swarm_support import DIM, some_outcome, some_vector
 from swarm.services.background import Background
 from swarm.services.swarm import Swarm
 from swarm.sona.config import SonaConfig
+from swarm.sona.trajectory import Trajectory
+from swarm.sona.vectors import Vector
 from swarm.store.connection import Client
+from swarm.store.reply import to_hash
+from swarm.wire.codec import encode
 from swarm.wire.records import encode_trajectory
 from swarm_agents import Agent
 
 TASK = "decode a JSON document into a string"
+
+
+def vector_outcome(number: int, vector: Vector, action: str, quality: float, agent: str) -> Trajectory:
+    """An outcome for a query given as its vector."""
+    return replace(some_outcome(number, agent), embedding=vector, action=action, quality=quality)
 
 
 def score(agent: Agent, response: str) -> float:
@@ -76,12 +86,6 @@ def test_new_weights_are_picked_up_after_consolidation(swarm: Swarm, background:
     assert (other.adapter.base[0].up == agent.adapter.base[0].up).all()
 
 
-def vector_outcome(number: int, vector: object, action: str, quality: float, agent: str):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
-    return replace(some_outcome(number, agent), embedding=vector, action=action, quality=quality)
-
-
 def test_a_new_process_learns_again_what_no_generation_contains(
     known: Swarm, agent: Agent, background: Background
 ) -> None:
@@ -120,8 +124,8 @@ def test_bytes_in_redis_that_cannot_be_read_do_not_break_the_hooks(
         known.store_pattern("another task", "another answer")
         background.drain(0.0)
         client.hset(known.keys.bank, known.bank.patterns()[0].id, record)
-        pattern = [hit for hit in known.bank._client.hkeys(known.keys.bank)]  # every pattern is touched below
-        client.xadd(known.keys.banklog, {"c": _change([name.decode() for name in pattern])})
+        touched = list(to_hash(client.hgetall(known.keys.bank)))
+        client.xadd(known.keys.banklog, {"c": encode("change", {"put": touched, "removed": []})})
     advice = agent.before_task(TASK)
     assert (advice.patterns, advice.is_fresh) == (expected, False)
     receipt = agent.after_task(advice.trajectory_id, success=True, used=advice.best)
@@ -130,12 +134,6 @@ def test_bytes_in_redis_that_cannot_be_read_do_not_break_the_hooks(
     health = agent.health()
     assert health.redis_failures > 0
     assert "record" in health.last_error
-
-
-def _change(ids: list[str]) -> bytes:
-    from swarm.wire.codec import encode
-
-    return encode("change", {"put": ids, "removed": []})
 
 
 def test_an_agent_loads_no_scikit_learn_and_no_celery() -> None:

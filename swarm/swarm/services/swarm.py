@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, overload
 
 from swarm.embed.base import Embedder
+from swarm.embed.identity import require_same
 from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
@@ -31,7 +32,7 @@ from swarm.sona.vectors import Vector, check_count, check_number, check_vector
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, connect
-from swarm.store.meta import bind_embedder
+from swarm.store.meta import bind_embedder, bound_embedder
 from swarm.store.outcomes import OutcomeStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
@@ -81,6 +82,12 @@ class Swarm:
         """
         if not self._is_bound:
             bind_embedder(self.client, self.keys, self.embedder.identity)
+            self._is_bound = True
+
+    def _check_embedder(self) -> None:
+        """As `bind`, but a swarm that nobody has joined yet stays unbound: asking must not create one."""
+        if not self._is_bound and (bound := bound_embedder(self.client, self.keys)) is not None:
+            require_same(bound, self.embedder.identity)
             self._is_bound = True
 
     @property
@@ -182,7 +189,7 @@ class Swarm:
         y = self.embed(text)
         known = self.roles()
         wanted = select_agents(known, agents, roles)
-        self.bind()
+        self._check_embedder()
         self.replica.refresh()
 
         def ask(sources: Collection[str] | None) -> list[PatternHit]:

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from swarm.errors import StoreUnavailableError
+from swarm.errors import InputError, StoreUnavailableError
 from swarm.settings import Settings
 
 Client: TypeAlias = redis.Redis
@@ -22,14 +22,22 @@ def connect(settings: Settings) -> Client:
 
     A command that got no answer is tried once more on a fresh connection: every write of this project is
     idempotent or checked, so a doubled command has one effect.
+
+    Raises
+    ------
+    InputError
+        If the URL cannot be used; it is not shown, because it may hold a password.
     """
-    return redis.Redis.from_url(
-        settings.broker_url,
-        socket_timeout=settings.socket_timeout,
-        socket_connect_timeout=min(2.0, settings.socket_timeout),
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[redis.ConnectionError],
-    )
+    try:
+        return redis.Redis.from_url(
+            settings.broker_url,
+            socket_timeout=settings.socket_timeout,
+            socket_connect_timeout=min(2.0, settings.socket_timeout),
+            retry=Retry(NoBackoff(), 1),
+            retry_on_error=[redis.ConnectionError],
+        )
+    except (ValueError, TypeError):
+        raise InputError("redis_url must be a redis://, rediss:// or unix:// URL that redis-py can use") from None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from swarm_cli.demo.progress import WINDOW, AgentRow, DemoProgress
 
-FROZEN_STYLE = "bright_black"
+FROZEN_STYLE = "dim"
 LEARNED_STYLE = "bold cyan"
 SPARK_WIDTH = 32
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -42,8 +42,8 @@ def render(frame: Frame) -> RenderableType:
     header = Table.grid(expand=True)
     header.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     header.add_column(justify="right", no_wrap=True)
-    title = Text.assemble(("swarm demo", "bold"), "  ", (frame.title, "bright_black"))
-    header.add_row(title, Text(clock(frame.elapsed), "bright_black"))
+    title = Text.assemble(("swarm demo", "bold"), "  ", (frame.title, "dim"))
+    header.add_row(title, Text(clock(frame.elapsed), "dim"))
     header.add_row(Text.assemble(("› ", "bold cyan"), frame.phase), "")
     progress = frame.progress
     if progress is None:
@@ -114,7 +114,7 @@ def _success(progress: DemoProgress, history: Sequence[DemoProgress]) -> Rendera
     table.add_column(no_wrap=True, width=SPARK_WIDTH)
     overall, recent = progress.overall, progress.recent
     table.add_row()
-    table.add_row("answers right", "so far", f"last {WINDOW}", "", style="bright_black")
+    table.add_row("answers right", "so far", f"last {WINDOW}", "", style="dim")
     frozen = ProgressBar(total=1.0, completed=recent.frozen, complete_style=FROZEN_STYLE, finished_style=FROZEN_STYLE)
     learned = ProgressBar(total=1.0, completed=recent.learned, complete_style="cyan", finished_style="cyan")
     table.add_row("frozen", percent(overall.frozen), percent(recent.frozen), frozen)
@@ -132,7 +132,7 @@ def _bank(progress: DemoProgress) -> RenderableType:
         (progress.merges, "merges"),
         (progress.pending, "waiting"),
     )
-    text = Text("\nbank  ", "bright_black")
+    text = Text("\nbank  ", "dim")
     for position, (count, what) in enumerate(figures):
         text.append("   " if position else "")
         text.append(f"{count:,} ", "bold default")
@@ -151,5 +151,5 @@ def _agents(agents: Sequence[AgentRow], rows: int) -> RenderableType:
         counts = (f"{row.tasks:,}", percent(row.success), str(row.generation), f"{row.patterns:,}")
         table.add_row(row.name, *counts, percent(row.from_others))
     if hidden := len(agents) - len(shown):
-        table.add_row(f"… {hidden} more", style="bright_black")
+        table.add_row(f"… {hidden} more", style="dim")
     return table

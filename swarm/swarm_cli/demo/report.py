@@ -158,7 +158,7 @@ def _success_table(result: DemoResult) -> Table:
 
 def _facts(result: DemoResult) -> Table:
     grid = Table.grid(padding=(0, 3, 0, 0))
-    grid.add_column(style="bright_black", no_wrap=True)
+    grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     trajectories, hooks = result.trajectories, result.hook_ms
     lost = Text(f"{trajectories.lost:,} lost", "bold red" if trajectories.lost else "default")
@@ -181,7 +181,7 @@ def _pattern(pattern: ShownPattern) -> Group:
     verdict = ("right", "green") if is_right else (f"wrong, {pattern.expected} was right", "red")
     head = Text.assemble("\n", (pattern.asked_by, "bold"), " asked  ", _quoted(pattern.request))
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bright_black", no_wrap=True, min_width=12)
+    grid.add_column(style="dim", no_wrap=True, min_width=12)
     grid.add_column()
     agents = ", ".join(f"{agent} ×{count:,}" for agent, count in pattern.learned_from[:MOST_SOURCES]) or "nobody"
     if (hidden := len(pattern.learned_from) - MOST_SOURCES) > 0:
