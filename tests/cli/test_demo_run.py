@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from cli_support import CommandLine
+from support import wait_until
+
+from swarm.errors import StoreUnavailableError
+from swarm.services.status import read_status
+from swarm.store.agents import AgentStore
+from swarm.store.connection import connect
+from swarm.wire.keys import SwarmKeys
+from swarm_cli.local.redis_server import RedisServer
+from swarm_cli.local.workers import local_workers
 
 PROMISED = {
     "data",
@@ -89,3 +100,48 @@ def _write_folder(folder: Path) -> None:
     ]
     with gzip.open(folder / "data.jsonl.gz", "wt") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.timeout(300)
+def test_workers_and_redis_killed_during_the_stream_cost_nothing(command_line: CommandLine) -> None:
+    with command_line.popen("demo", "--json", "--tasks", "6000", "--agents", "4", "--embedder", "hashed") as process:
+        demo = command_line.settings.model_copy(update={"name": "sona-demo"})
+        client = connect(demo)
+
+        def consolidated() -> int:
+            with suppress(StoreUnavailableError):
+                return sum(agent.consolidated for agent in read_status(client, SwarmKeys(demo.name)).agents)
+            return 0
+
+        wait_until(lambda: consolidated() > 800, 60.0, "a stream under way")
+        _kill_a_worker_child(command_line)
+        wait_until(lambda: consolidated() > 2000, 60.0, "work after the death of a worker's child")
+        _kill_redis(command_line)
+        wait_until(lambda: consolidated() > 3000, 60.0, "work after the restart of Redis")
+        _kill_the_whole_pool(command_line)
+        out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    result = json.loads(out)
+    assert result["trajectories"] == {"sent": 6000, "consolidated": 6000, "lost": 0}
+    assert result["success"]["swarm"] > result["success"]["frozen"]
+    # Exactly once: the clusters of the agents hold each outcome once, none is missing and none counted twice.
+    agents = AgentStore(client, SwarmKeys(demo.name))
+    counted = sum(cluster.n for name in agents.names() if name != "library" for cluster in agents.clusters(name))
+    assert counted == 6000
+
+
+def _kill_a_worker_child(command_line: CommandLine) -> None:
+    [worker] = local_workers(command_line.settings)
+    psutil.Process(worker.pid).children()[0].kill()
+
+
+def _kill_redis(command_line: CommandLine) -> None:
+    pid = RedisServer(command_line.settings).state()
+    assert pid is not None
+    psutil.Process(pid).kill()
+
+
+def _kill_the_whole_pool(command_line: CommandLine) -> None:
+    [worker] = local_workers(command_line.settings)
+    for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
+        process.kill()

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from swarm.errors import InputError
+from swarm_cli.demo.machinery import SWARM
 from swarm_cli.demo.report import print_report
-from swarm_cli.demo.run import SWARM, DemoOptions, run_demo
+from swarm_cli.demo.run import DemoOptions, run_demo
 from swarm_cli.options import cli_settings, json_option
 from swarm_cli.output import NOTE, console
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from swarm.errors import SwarmError, UnknownIdError
+from swarm.errors import SwarmError
 from swarm.services.hits import pattern_hit
 from swarm.services.replica import Replica
 from swarm.services.status import SwarmStatus
-from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona import SonaConfig
 from swarm.sona.vectors import Flags, Vector
-from swarm.store.erase import erase_swarm
 from swarm_agents import Agent
 from swarm_cli.demo.corpus import Corpus, load_corpus
 from swarm_cli.demo.lone import LoneAgent
+from swarm_cli.demo.machinery import SWARM, Machinery
 from swarm_cli.demo.measure import HeldOut, Score, cross_agent_share, measure
 from swarm_cli.demo.progress import AgentRow, DemoProgress, Tally
 from swarm_cli.demo.report import (
@@ -36,21 +34,12 @@ from swarm_cli.demo.report import (
 )
 from swarm_cli.demo.split import Split, make_split
 from swarm_cli.demo.view import DemoView
-from swarm_cli.local.redis_server import RedisServer
-from swarm_cli.local.statedir import LOCKS, prepare_state_dir
-from swarm_workers.locks import file_lock
-from swarm_workers.pools import PoolManager
 
-SWARM = "sona-demo"
-"""The demo's own swarm; each run begins by erasing it."""
-POOL = "demo"
 LIBRARY = "library"
-CONCURRENCY = 2
 _CURVE_POINTS = 8
 _MAX_BEHIND = 75
 """Agents wait when on average so many outcomes each are not consolidated: a task takes its time in real life too."""
 _DRAIN_TIMEOUT_S = 120.0
-_LOCK_TIMEOUT_S = 1.0
 _SHOWN = 3
 
 
@@ -89,37 +78,21 @@ def run_demo(options: DemoOptions, settings: Settings) -> DemoRun:
     own = settings.model_copy(update={"name": SWARM, "consolidate_batch": 50, "consolidate_delay": 1.0})
     with DemoView(f"{corpus.name}: {options.agents} agents", quiet=options.quiet) as view:
         view.phase("starting Redis and workers")
-        with _fresh_swarm(own) as swarm:
-            stage = Stage(swarm, corpus, split, options, view)
+        with Machinery(own) as machinery:
+            stage = Stage(machinery, corpus, split, options, view)
             stage.store_seeds()
             stage.run_stream()
             return stage.finish(started)
 
 
-@contextmanager
-def _fresh_swarm(settings: Settings) -> Iterator[Swarm]:
-    """An empty swarm with a pool of workers, which ends with the demo; Redis goes on running."""
-    prepare_state_dir(settings)
-    with file_lock(settings.state_dir / LOCKS / "demo.lock", _LOCK_TIMEOUT_S, "run a second demo at once"):
-        RedisServer(settings).start()
-        swarm = Swarm(settings)
-        with PoolManager(settings) as pools:
-            with suppress(UnknownIdError):
-                # The pool of a demo that was killed would work on with what is erased now.
-                pools.stop(POOL)
-            erase_swarm(swarm.client, swarm.keys)
-            pools.start(POOL, CONCURRENCY)
-            try:
-                yield swarm
-            finally:
-                pools.stop(POOL)
-
-
 class Stage:
     """One run: the agents of the swarm, their lone twins, and what was seen so far."""
 
-    def __init__(self, swarm: Swarm, corpus: Corpus, split: Split, options: DemoOptions, view: DemoView) -> None:
-        self.swarm = swarm
+    def __init__(
+        self, machinery: Machinery, corpus: Corpus, split: Split, options: DemoOptions, view: DemoView
+    ) -> None:
+        self.machinery = machinery
+        self.swarm = swarm = machinery.swarm
         self.corpus = corpus
         self.split = split
         self.options = options
@@ -161,7 +134,7 @@ class Stage:
             if number % 100 == 0:
                 self._keep_pace(number)
             if self.view.due:
-                self.view.update(self._progress(number, self.swarm.status()))
+                self.view.update(self._progress(number, self._status()))
             if number % every == 0 and len(stream) - number >= every:
                 self.curve.append(self._score().point(number))
 
@@ -215,18 +188,30 @@ class Stage:
         self.lone[number].meet(advice.query, label)
 
     def _keep_pace(self, sent: int) -> None:
-        while sent - self._consolidated() > _MAX_BEHIND * len(self.names):
+        deadline = time.monotonic() + _DRAIN_TIMEOUT_S
+        while sent - self.machinery.steadily(self._consolidated) > _MAX_BEHIND * len(self.names):
+            if time.monotonic() > deadline:
+                raise SwarmError(f"workers are {sent - self._consolidated()} outcomes behind: see swarm doctor")
+            self.machinery.watch()
             time.sleep(0.02)
 
     def _consolidated(self) -> int:
+        for agent in self.agents:
+            if agent.health().spooled:
+                agent.refresh()
         return sum(state.processed for state in self.swarm.agents.states(self.names).values())
+
+    def _status(self) -> SwarmStatus:
+        return self.machinery.steadily(self.swarm.status)
 
     def _wait_until_merged(self) -> SwarmStatus:
         deadline = time.monotonic() + _DRAIN_TIMEOUT_S
         while True:
-            status = self.swarm.status()
-            if not status.pending and not status.unmerged_agents:
+            self.machinery.steadily(self._consolidated)
+            status = self._status()
+            if not status.pending and not status.unmerged_agents and not any(a.health().spooled for a in self.agents):
                 return status
+            self.machinery.watch()
             if time.monotonic() > deadline:
                 raise SwarmError(
                     f"{status.pending} outcomes are not consolidated after {_DRAIN_TIMEOUT_S:g} s: see swarm doctor"
@@ -237,7 +222,7 @@ class Stage:
         return self.swarm.embedder.embed(texts)
 
     def _score(self) -> Score:
-        return measure(self.swarm, self.names, self.lone, self.held_out, self.frozen)
+        return self.machinery.steadily(lambda: measure(self.swarm, self.names, self.lone, self.held_out, self.frozen))
 
     def _unseen(self, score: Score) -> HeldOutSuccess | None:
         unseen = [self.split.unseen_labels(number) for number in range(len(self.names))]
