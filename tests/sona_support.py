@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import settings
 
 from swarm.sona import Cluster, SonaConfig, SonaEngine, Tally, Trajectory, save
-from swarm.sona.vectors import Vector, unit_rows
+from swarm.sona.vectors import Vector, unit, unit_rows
 
 DIM = 16
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
@@ -25,12 +26,12 @@ def unit_vectors(rng: np.random.Generator, n: int, dim: int = DIM) -> Vector:
 def near(rng: np.random.Generator, centre: Vector, spread: float) -> Vector:
     """A unit vector near `centre`: noise of expected length `spread` is added to it."""
     noise = rng.standard_normal(centre.shape).astype(np.float32) * np.float32(spread / np.sqrt(len(centre)))
-    return unit_rows((centre + noise)[None, :])[0]
+    return unit((centre + noise).astype(np.float32))
 
 
 def cluster(
     name: str,
-    embedding: Sequence[float] | Vector,
+    embedding: npt.ArrayLike,
     *,
     action: str = "a",
     n: float = 1.0,
@@ -60,7 +61,7 @@ def trajectory(name: str, embedding: Vector, quality: float = 1.0, **values: obj
     return Trajectory(id=name, embedding=embedding, quality=quality, **values)  # type: ignore[arg-type]
 
 
-def record(engine: SonaEngine, x: Vector, action: str, quality: float) -> None:
+def record(engine: SonaEngine, x: object, action: str, quality: float) -> None:
     """One outcome through the recording interface."""
     trajectory_id = engine.begin_trajectory(x)
     engine.use_pattern(trajectory_id, action)

@@ -106,6 +106,7 @@ class Agent:
         self._is_registered = False
         self._is_caught_up = False
         self._is_fresh = False
+        self._behind = ""
         self._roles: dict[str, str] = {}
         self._refreshed_at = -refresh_interval
         self._lock = threading.Lock()
@@ -422,6 +423,9 @@ class Agent:
         record = encode_trajectory(trajectory)
         if self._spooled and not self.breaker.is_open:
             self.refresh()
+            if self._behind and not self.breaker.is_open:
+                # Spooling on would only hide that nobody keeps up with this agent.
+                raise CapacityError(self._behind)
         if not self._spooled and not self.breaker.is_open and self._is_registered:
             try:
                 appended = self._outcomes.append(record, key, trajectory.id)
@@ -449,9 +453,11 @@ class Agent:
                 for outcome in waiting:
                     self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
                     self._spool.remove(outcome.position)
+            self._behind = ""
         except CapacityError as error:
-            # Workers are behind (max_pending): the rest waits here, and new outcomes behind it.
+            # The rest waits here until workers have caught up (max_pending).
             self.breaker.noted(error)
+            self._behind = str(error)
         finally:
             self._spooled = len(self._spool)
 

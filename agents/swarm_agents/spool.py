@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,20 @@ from pathlib import Path
 from swarm.errors import CapacityError, StoreUnavailableError
 
 _BUSY_TIMEOUT_S = 10.0
+# The sum is kept, not computed: reading the records for it would make each append slower than the one before.
+_SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS outcome (
+  position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL, trajectory TEXT NOT NULL, record BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS size (bytes INTEGER NOT NULL);
+INSERT INTO size SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM size);
+CREATE TRIGGER IF NOT EXISTS appended AFTER INSERT ON outcome
+  BEGIN UPDATE size SET bytes = bytes + length(new.record); END;
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON outcome
+  BEGIN UPDATE size SET bytes = bytes - length(old.record); END;
+COMMIT;
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +54,9 @@ class Spool:
         with self._errors():
             _make_private(path.parent)
             self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            _use_wal(self._db)
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS outcome (position INTEGER PRIMARY KEY AUTOINCREMENT,"
-                " key TEXT UNIQUE NOT NULL, trajectory TEXT NOT NULL, record BLOB NOT NULL)"
-            )
+            self._db.executescript(_SCHEMA)
 
     def append(self, idempotency_key: str, trajectory_id: str, record: bytes) -> bool:
         """Put an outcome at the end; False if its key waits here already. Durable when this returns.
@@ -55,7 +67,7 @@ class Spool:
             If the spool would grow beyond `max_bytes`; nothing was taken.
         """
         with self._errors(), self._lock:
-            size = self._db.execute("SELECT coalesce(sum(length(record)), 0) FROM outcome").fetchone()[0]
+            size = self._db.execute("SELECT bytes FROM size").fetchone()[0]
             if size + len(record) > self._max_bytes and not self._has(idempotency_key):
                 raise CapacityError(
                     f"spool {self._path.name}: {size} bytes wait, the bound is {self._max_bytes} (spool_max_bytes); "
@@ -102,6 +114,19 @@ class Spool:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailableError(f"spool {self._path}: {type(error).__name__}: {error}") from error
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    # SQLite does not wait for this lock, whatever the timeout: of two processes that begin at once one fails.
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _make_private(folder: Path) -> None:

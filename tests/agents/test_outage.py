@@ -239,14 +239,10 @@ def test_a_full_spool_is_an_explicit_error_and_the_task_stays_open(
     agent = new_agent(spool_max_bytes=2000)
     own_redis.kill()
     done = []
-    while True:
-        task = agent.before_task("decode JSON").trajectory_id
-        try:
-            agent.after_task(task, success=True)
-        except CapacityError as error:
-            assert "spool_max_bytes" in str(error)
-            break
+    task = agent.before_task("decode JSON").trajectory_id
+    while not is_refused(agent, task):
         done.append(task)
+        task = agent.before_task("decode JSON").trajectory_id
     assert done
     assert (agent.health().spooled, agent.health().open_tasks) == (len(done), 1)
     own_redis.start()
@@ -254,6 +250,15 @@ def test_a_full_spool_is_an_explicit_error_and_the_task_stays_open(
     assert agent.after_task(task, success=True).state is ReceiptState.ACCEPTED
     assert order(own_swarm) == [*done, task]
     assert_exact(own_swarm, own_settings, len(done) + 1)
+
+
+def is_refused(agent: Agent, task: str) -> bool:
+    """Whether the spool has no room for the outcome of a task."""
+    try:
+        agent.after_task(task, success=True)
+    except CapacityError as error:
+        return "spool_max_bytes" in str(error)
+    return False
 
 
 def test_when_the_workers_are_behind_what_is_spooled_waits_and_hooks_go_on(
@@ -265,9 +270,12 @@ def test_when_the_workers_are_behind_what_is_spooled_waits_and_hooks_go_on(
     assert advice.is_fresh
     assert agent.health().spooled == 2
     assert "max_pending" in agent.health().last_error
-    assert agent.after_task(advice.trajectory_id, success=True).state is ReceiptState.SPOOLED
+    # As without a spool: the report is refused, and the task stays open for another try.
+    with pytest.raises(CapacityError, match="max_pending"):
+        agent.after_task(advice.trajectory_id, success=True)
+    assert (agent.health().spooled, agent.health().open_tasks) == (2, 1)
     Background(own_settings).drain(0.0)
-    assert agent.refresh()
+    assert agent.after_task(advice.trajectory_id, success=True).state is ReceiptState.ACCEPTED
     assert agent.health().spooled == 0
     assert order(own_swarm) == [*tasks, advice.trajectory_id]
     assert_exact(own_swarm, own_settings, 6)

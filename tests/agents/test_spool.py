@@ -126,3 +126,34 @@ def test_a_closed_spool_is_one_clear_error(spool: Spool) -> None:
     spool.close()
     with pytest.raises(StoreUnavailableError, match="spool"):
         spool.append("key", "task", b"x")
+
+
+def test_spools_of_one_file_can_be_opened_at_once(tmp_path: Path) -> None:
+    for attempt in range(20):
+        opened: list[Spool] = []
+        path, barrier = tmp_path / f"{attempt}.sqlite", threading.Barrier(6)
+
+        def open_it(path: Path = path, barrier: threading.Barrier = barrier, opened: list[Spool] = opened) -> None:
+            barrier.wait()
+            opened.append(Spool(path, 1000))
+
+        threads = [threading.Thread(target=open_it) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(opened) == 6
+
+
+def test_the_size_is_that_of_what_waits_after_any_appends_and_removals(path: Path) -> None:
+    spool = Spool(path, 1000)
+    for number in range(10):
+        spool.append(f"key-{number}", "task", b"x" * 100)
+    for outcome in spool.oldest(4):
+        spool.remove(outcome.position)
+        spool.remove(outcome.position)
+    spool.append("key-9", "task", b"x" * 100)
+    reopened = Spool(path, 1000)
+    assert reopened.append("fits", "task", b"x" * 400)
+    with pytest.raises(CapacityError, match="1000 bytes wait"):
+        reopened.append("does not", "task", b"x")

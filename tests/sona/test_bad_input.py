@@ -199,7 +199,11 @@ def test_an_id_that_has_ended_is_refused_and_says_so(engine: SonaEngine) -> None
     engine.end_trajectory(50, 0.5)
     engine.flush()
     before = state(engine)
-    for call in (lambda: engine.end_trajectory(50, 0.5), lambda: engine.add_step(50, X, None, 0.5)):
+    calls: list[Callable[[], object]] = [
+        lambda: engine.end_trajectory(50, 0.5),
+        lambda: engine.add_step(50, X, None, 0.5),
+    ]
+    for call in calls:
         with pytest.raises(UnknownIdError, match=r"^trajectory_id 50 has ended already$"):
             call()
     with pytest.raises(UnknownIdError, match="trajectory_id '777': not among the last"):

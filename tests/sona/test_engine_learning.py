@@ -88,7 +88,7 @@ def test_a_task_learned_first_is_forgotten_less_under_ewc() -> None:
     forgotten = {}
     for strength in (0.0, 15_000.0):
         losses = []
-        for seed in SEEDS:
+        for seed in (0, 1):
             first, second = World.make(seed), World.make(seed + 100)
             world = World(first.centres, second.bend, first.spread)
             config = SonaConfig(dim=32, micro_lora_lr=0.0, base_lora_lr=0.003, ewc_lambda=strength, seed=seed)

@@ -45,7 +45,7 @@ def index_of(clusters: Collection[Cluster], dim: int = DIM) -> PatternIndex:
 
 def slow_evidence(n: float, quality: float, positive: bool) -> float:
     mean = (quality + 0.5) / (n + 1.0)
-    return n**0.7 * (mean if positive else 1.0 - mean)
+    return math.pow(n, 0.7) * (mean if positive else 1.0 - mean)
 
 
 def slow_rank(
@@ -257,7 +257,7 @@ def test_a_cluster_of_another_dimension_is_refused_and_nothing_changes() -> None
 def test_one_name_as_text_for_agents_is_refused_because_it_would_mean_its_letters() -> None:
     index = index_of(random_clusters(10, 3))
     with pytest.raises(InputError, match="agents must be a collection of names, got the text 'ada'"):
-        index.rank(np.ones(DIM, dtype=np.float32) / 4, 3, agents="ada")
+        index.rank(np.full(DIM, 0.25, dtype=np.float32), 3, agents="ada")
 
 
 @pytest.mark.parametrize("min_quality", [-0.1, 1.1, math.nan, "x", None])
@@ -265,4 +265,4 @@ def test_one_name_as_text_for_agents_is_refused_because_it_would_mean_its_letter
 def test_a_quality_out_of_bounds_is_refused(min_quality: float, n: int) -> None:
     index = index_of(random_clusters(11, n))
     with pytest.raises(BoundsError, match=r"min_quality must be .*0\.\.1, got"):
-        index.rank(np.ones(DIM, dtype=np.float32) / 4, 3, min_quality=min_quality)
+        index.rank(np.full(DIM, 0.25, dtype=np.float32), 3, min_quality=min_quality)

@@ -48,10 +48,10 @@ def scene(seed: int, n: int = 7, dim: int = 6, m: int = 3) -> tuple[Vector, Vect
 def gradient_of(
     z: Vector, quality: float, centroids: Vector, log_evidence: Vector, actions: Integers, tried: int, tau: float
 ) -> tuple[Vector, float]:
-    length = np.linalg.norm(z).astype(np.float32)
+    length = np.float32(np.linalg.norm(z))
     gradient, probability = outcome_gradient(
         (z / length)[None, :],
-        length[None],
+        np.array([length], dtype=np.float32),
         np.array([quality], dtype=np.float32),
         centroids,
         log_evidence,

@@ -25,6 +25,10 @@ from swarm.sona.vectors import (
 )
 
 
+def shown(value: object) -> str:
+    return "huge" if isinstance(value, int) and abs(value) > 1e9 else repr(value)
+
+
 @PROPERTY
 @given(st.lists(st.floats(-1e5, 1e5, width=32), min_size=4, max_size=4), st.sampled_from([list, tuple, np.array]))
 def test_numbers_become_a_private_float32_array(values: list[float], kind: type) -> None:
@@ -101,7 +105,7 @@ def test_numbers_of_any_type_become_floats(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [True, np.False_, "1", None, 1j, [], np.zeros(1), math.nan, 2, -1e-9, 10**5000, -(10**400)]
+    "value", [True, np.False_, "1", None, 1j, [], np.zeros(1), math.nan, 2, -1e-9, 10**5000, -(10**400)], ids=shown
 )
 def test_what_is_no_number_in_bounds_is_refused(value: object) -> None:
     with pytest.raises(BoundsError, match=r"^q must be .*0\.\.1, got") as caught:
@@ -113,7 +117,7 @@ def test_counts_are_whole_numbers() -> None:
     assert check_count(np.int64(3), "k", 1, 9) == 3
     assert type(check_count(np.int64(3), "k", 1, 9)) is int
     for value in (0, 10, 3.0, True, "3", None, 10**400):
-        with pytest.raises(BoundsError, match="^k must be"):
+        with pytest.raises(BoundsError, match=r"^k must be"):
             check_count(value, "k", 1, 9)
 
 
@@ -121,13 +125,13 @@ def test_text_is_a_str_of_bounded_length_that_can_be_encoded() -> None:
     for text in ("", "a\x00b", "\N{SNOWMAN}", "a" * MAX_TEXT):
         assert check_text(text, "t") is text
     for value in (b"x", None, 5, "\udfff", "a" * (MAX_TEXT + 1)):
-        with pytest.raises(TextError, match="^t m") as caught:
+        with pytest.raises(TextError, match=r"^t m") as caught:
             check_text(value, "t")
         assert len(str(caught.value)) < 100
 
 
 def test_zero_rows_stay_zero_when_rows_become_units() -> None:
     rows = np.array([[0, 0], [3, 4]], dtype=np.float32)
-    np.testing.assert_allclose(unit_rows(rows), [[0, 0], [0.6, 0.8]])
+    assert unit_rows(rows).tolist() == [[0, 0], [np.float32(0.6), np.float32(0.8)]]
     assert rows.tolist() == [[0, 0], [3, 4]]
     assert unit_rows(rows).dtype == np.float32

@@ -81,7 +81,7 @@ class EndpointEmbedder(CheckedEmbedder):
 
     def _request(self, texts: list[str]) -> list[object]:
         """The embeddings of `texts` in their order, as the server sent them."""
-        import httpx
+        import httpx  # an extra: `_client` found it installed
 
         body: dict[str, object] = {"model": self._model, "input": texts, "encoding_format": "float"}
         if self._dimensions is not None:

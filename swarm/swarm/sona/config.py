@@ -127,6 +127,23 @@ class SonaConfig:
             raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {name!r:.60}")
         return replace(PRESETS[name], dim=dim, seed=seed)
 
+    @property
+    def hidden_dim(self) -> int:
+        """The published name of `dim`; `embedding_dim` is the same number."""
+        return self.dim
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.dim
+
+    def updated(self, **changes: object) -> SonaConfig:
+        """A copy with other values, checked: what a builder is for.
+
+        >>> SonaConfig.preset("edge_deployment").updated(dim=384, base_lora_rank=8).base_lora_rank
+        8
+        """
+        return SonaConfig.from_dict({**self.as_dict(), **changes})
+
     def as_dict(self) -> dict[str, int | float | None]:
         """Plain values, for records and JSON; `from_dict` is the inverse."""
         return asdict(self)
