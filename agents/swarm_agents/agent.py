@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-import numpy as np
-
 from swarm.embed.text import check_text
 from swarm.errors import (
     CapacityError,
@@ -31,21 +29,21 @@ from swarm.errors import (
     UnknownIdError,
 )
 from swarm.services.hits import PatternHit, pattern_hit
-from swarm.services.receipts import Receipt, ReceiptState
+from swarm.services.receipts import Receipt
 from swarm.services.recommend import NEIGHBOURS, recommend_route
-from swarm.services.replica import Replica
 from swarm.services.swarm import Swarm, check_idempotency_key, select_agents
 from swarm.sona.adapter import Adapter
-from swarm.sona.background import MICRO_KEEP
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.trajectory import Step, Trajectory
 from swarm.sona.vectors import check_count, check_number
 from swarm.wire.keys import check_name
-from swarm.wire.records import decode_trajectory, encode_trajectory
+from swarm.wire.records import decode_trajectory
 from swarm_agents.advice import TaskAdvice
 from swarm_agents.breaker import Breaker
-from swarm_agents.spool import Spool
+from swarm_agents.delivery import Delivery
+from swarm_agents.learner import Learner
+from swarm_agents.task import Task, quality_of
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -98,23 +96,15 @@ class Agent:
         self._sources = sources
         self._refresh_interval = refresh_interval
         self._given_config = config
-        self.config = config or SonaConfig(dim=self.swarm.embedder.identity.dim)
-        self.adapter = Adapter.initial(self.config, np.random.default_rng(self.config.seed))
-        self.generation = 0
-        self.instant_updates = 0
-        self._weights_generation = 0
+        self._learner = Learner(name, self.swarm, config or SonaConfig(dim=self.swarm.embedder.identity.dim))
+        self._delivery = Delivery(name, self.swarm, self.breaker)
         self._is_registered = False
         self._is_caught_up = False
         self._is_fresh = False
-        self._behind = ""
         self._roles: dict[str, str] = {}
         self._refreshed_at = -refresh_interval
         self._lock = threading.Lock()
         self._open: dict[str, Trajectory] = {}
-        settings = self.swarm.settings
-        self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{name}.sqlite", settings.spool_max_bytes)
-        self._spooled = len(self._spool)
-        self._outcomes = self.swarm.outcomes(name)
         self.refresh()
 
     # Hooks
@@ -152,10 +142,9 @@ class Agent:
         sources = self._sources
         if agents is not None or roles is not None:
             sources = select_agents(self._roles, agents, roles)
-        with self._lock:
-            y = self.adapter.apply(query)
-        hits = self._replica.rank(y, count, agents=sources, min_quality=min_quality)
-        near = self._replica.nearest(y, NEIGHBOURS)
+        y = self._learner.bend(query)
+        hits = self.swarm.replica.rank(y, count, agents=sources, min_quality=min_quality)
+        near = self.swarm.replica.nearest(y, NEIGHBOURS)
         trajectory = Trajectory(
             id=uuid.uuid4().hex,
             embedding=query,
@@ -223,7 +212,7 @@ class Agent:
         action, response, context = self._what_was_done(used, output)
         ended = replace(
             trajectory,
-            quality=_quality(success, quality),
+            quality=quality_of(success, quality),
             action=action,
             response=response,
             route=route,
@@ -231,11 +220,13 @@ class Agent:
             cost=check_number(cost, "cost", 0.0, 1e9),
             context=context,
         )
-        receipt = self._report(ended, key)
+        if self._delivery.spooled and not self.breaker.is_open:
+            self.refresh()
+        receipt = self._delivery.report(ended, key, is_registered=self._is_registered)
         with self._lock:
             self._open.pop(trajectory_id, None)
         if receipt.is_new:
-            self._learn(ended)
+            self._learner.learn(ended)
         return receipt
 
     @contextmanager
@@ -290,7 +281,7 @@ class Agent:
         try:
             if not self._is_registered:
                 self._register()
-            self._replay()
+            self._delivery.replay()
             self._follow()
         except StoreUnavailableError as error:
             self.breaker.failed(error)
@@ -305,106 +296,83 @@ class Agent:
 
     def receipt(self, idempotency_key: str) -> Receipt:
         """Where an outcome stands now, from the spool or from Redis."""
-        if self._spool.holds(idempotency_key):
-            return self._spool_receipt(idempotency_key, True)
-        return self.swarm.receipt(self.name, idempotency_key)
+        return self._delivery.spooled_receipt(idempotency_key) or self.swarm.receipt(self.name, idempotency_key)
 
     def health(self) -> AgentHealth:
         """Counts of this process."""
         return AgentHealth(
             redis_failures=self.breaker.failures,
             last_error=self.breaker.last_error,
-            spooled=self._spooled,
+            spooled=self._delivery.spooled,
             generation=self.generation,
             instant_updates=self.instant_updates,
             open_tasks=len(self._open),
         )
 
-    # Inner parts
+    @property
+    def config(self) -> SonaConfig:
+        """The learning settings: those given, else those registered before, else the defaults."""
+        return self._learner.config
 
     @property
-    def _replica(self) -> Replica:
-        return self.swarm.replica
+    def adapter(self) -> Adapter:
+        """The adapter that bends this agent's queries."""
+        return self._learner.adapter
+
+    @property
+    def generation(self) -> int:
+        """The newest generation of this agent that this process has seen."""
+        return self._learner.generation
+
+    @property
+    def instant_updates(self) -> int:
+        """Steps of the instant loop in this process."""
+        return self._learner.updates
+
+    # Inner parts
 
     def _register(self) -> None:
         registration = self.swarm.register(self.name, self.role, self._given_config)
         if registration.config != self.config:
-            self.config = registration.config
-            self.adapter = Adapter.initial(self.config, np.random.default_rng(self.config.seed))
+            self._learner.configure(registration.config)
         self._is_registered = True
 
     def _follow(self) -> None:
-        self._replica.refresh()
+        self.swarm.replica.refresh()
         self._roles = self.swarm.roles()
-        self._follow_weights()
+        self._learner.follow()
         if not self._is_caught_up:
             self._catch_up()
 
     def _catch_up(self) -> None:
         """What an earlier process reported and no generation contains yet: the micro tier learns it again."""
-        state = self.swarm.agents.state(self.name)
-        waiting = self._outcomes.read_after(state.cursor, _REPLAY)
+        cursor = self.swarm.agents.state(self.name).cursor
+        waiting = self._delivery.unconsolidated(cursor, _REPLAY)
         self._is_caught_up = True
-        for _, record in waiting:
+        for record in waiting:
             # One that cannot be read teaches nothing; consolidation says why.
             with suppress(RecordError):
                 trajectory = decode_trajectory(record)
                 if len(trajectory.embedding) == self.config.dim:
-                    self._learn(trajectory)
-
-    def _follow_weights(self) -> None:
-        state = self.swarm.agents.state(self.name)
-        self.generation = state.generation
-        if state.weights_generation == self._weights_generation:
-            return
-        weights = self.swarm.agents.weights(self.name)
-        if weights is not None:
-            with self._lock:
-                self.adapter.set_base(weights.base)
-                self.adapter.decay_micro(MICRO_KEEP)
-        self._weights_generation = state.weights_generation
+                    self._learner.learn(trajectory)
 
     def _remember(self, trajectory: Trajectory) -> None:
         with self._lock:
             if trajectory.id not in self._open and len(self._open) >= MAX_OPEN:
                 raise CapacityError(f"agent {self.name}: {MAX_OPEN} tasks are under way; end some first")
-            before = self._open.get(trajectory.id)
+        # First in Redis: if that refuses it, nothing has changed here.
+        self._delivery.remember(trajectory)
+        with self._lock:
             self._open[trajectory.id] = trajectory
-        if self.breaker.is_open:
-            return
-        try:
-            self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory))
-        except StoreUnavailableError as error:
-            self.breaker.failed(error)
-        except SwarmError:
-            with self._lock:
-                if before is None:
-                    del self._open[trajectory.id]
-                else:
-                    self._open[trajectory.id] = before
-            raise
 
     def _opened(self, trajectory_id: str) -> Trajectory:
         with self._lock:
             trajectory = self._open.get(trajectory_id)
-        if trajectory is not None:
-            return trajectory
         # Perhaps an earlier process of this agent opened it.
-        stored = self._stored(check_idempotency_key(trajectory_id, "trajectory_id"))
-        if stored is None:
+        trajectory = trajectory or self._delivery.recall(check_idempotency_key(trajectory_id, "trajectory_id"))
+        if trajectory is None:
             raise UnknownIdError(f"trajectory_id {trajectory_id!r:.80} is unknown or has ended")
-        return decode_trajectory(stored)
-
-    def _stored(self, trajectory_id: str) -> bytes | None:
-        if self.breaker.is_open:
-            raise StoreUnavailableError(
-                f"trajectory_id {trajectory_id:.80} is of another process, and Redis is away: {self.breaker.last_error}"
-            )
-        try:
-            return self._outcomes.get_open(trajectory_id)
-        except StoreUnavailableError as error:
-            self.breaker.failed(error)
-            raise
+        return trajectory
 
     def _what_was_done(self, used: PatternHit | str | None, output: str) -> tuple[str, str, dict[str, str]]:
         """(action, response, context)."""
@@ -414,58 +382,10 @@ class Agent:
             others = sum(s.outcomes for s in used.sources if s.agent != self.name and s.role != "library")
             share = others / used.outcomes if used.outcomes else 0.0
             return used.action, used.response, {"pattern": used.pattern_id, "from_others": f"{share:.4f}"}
-        found = self._replica.action_of(used) if isinstance(used, str) else None
+        found = self.swarm.replica.action_of(used) if isinstance(used, str) else None
         if found is None:
             raise UnknownIdError(f"used: pattern {used!r:.80} is unknown")
         return found[0], found[1], {"pattern": used}
-
-    def _report(self, trajectory: Trajectory, key: str) -> Receipt:
-        record = encode_trajectory(trajectory)
-        if self._spooled and not self.breaker.is_open:
-            self.refresh()
-            if self._behind and not self.breaker.is_open:
-                # Spooling on would only hide that nobody keeps up with this agent.
-                raise CapacityError(self._behind)
-        if not self._spooled and not self.breaker.is_open and self._is_registered:
-            try:
-                appended = self._outcomes.append(record, key, trajectory.id)
-            except StoreUnavailableError as error:
-                self.breaker.failed(error)
-            else:
-                return Receipt(
-                    agent=self.name,
-                    idempotency_key=key,
-                    state=ReceiptState.ACCEPTED,
-                    stream_id=appended.stream_id,
-                    is_new=appended.is_new,
-                )
-        is_new = self._spool.append(key, trajectory.id, record)
-        self._spooled += is_new
-        return self._spool_receipt(key, is_new)
-
-    def _spool_receipt(self, key: str, is_new: bool) -> Receipt:
-        return Receipt(agent=self.name, idempotency_key=key, state=ReceiptState.SPOOLED, is_new=is_new)
-
-    def _replay(self) -> None:
-        """Send what is spooled, by whichever process of this agent, in order; stop where Redis goes away again."""
-        try:
-            while waiting := self._spool.oldest(100):
-                for outcome in waiting:
-                    self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
-                    self._spool.remove(outcome.position)
-            self._behind = ""
-        except CapacityError as error:
-            # The rest waits here until workers have caught up (max_pending).
-            self.breaker.noted(error)
-            self._behind = str(error)
-        finally:
-            self._spooled = len(self._spool)
-
-    def _learn(self, trajectory: Trajectory) -> None:
-        with self._lock:
-            self.instant_updates += self._replica.learn(
-                self.adapter, trajectory.embedding, trajectory.action, trajectory.quality, self.config
-            )
 
     def _finish(self, task: Task, quality: float, started: float) -> None:
         self.after_task(
@@ -477,31 +397,3 @@ class Agent:
             latency_ms=(time.perf_counter() - started) * 1e3,
             cost=task.cost,
         )
-
-
-class Task:
-    """What a block under `Agent.task` can say about itself; all of it may be left out."""
-
-    __slots__ = ("advice", "cost", "output", "pattern", "quality", "route")
-
-    def __init__(self, advice: TaskAdvice) -> None:
-        self.advice = advice
-        self.pattern: PatternHit | None = None
-        self.output = ""
-        self.quality: float | None = None
-        self.route = ""
-        self.cost = 0.0
-
-    def used(self, pattern: PatternHit | None) -> None:
-        """Name the pattern that was followed."""
-        self.pattern = pattern
-
-
-def _quality(success: bool | None, quality: float | None) -> float:
-    if (success is None) == (quality is None):
-        raise InputError("give exactly one of success and quality")
-    if success is not None:
-        if not isinstance(success, bool | np.bool_):
-            raise InputError(f"success must be True or False, got {success!r:.40}")
-        return 1.0 if success else 0.0
-    return check_number(quality, "quality", 0.0, 1.0)

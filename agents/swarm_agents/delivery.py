@@ -1,0 +1,106 @@
+"""The way of outcomes and open trajectories to Redis, or into the spool while Redis is away."""
+
+from __future__ import annotations
+
+from swarm.errors import CapacityError, StoreUnavailableError
+from swarm.services.receipts import Receipt, ReceiptState
+from swarm.services.swarm import Swarm
+from swarm.sona.trajectory import Trajectory
+from swarm.wire.records import decode_trajectory, encode_trajectory
+from swarm_agents.breaker import Breaker
+from swarm_agents.spool import Spool
+
+_AT_ONCE = 100
+
+
+class Delivery:
+    """Delivers for one agent. `spooled` counts what waits in the spool, as this process last saw it."""
+
+    def __init__(self, agent: str, swarm: Swarm, breaker: Breaker) -> None:
+        settings = swarm.settings
+        self._agent = agent
+        self._outcomes = swarm.outcomes(agent)
+        self._breaker = breaker
+        self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{agent}.sqlite", settings.spool_max_bytes)
+        self._behind = ""
+        self.spooled = len(self._spool)
+
+    def report(self, trajectory: Trajectory, key: str, *, is_registered: bool) -> Receipt:
+        """Append an outcome to the agent's stream, or to the spool; durable when this returns.
+
+        What waits in the spool goes first, so that the order is kept: with anything in it, it takes this one too.
+
+        Raises
+        ------
+        CapacityError
+            If a bound is reached (`max_pending`, `spool_max_bytes`); nothing was taken.
+        """
+        record = encode_trajectory(trajectory)
+        if self._behind and not self._breaker.is_open:
+            # Spooling on would only hide that nobody keeps up with this agent.
+            raise CapacityError(self._behind)
+        if is_registered and not self.spooled and not self._breaker.is_open:
+            try:
+                appended = self._outcomes.append(record, key, trajectory.id)
+            except StoreUnavailableError as error:
+                self._breaker.failed(error)
+            else:
+                return self._receipt(key, ReceiptState.ACCEPTED, appended.stream_id, appended.is_new)
+        is_new = self._spool.append(key, trajectory.id, record)
+        self.spooled += is_new
+        return self._receipt(key, ReceiptState.SPOOLED, "", is_new)
+
+    def replay(self) -> None:
+        """Send what is spooled, by whichever process of this agent, in order; stop where Redis goes away again."""
+        try:
+            while waiting := self._spool.oldest(_AT_ONCE):
+                for outcome in waiting:
+                    self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
+                    self._spool.remove(outcome.position)
+            self._behind = ""
+        except CapacityError as error:
+            # The rest waits here until workers have caught up (max_pending).
+            self._breaker.noted(error)
+            self._behind = str(error)
+        finally:
+            self.spooled = len(self._spool)
+
+    def spooled_receipt(self, key: str) -> Receipt | None:
+        """The receipt of an outcome that waits in the spool, or None."""
+        return self._receipt(key, ReceiptState.SPOOLED, "", True) if self._spool.holds(key) else None
+
+    def remember(self, trajectory: Trajectory) -> None:
+        """Keep an open trajectory in Redis, so that another process of this agent can end it."""
+        if self._breaker.is_open:
+            return
+        try:
+            self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory))
+        except StoreUnavailableError as error:
+            self._breaker.failed(error)
+
+    def recall(self, trajectory_id: str) -> Trajectory | None:
+        """An open trajectory that another process of this agent began, or None.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If Redis, the only one who knows, is away.
+        """
+        if self._breaker.is_open:
+            raise StoreUnavailableError(
+                f"trajectory_id {trajectory_id:.80} is of another process, and Redis is away: "
+                f"{self._breaker.last_error}"
+            )
+        try:
+            stored = self._outcomes.get_open(trajectory_id)
+        except StoreUnavailableError as error:
+            self._breaker.failed(error)
+            raise
+        return None if stored is None else decode_trajectory(stored)
+
+    def unconsolidated(self, cursor: str, count: int) -> list[bytes]:
+        """Records of this agent's stream behind `cursor`, oldest first."""
+        return [record for _, record in self._outcomes.read_after(cursor, count)]
+
+    def _receipt(self, key: str, state: ReceiptState, stream_id: str, is_new: bool) -> Receipt:
+        return Receipt(agent=self._agent, idempotency_key=key, state=state, stream_id=stream_id, is_new=is_new)

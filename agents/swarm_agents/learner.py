@@ -1,0 +1,60 @@
+"""What an agent has learned, in this process: its adapter, which follows the committed weights."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from swarm.services.swarm import Swarm
+from swarm.sona.adapter import Adapter
+from swarm.sona.background import MICRO_KEEP
+from swarm.sona.config import SonaConfig
+from swarm.sona.trajectory import Trajectory
+from swarm.sona.vectors import Vector
+
+
+class Learner:
+    """The adapter of one agent; safe to use from several threads.
+
+    `generation` is the agent's generation as last seen, `updates` counts the steps of the instant loop.
+    """
+
+    def __init__(self, agent: str, swarm: Swarm, config: SonaConfig) -> None:
+        self._agent = agent
+        self._swarm = swarm
+        self._lock = threading.Lock()
+        self._weights_generation = 0
+        self.generation = 0
+        self.updates = 0
+        self.configure(config)
+
+    def configure(self, config: SonaConfig) -> None:
+        """Begin anew with this configuration. The seed is the swarm's, so every process begins alike."""
+        self.config = config
+        self.adapter = Adapter.initial(config, np.random.default_rng(config.seed))
+
+    def bend(self, query: Vector) -> Vector:
+        """The adapted query, of shape (d,)."""
+        with self._lock:
+            return self.adapter.apply(query)
+
+    def learn(self, trajectory: Trajectory) -> None:
+        """One step of the micro tier, against the patterns as this process sees them."""
+        with self._lock:
+            self.updates += self._swarm.replica.learn(
+                self.adapter, trajectory.embedding, trajectory.action, trajectory.quality, self.config
+            )
+
+    def follow(self) -> None:
+        """Pick up the base tier of a new generation; the micro tier then shrinks, because that knows the same."""
+        state = self._swarm.agents.state(self._agent)
+        self.generation = state.generation
+        if state.weights_generation == self._weights_generation:
+            return
+        weights = self._swarm.agents.weights(self._agent)
+        if weights is not None:
+            with self._lock:
+                self.adapter.set_base(weights.base)
+                self.adapter.decay_micro(MICRO_KEEP)
+        self._weights_generation = state.weights_generation
