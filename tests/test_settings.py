@@ -11,7 +11,7 @@ from swarm.store.connection import connect
 
 def test_a_value_out_of_bounds_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWARM_CONSOLIDATE_BATCH", "0")
-    with pytest.raises(InputError, match="SWARM_CONSOLIDATE_BATCH: .*greater than or equal to 1"):
+    with pytest.raises(InputError, match=r"SWARM_CONSOLIDATE_BATCH: .*greater than or equal to 1"):
         load_settings()
 
 

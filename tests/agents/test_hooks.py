@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from swarm_support import DIM
+from swarm_support import DIM, outcomes_in
 
 from swarm.embed import HashedEmbedder
 from swarm.errors import BoundsError, CapacityError, EmbedderMismatchError, InputError, TextError, UnknownIdError
@@ -313,6 +314,26 @@ def test_an_agent_with_another_embedder_is_told_both_names(agent: Agent, swarm: 
     other = Swarm(swarm.settings, client=swarm.client, embedder=HashedEmbedder(64))
     with pytest.raises(EmbedderMismatchError, match=r"\(64-d\).*\(32-d\)"):
         Agent("coder-2", swarm=other)
+
+
+def test_threads_that_share_an_agent_lose_and_double_nothing(known: Swarm, background: Background) -> None:
+    agent = Agent("coder-1", swarm=known, refresh_interval=0.0)
+
+    def work(worker: int) -> None:
+        for number in range(25):
+            advice = agent.before_task(f"decode a JSON document {worker} {number}")
+            agent.step(advice.trajectory_id, 0.5)
+            agent.after_task(advice.trajectory_id, success=bool(number % 2), used=advice.best)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({outcome.id for outcome in recorded(known)}) == len(recorded(known)) == 150
+    assert (agent.instant_updates, agent.health().open_tasks, agent.health().redis_failures) == (150, 0, 0)
+    background.drain(0.0)
+    assert outcomes_in(known.agents.clusters("coder-1")) == 150
 
 
 def test_health_counts_what_happened(agent: Agent) -> None:

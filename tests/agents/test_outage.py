@@ -330,3 +330,25 @@ def test_a_frozen_redis_costs_one_timeout_and_then_nothing_until_the_breaker_clo
     agent.breaker.succeeded()
     assert agent.refresh()
     assert_exact(own_swarm, own_settings, 20)
+
+
+def test_a_full_redis_refuses_writes_and_nothing_is_lost(
+    own_swarm: Swarm, own_settings: Settings, new_agent: NewAgent
+) -> None:
+    agent, client = new_agent(), own_swarm.client
+    begun = agent.before_task("decode JSON").trajectory_id
+    agent.after_task(begun, success=True)
+    client.config_set("maxmemory", "1")
+    task = agent.before_task("decode a JSON document")
+    assert task.best is not None
+    assert agent.after_task(task.trajectory_id, success=True, used=task.best).state is ReceiptState.SPOOLED
+    assert "OutOfMemory" in agent.health().last_error
+    before = own_swarm.agents.state("coder-1")
+    with pytest.raises(StoreUnavailableError, match="OutOfMemory"):
+        Background(own_settings).consolidate("coder-1", "worker", 0.0)
+    assert own_swarm.agents.state("coder-1") == before
+    assert own_swarm.agents.clusters("coder-1") == []
+    client.config_set("maxmemory", "0")
+    wait_until(agent.refresh, 10.0, "the breaker to close")
+    assert order(own_swarm) == [begun, task.trajectory_id]
+    assert_exact(own_swarm, own_settings, 2)

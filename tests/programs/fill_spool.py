@@ -1,13 +1,19 @@
 """Append outcomes to a spool until killed, and print each number when its outcome is durable: PATH."""
 
+import itertools
 import sys
 from pathlib import Path
 
 from swarm_agents import Spool
 
-spool = Spool(Path(sys.argv[1]), 2**30)
-number = 0
-while True:
-    spool.append(f"key-{number}", f"task-{number}", b"the record")
-    print(number, flush=True)
-    number += 1
+
+def main(path: Path) -> None:
+    """Fill the spool."""
+    spool = Spool(path, 2**30)
+    for number in itertools.count():
+        spool.append(f"key-{number}", f"task-{number}", b"the record")
+        print(number, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

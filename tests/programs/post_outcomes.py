@@ -43,4 +43,5 @@ def main(agent: str, processes: int, is_same: bool) -> None:
         os.wait()
 
 
-main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "same")
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "same")

@@ -38,4 +38,5 @@ def main(name: str, seed: int) -> None:
     print(json.dumps(keys))
 
 
-main(sys.argv[1], int(sys.argv[2]))
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,9 +1,9 @@
-"""Make an agent, which replays its spool, and say so: NAME."""
+"""Make an agent, which replays its spool, and print what is left there: NAME."""
 
 import sys
 
 from swarm.services.swarm import Swarm
 from swarm_agents import Agent
 
-agent = Agent(sys.argv[1], swarm=Swarm())
-print(agent.health().spooled)
+if __name__ == "__main__":
+    print(Agent(sys.argv[1], swarm=Swarm()).health().spooled)

@@ -69,6 +69,20 @@ def test_outcomes_that_vanished_from_the_stream_are_counted_as_lost(
     assert swarm.status().lost == 2
 
 
+def test_losses_show_although_the_stream_still_holds_what_was_consolidated(
+    swarm: Swarm, background: Background, report: Report, client: Client
+) -> None:
+    report("a", 0, 20)
+    background.drain(0.0)
+    receipts = report("a", 20, 25)
+    assert swarm.status().lost == 0
+    client.xdel(swarm.keys.agent("a").stream, receipts[1].stream_id)
+    background.drain(0.0)
+    assert (swarm.status().lost, swarm.status().pending) == (1, 1)
+    # And they are no work that anybody could do.
+    assert background.due() == []
+
+
 @pytest.fixture
 def other(settings: Settings, client: Client) -> Iterator[Swarm]:
     """Another swarm on the same Redis, whose name begins with that of the first."""

@@ -259,11 +259,38 @@ def test_a_given_gradient_is_descended_and_its_part_along_the_query_does_not_cou
     engine.learn_from_feedback(LearningSignal.with_gradient(E1, importance=0.5))
     assert engine.apply_lora(E0)[1] < 0
     before = state(engine)
-    y = engine.apply_lora(E0)
+    y, up = engine.apply_lora(E0), engine.adapter.micro.up.copy()
     engine.learn_from_feedback(LearningSignal.with_gradient(3 * y))
-    np.testing.assert_allclose(engine.apply_lora(E0), y, atol=1e-5)
+    np.testing.assert_allclose(engine.adapter.micro.up, up, atol=1e-6)
     engine.learn_from_feedback(LearningSignal.with_gradient(np.zeros(DIM, dtype=np.float32)))
     assert len(state(engine)) == len(before)
+
+
+def test_the_baseline_follows_the_qualities_so_that_the_usual_teaches_less_and_less() -> None:
+    moved = []
+    engine = SonaEngine(DIM)
+    for _ in range(80):
+        before = engine.adapter.micro.up.copy()
+        trajectory_id = engine.begin_trajectory(E0)
+        engine.add_step(trajectory_id, E1, None, 0.8)
+        engine.end_trajectory(trajectory_id, 0.8)
+        engine.flush()
+        moved.append(float(np.abs(engine.adapter.micro.up - before).sum()))
+    assert engine.baseline.value == pytest.approx(0.8 - 0.3 * 0.95**80)
+    assert moved[-1] < moved[1] / 10
+
+
+def test_the_micro_tier_is_halved_when_the_base_tier_was_trained_on_the_same_outcomes_and_only_then() -> None:
+    promoted = {}
+    for base_lora_lr in (0.01, 0.0):
+        engine = seeded(np.stack([E0, E1]), SonaConfig(dim=DIM, base_lora_lr=base_lora_lr))
+        record(engine, (E0 + E1) / np.sqrt(np.float32(2)), "0", 1.0)
+        engine.flush()
+        before = engine.adapter.micro.up.copy()
+        promoted[base_lora_lr] = engine.force_learn().promoted
+        expected = before * np.float32(0.5) if promoted[base_lora_lr] else before
+        np.testing.assert_array_equal(engine.adapter.micro.up, expected)
+    assert promoted == {0.01: True, 0.0: False}
 
 
 def test_signals_of_trajectories_are_learned_by_id_for_as_long_as_they_are_remembered() -> None:

@@ -213,6 +213,19 @@ def test_actions_that_only_failed_are_not_proposed() -> None:
     assert index_of([]).search(x[0], 5) == []
 
 
+def test_a_cluster_that_decayed_to_nothing_competes_with_nobody() -> None:
+    x = np.eye(2, DIM, dtype=np.float32)
+    faded = replace(cluster("faded", x[0], action="a"), n=0.0, sum_quality=0.0, sum_quality2=0.0)
+    index = index_of([faded, cluster("b", x[1], action="b")])
+    assert [hit.action for hit in index.rank(x[0], 5)] == ["b"]
+    near = index.contest(x[0], "a", 5)
+    assert near is not None
+    for candidates in (near, index.candidates()):
+        assert np.isfinite(candidates.log_evidence).all()
+        assert candidates.log_evidence[0] < candidates.log_evidence[1] - 10
+    assert index.search(x[1], 1)[0].cluster.id == "b"
+
+
 def test_rank_of_a_batch_equals_one_by_one() -> None:
     index = index_of(random_clusters(3, 30))
     rows = unit_vectors(np.random.default_rng(4), 10)
@@ -258,6 +271,8 @@ def test_one_name_as_text_for_agents_is_refused_because_it_would_mean_its_letter
     index = index_of(random_clusters(10, 3))
     with pytest.raises(InputError, match="agents must be a collection of names, got the text 'ada'"):
         index.rank(np.full(DIM, 0.25, dtype=np.float32), 3, agents="ada")
+    with pytest.raises(InputError, match="agents must be a collection of names"):
+        index.rank_batch(np.full((1, DIM), 0.25, dtype=np.float32), agents="ada")
 
 
 @pytest.mark.parametrize("min_quality", [-0.1, 1.1, math.nan, "x", None])

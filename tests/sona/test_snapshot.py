@@ -159,6 +159,14 @@ def test_other_bytes_are_damaged(data: bytes) -> None:
             load(io.BytesIO(prefix + data))
 
 
+def test_a_member_whose_header_asks_for_fewer_bytes_than_there_are_is_damaged() -> None:
+    # NumPy would read the half of it, never reach the end, and so never compare the checksum.
+    start = DATA.index(b"cluster_sums.npy")
+    position = DATA.index(b"'<f8'", start)
+    with pytest.raises(DamagedRecordError, match=r"the checksum of 'cluster_sums.npy' does not fit"):
+        load(io.BytesIO(DATA[:position] + b"'<f4'" + DATA[position + 5 :]))
+
+
 def test_other_files_of_numpy_are_damaged() -> None:
     single, several = io.BytesIO(), io.BytesIO()
     np.save(single, np.zeros(3))

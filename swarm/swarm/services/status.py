@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from swarm.store.agents import AgentStore
+from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, redis_errors
 from swarm.store.meta import bound_embedder
@@ -101,9 +101,14 @@ def _agents(client: Client, keys: SwarmKeys, store: AgentStore, now_s: float) ->
             consolidated=state.consolidated,
             pending=state.pending,
             dead=state.dead,
-            lost=max(0, state.pending - found[2 * position + 1]),
+            lost=_lost(state, name in oldest, found[2 * position + 1]),
             open=found[2 * position],
             oldest_pending_s=max(0.0, now_s - oldest[name] / 1000.0) if name in oldest else None,
         )
         for position, (name, state) in enumerate(states.items())
     )
+
+
+def _lost(state: AgentState, any_waits: bool, in_stream: int) -> int:
+    # The stream also holds outcomes that were consolidated, so its length alone would hide losses.
+    return max(0, state.pending - in_stream) if any_waits else state.pending

@@ -20,7 +20,7 @@ from swarm.sona.vectors import Doubles, Vector, check_number, check_text
 
 MAX_EXEMPLARS = 8
 MAX_SUM = 1e15
-MAX_TIME_S = 1e12
+MAX_TIME_S = 1e15
 OWN_ACTION = "~"
 """Prefix of the action of a cluster that names no result: the cluster itself is the action."""
 

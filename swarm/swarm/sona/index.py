@@ -18,6 +18,9 @@ from swarm.sona.clusters import Cluster
 from swarm.sona.ranking import evidence, vote
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector, check_number
 
+_LEAST = 1e-9
+"""Evidence whose logarithm stands for none at all: a cluster that decayed to nothing."""
+
 
 class Hit(NamedTuple):
     """A cluster that was found: its cosine with the query, and its score. A tuple, because searches make many."""
@@ -166,8 +169,6 @@ class PatternIndex:
         """
         n = len(self._clusters)
         check_number(min_quality, "min_quality", 0.0, 1.0)
-        if isinstance(agents, str):
-            raise InputError(f"agents must be a collection of names, got the text {agents!r:.40}")
         if not n:
             return []
         similarities = self._centroids[:n].dot(y)
@@ -214,7 +215,7 @@ class PatternIndex:
         rows = np.flatnonzero(own & self._positive[:n])
         return Candidates(
             self._centroids[rows],
-            np.log(self._signed[rows]).astype(np.float32),
+            np.log(np.maximum(self._signed[rows], _LEAST)).astype(np.float32),
             self._actions[rows],
             self._codes,
         )
@@ -224,7 +225,7 @@ class PatternIndex:
         rows = np.flatnonzero(self._positive[: len(self._clusters)])
         return Candidates(
             self._centroids[rows],
-            np.log(self._signed[rows]).astype(np.float32),
+            np.log(np.maximum(self._signed[rows], _LEAST)).astype(np.float32),
             self._actions[rows],
             dict(self._codes),
         )
@@ -254,6 +255,8 @@ class PatternIndex:
         return hits
 
     def _signed_for(self, agents: Collection[str]) -> Doubles:
+        if isinstance(agents, str):
+            raise InputError(f"agents must be a collection of names, got the text {agents!r:.40}")
         wanted = frozenset(agents)
         n = np.zeros(len(self._clusters))
         quality = np.zeros(len(self._clusters))
@@ -274,7 +277,7 @@ class PatternIndex:
         self._actions[row] = code
         self._positive[row] = cluster.positive
         self._signed[row] = weight if cluster.positive else -self.failure_weight * weight
-        self._bonus[row] = self.temperature * math.log(max(weight, 1e-9))
+        self._bonus[row] = self.temperature * math.log(max(weight, _LEAST))
         self._found = None
 
     def _code(self, action: str) -> int:
