@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 from swarm.errors import CapacityError, StoreUnavailableError
 from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.swarm import Swarm
 from swarm.sona.trajectory import Trajectory
 from swarm.wire.records import decode_trajectory, encode_trajectory
 from swarm_agents.breaker import Breaker
-from swarm_agents.spool import Spool
+from swarm_agents.spool import Spool, Spooled
 
 _AT_ONCE = 100
+_REPLAY_S = 0.1
+"""How long one replay, and with it a hook, may take: a full spool would hold it up for a minute."""
 
 
 class Delivery:
@@ -51,12 +56,11 @@ class Delivery:
         return self._receipt(key, ReceiptState.SPOOLED, "", is_new)
 
     def replay(self) -> None:
-        """Send what is spooled, by whichever process of this agent, in order; stop where Redis goes away again."""
+        """Send what is spooled, by whichever process of this agent, in order; the next replay sends what is left."""
+        deadline = time.monotonic() + _REPLAY_S
         try:
-            while waiting := self._spool.oldest(_AT_ONCE):
-                for outcome in waiting:
-                    self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
-                    self._spool.remove(outcome.position)
+            while time.monotonic() < deadline and (waiting := self._spool.oldest(_AT_ONCE)):
+                self._send(waiting)
             self._behind = ""
         except CapacityError as error:
             # The rest waits here until workers have caught up (max_pending).
@@ -64,6 +68,16 @@ class Delivery:
             self._behind = str(error)
         finally:
             self.spooled = len(self._spool)
+
+    def _send(self, waiting: Sequence[Spooled]) -> None:
+        """Append outcomes, then forget what Redis has; killed in between, some are sent again, without effect."""
+        sent = 0
+        try:
+            for outcome in waiting:
+                self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
+                sent = outcome.position
+        finally:
+            self._spool.remove_until(sent)
 
     def spooled_receipt(self, key: str) -> Receipt | None:
         """The receipt of an outcome that waits in the spool, or None."""

@@ -87,10 +87,10 @@ class Spool:
             ).fetchall()
         return [Spooled(position=row[0], idempotency_key=row[1], trajectory_id=row[2], record=row[3]) for row in rows]
 
-    def remove(self, position: int) -> None:
-        """Forget an outcome that Redis has."""
+    def remove_until(self, position: int) -> None:
+        """Forget the outcomes up to this one: Redis has them."""
         with self._errors(), self._lock:
-            self._db.execute("DELETE FROM outcome WHERE position = ?", (position,))
+            self._db.execute("DELETE FROM outcome WHERE position <= ?", (position,))
 
     def holds(self, idempotency_key: str) -> bool:
         """Whether an outcome with this key waits here."""

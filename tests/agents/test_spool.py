@@ -40,11 +40,14 @@ def test_outcomes_come_out_in_the_order_they_went_in(spool: Spool) -> None:
     assert keys(spool.oldest(2)) == ["key-5", "key-3"]
     first = spool.oldest(1)[0]
     assert (first.trajectory_id, first.record) == ("task-5", b"record")
-    spool.remove(first.position)
-    spool.remove(first.position)
+    spool.remove_until(first.position)
+    spool.remove_until(first.position)
     put(spool, 1)
     assert keys(spool.oldest(10)) == ["key-3", "key-9", "key-1"]
-    assert len(spool) == 3
+    spool.remove_until(spool.oldest(2)[-1].position)
+    assert keys(spool.oldest(10)) == ["key-1"]
+    spool.remove_until(0)
+    assert len(spool) == 1
 
 
 def test_a_key_waits_once(spool: Spool) -> None:
@@ -63,7 +66,7 @@ def test_beyond_its_bound_the_spool_takes_nothing(spool: Spool) -> None:
     # What waits already takes no more room.
     assert not spool.append("key-1", "task", b"x" * 600)
     assert spool.append("key-3", "task", b"x" * 400)
-    spool.remove(spool.oldest(1)[0].position)
+    spool.remove_until(spool.oldest(1)[0].position)
     assert spool.append("key-4", "task", b"x" * 600)
 
 
@@ -72,7 +75,7 @@ def test_another_process_sees_the_same_spool(path: Path, spool: Spool) -> None:
     put(spool, 1)
     put(other, 1, 2)
     assert keys(spool.oldest(10)) == keys(other.oldest(10)) == ["key-1", "key-2"]
-    other.remove(other.oldest(1)[0].position)
+    other.remove_until(other.oldest(1)[0].position)
     assert len(spool) == 1
 
 
@@ -150,8 +153,8 @@ def test_the_size_is_that_of_what_waits_after_any_appends_and_removals(path: Pat
     for number in range(10):
         spool.append(f"key-{number}", "task", b"x" * 100)
     for outcome in spool.oldest(4):
-        spool.remove(outcome.position)
-        spool.remove(outcome.position)
+        spool.remove_until(outcome.position)
+        spool.remove_until(outcome.position)
     spool.append("key-9", "task", b"x" * 100)
     reopened = Spool(path, 1000)
     assert reopened.append("fits", "task", b"x" * 400)

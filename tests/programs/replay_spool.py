@@ -1,4 +1,4 @@
-"""Make an agent, which replays its spool, and print what is left there: NAME."""
+"""Make an agent, which replays its spool until Redis goes away, and print what is left there: NAME."""
 
 import sys
 
@@ -6,4 +6,7 @@ from swarm.services.swarm import Swarm
 from swarm_agents import Agent
 
 if __name__ == "__main__":
-    print(Agent(sys.argv[1], swarm=Swarm()).health().spooled)
+    agent = Agent(sys.argv[1], swarm=Swarm())
+    while agent.health().spooled and agent.refresh():
+        pass
+    print(agent.health().spooled)
