@@ -33,7 +33,7 @@ def main(name: str, seed: int) -> None:
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0.0)[0]:
         keys.append(report(agent, rng, f"{rng.choice(VERBS)} {rng.choice(NOUNS)} of type {rng.randrange(30)}"))
-    while agent.health().spooled or not agent.refresh():
+    while not agent.refresh() or agent.health().spooled:
         time.sleep(0.02)
     print(json.dumps(keys))
 

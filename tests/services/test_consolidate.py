@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import msgpack
 import pytest
@@ -26,7 +27,7 @@ from swarm_support import (
 
 from swarm.errors import NewerRecordError, StaleWriterError, UnknownIdError
 from swarm.services.background import Background
-from swarm.services.consolidate import MAX_OUTCOMES, consolidate
+from swarm.services.consolidate import MAX_OUTCOMES, Consolidation, consolidate
 from swarm.services.receipts import ReceiptState
 from swarm.services.replica import Replica
 from swarm.services.swarm import Swarm
@@ -184,27 +185,32 @@ def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
     assert_each_once(swarm, "coder-1", 1300)
 
 
-def test_work_that_takes_longer_than_the_lease_still_commits(swarm: Swarm, background: Background) -> None:
-    prepare_slow_work(swarm, background, 300)
-    began = time.monotonic()
-    found = consolidate(
-        "coder-1", swarm.agents, swarm.outcomes("coder-1"), lambda config: Replica(swarm.bank, config), 0.05
-    )
-    assert time.monotonic() - began > 0.1
-    assert found.status == "committed"
-    assert_each_once(swarm, "coder-1", 600)
+class WatchedReplica(Replica):
+    """Lets something happen while a worker looks at the bank, in the middle of its consolidation."""
 
-
-class OvertakenReplica(Replica):
-    """While this worker looks at the bank, another one takes the lease and commits."""
-
-    def __init__(self, bank: BankStore, config: SonaConfig, overtake: Callable[[], object]) -> None:
+    def __init__(self, bank: BankStore, config: SonaConfig, meanwhile: Callable[[], object]) -> None:
         super().__init__(bank, config)
-        self._overtake = overtake
+        self._meanwhile = meanwhile
 
     def refresh(self) -> bool:
-        self._overtake()
+        self._meanwhile()
         return super().refresh()
+
+
+def consolidate_while(swarm: Swarm, meanwhile: Callable[[], object], lease_ttl: float) -> Consolidation:
+    """Consolidate coder-1, with something else happening in the middle of it."""
+    replica = partial(WatchedReplica, swarm.bank, meanwhile=meanwhile)
+    return consolidate("coder-1", swarm.agents, swarm.outcomes("coder-1"), replica, lease_ttl)
+
+
+def test_work_that_takes_longer_than_the_lease_still_commits(swarm: Swarm, report: Report) -> None:
+    report("coder-1", 0, 10)
+    began = time.monotonic()
+    found = consolidate_while(
+        swarm, lambda: wait_until(lambda: time.monotonic() > began + 1.5, 5.0, "more than the lease's time"), 0.6
+    )
+    assert found.status == "committed"
+    assert_each_once(swarm, "coder-1", 10)
 
 
 def test_a_worker_that_was_overtaken_is_refused_and_breaks_nothing(
@@ -217,13 +223,7 @@ def test_a_worker_that_was_overtaken_is_refused_and_breaks_nothing(
         assert background.consolidate("coder-1", "other", 0.0)["status"] == "committed"
 
     with pytest.raises(StaleWriterError):
-        consolidate(
-            "coder-1",
-            swarm.agents,
-            swarm.outcomes("coder-1"),
-            lambda config: OvertakenReplica(swarm.bank, config, overtake),
-            30.0,
-        )
+        consolidate_while(swarm, overtake, 30.0)
     assert swarm.agents.state("coder-1").generation == 1
     assert_each_once(swarm, "coder-1", 10)
 

@@ -118,7 +118,7 @@ def bend(x: Vector, pairs: Sequence[LoraPair]) -> Vector:
     if x.ndim == 2:
         return _bend_rows(x, delta_of(pairs, x))
     try:
-        wanted = float(x.dot(x))
+        wanted = x.dot(x)
         if not wanted <= MAX_SQUARED_NORM:
             check_vector(x, len(x), "x")
         z = x
@@ -130,16 +130,17 @@ def bend(x: Vector, pairs: Sequence[LoraPair]) -> Vector:
             z = z + hidden.dot(pair.up)
         if z is x:
             return x.copy()
-        length = float(z.dot(z))
+        length = z.dot(z)
     except RuntimeWarning:
         # An overflow, where warnings are errors.
         check_vector(x, len(x), "x")
-        length = math.inf
+        length = np.float32(math.inf)
     if not length < math.inf:
         raise BoundsError("the adapted vector is not finite: the adapter's weights have diverged")
-    if length != wanted and length > 0.0:
-        z *= np.float32(math.sqrt(wanted / length))
-    return z
+    if length == wanted or length == 0.0:
+        return z
+    scaled: Vector = z * (wanted / length) ** 0.5
+    return scaled
 
 
 def _bend_rows(x: Vector, delta: Vector | None) -> Vector:
