@@ -31,12 +31,14 @@ from swarm.errors import (
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt
 from swarm.services.recommend import NEIGHBOURS, recommend_route
-from swarm.services.swarm import Swarm, check_idempotency_key, select_agents
+from swarm.services.swarm import DEFAULT_ROLE, Swarm, check_idempotency_key, select_agents
+from swarm.settings import load_settings
 from swarm.sona.adapter import Adapter
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.trajectory import Step, Trajectory
 from swarm.sona.vectors import check_count, check_number
+from swarm.store.connection import connect
 from swarm.wire.keys import check_name
 from swarm.wire.records import decode_trajectory
 from swarm_agents.advice import TaskAdvice
@@ -72,8 +74,9 @@ class Agent:
     Parameters
     ----------
     name : unique in the swarm; two processes with one name share its experience
-    role : what it does, for queries by role
-    swarm : the swarm to join; by default the one of the environment
+    role : what it does, for queries by role; by default the one registered before, else "agent"
+    swarm : the swarm to join; by default the one of the environment, over a connection of its own that gives
+        up after `hook_timeout`
     config : learning settings; by default those registered before, else the defaults
     sources : whose experience to use: agents by name; None means everybody's
     refresh_interval : seconds between looks at what changed in Redis
@@ -83,17 +86,17 @@ class Agent:
         self,
         name: str,
         *,
-        role: str = "agent",
+        role: str | None = None,
         swarm: Swarm | None = None,
         config: SonaConfig | None = None,
         sources: Collection[str] | None = None,
         refresh_interval: float = 0.25,
     ) -> None:
         self.name = check_name(name, "name")
-        self.role = check_name(role, "role")
-        self.swarm = swarm or Swarm()
+        self._given_role = None if role is None else check_name(role, "role")
+        self.swarm = swarm or _own_swarm()
         self.breaker = Breaker()
-        self._sources = sources
+        self._sources: Sequence[str] | None = None if sources is None else check_names(sources, "sources")
         self._refresh_interval = refresh_interval
         self._given_config = config
         self._learner = Learner(name, self.swarm, config or SonaConfig(dim=self.swarm.embedder.identity.dim))
@@ -136,6 +139,7 @@ class Agent:
         """
         count = check_count(k, "k", 1, 1000)
         check_number(min_quality, "min_quality", 0.0, 1.0)
+        choices = None if routes is None else check_names(routes, "routes")
         query = self.swarm.embed(text)
         if time.monotonic() - self._refreshed_at >= self._refresh_interval:
             self.refresh()
@@ -160,7 +164,7 @@ class Agent:
             text=text,
             task_type=trajectory.task_type,
             patterns=tuple(pattern_hit(hit, self._roles) for hit in hits),
-            route=recommend_route(near, self.config.temperature, routes),
+            route=recommend_route(near, self.config.temperature, choices),
             is_fresh=self._is_fresh and not self.breaker.is_open,
             query=query,
         )
@@ -198,7 +202,7 @@ class Agent:
         used : the pattern that was followed (a hit of `before_task`, or its pattern id)
         output : what was done instead, or as well; it becomes a pattern of its own when none was used
         route : the model or tool that did it; latency in ms, cost in USD
-        idempotency_key : reports with the same key count once; by default the trajectory's id
+        idempotency_key : reports with the same key count once, the first one; by default the trajectory's id
 
         Raises
         ------
@@ -207,8 +211,15 @@ class Agent:
         CapacityError
             If a bound is reached (`max_pending`, `spool_max_bytes`); the trajectory stays open.
         """
-        trajectory = self._opened(trajectory_id)
-        key = check_idempotency_key(trajectory_id if idempotency_key is None else idempotency_key)
+        key = check_idempotency_key(trajectory_id, "trajectory_id")
+        if idempotency_key is not None:
+            key = check_idempotency_key(idempotency_key)
+        try:
+            trajectory = self._opened(trajectory_id)
+        except UnknownIdError:
+            if (first := self._earlier_receipt(key)) is None:
+                raise
+            return first
         action, response, context = self._what_was_done(used, output)
         ended = replace(
             trajectory,
@@ -228,6 +239,13 @@ class Agent:
         if receipt.is_new:
             self._learner.learn(ended)
         return receipt
+
+    def abandon(self, trajectory_id: str) -> None:
+        """Close a trajectory that will have no outcome; nothing is learned from it."""
+        self._opened(trajectory_id)
+        self._delivery.forget(trajectory_id)
+        with self._lock:
+            self._open.pop(trajectory_id, None)
 
     @contextmanager
     def task(self, text: str, **options: object) -> Iterator[Task]:
@@ -310,6 +328,11 @@ class Agent:
         )
 
     @property
+    def role(self) -> str:
+        """What it does, as registered."""
+        return self._roles.get(self.name, self._given_role or DEFAULT_ROLE)
+
+    @property
     def config(self) -> SonaConfig:
         """The learning settings: those given, else those registered before, else the defaults."""
         return self._learner.config
@@ -332,14 +355,20 @@ class Agent:
     # Inner parts
 
     def _register(self) -> None:
-        registration = self.swarm.register(self.name, self.role, self._given_config)
+        registration = self.swarm.register(self.name, self._given_role, self._given_config)
         if registration.config != self.config:
             self._learner.configure(registration.config)
         self._is_registered = True
 
     def _follow(self) -> None:
-        self.swarm.replica.refresh()
         self._roles = self.swarm.roles()
+        if self.name not in self._roles:
+            # Redis has lost its data, or the swarm was erased: nobody would consolidate what we report.
+            self.swarm.unbind()
+            self._register()
+            self._roles = self.swarm.roles()
+            self._is_caught_up = False
+        self.swarm.replica.refresh()
         self._learner.follow()
         if not self._is_caught_up:
             self._catch_up()
@@ -374,6 +403,13 @@ class Agent:
             raise UnknownIdError(f"trajectory_id {trajectory_id!r:.80} is unknown or has ended")
         return trajectory
 
+    def _earlier_receipt(self, key: str) -> Receipt | None:
+        """The receipt of a report with this key, if there was one: a report that is repeated has no further effect."""
+        try:
+            return replace(self.receipt(key), is_new=False)
+        except UnknownIdError:
+            return None
+
     def _what_was_done(self, used: PatternHit | str | None, output: str) -> tuple[str, str, dict[str, str]]:
         """(action, response, context)."""
         if used is None:
@@ -397,3 +433,15 @@ class Agent:
             latency_ms=(time.perf_counter() - started) * 1e3,
             cost=task.cost,
         )
+
+
+def _own_swarm() -> Swarm:
+    settings = load_settings()
+    return Swarm(settings, client=connect(settings.model_copy(update={"socket_timeout": settings.hook_timeout})))
+
+
+def check_names(names: Collection[str], parameter: str) -> list[str]:
+    """The names as a list; one text alone is refused, because it would be read letter by letter."""
+    if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"{parameter} must be a collection of names, got {names!r:.80}")
+    return list(names)

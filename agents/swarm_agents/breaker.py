@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Breaker:
-    """Closed while Redis answers; open for `pause_s` after each failure. Counts what it saw."""
+    """Closed while Redis answers; open after each failure, for `pause_s` at first and twice as long each time.
+
+    Counts what it saw.
+    """
 
     pause_s: float = 1.0
+    longest_s: float = 8.0
     failures: int = 0
     last_error: str = ""
+    _in_a_row: int = field(default=0, repr=False)
     _retry_at: float = field(default=0.0, repr=False)
 
     @property
@@ -23,7 +28,9 @@ class Breaker:
     def failed(self, error: Exception) -> None:
         """Count a failure and open."""
         self.noted(error)
-        self._retry_at = time.monotonic() + self.pause_s
+        pause_s = max(self.pause_s, min(self.longest_s, self.pause_s * 2.0**self._in_a_row))
+        self._in_a_row = min(self._in_a_row + 1, 30)
+        self._retry_at = time.monotonic() + pause_s
 
     def noted(self, error: Exception) -> None:
         """Count a failure that says nothing about Redis, so stay closed."""
@@ -32,4 +39,5 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Close."""
+        self._in_a_row = 0
         self._retry_at = 0.0

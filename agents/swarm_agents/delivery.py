@@ -91,6 +91,18 @@ class Delivery:
             self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory))
         except StoreUnavailableError as error:
             self._breaker.failed(error)
+        except CapacityError as error:
+            # This process knows the trajectory all the same; only another one could not end it.
+            self._breaker.noted(error)
+
+    def forget(self, trajectory_id: str) -> None:
+        """Remove an open trajectory that will have no outcome."""
+        if self._breaker.is_open:
+            return
+        try:
+            self._outcomes.abandon(trajectory_id)
+        except StoreUnavailableError as error:
+            self._breaker.failed(error)
 
     def recall(self, trajectory_id: str) -> Trajectory | None:
         """An open trajectory that another process of this agent began, or None.

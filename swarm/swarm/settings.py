@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """Outcomes of one agent that may wait; the next one is refused."""
     spool_max_bytes: int = Field(default=64 * 2**20, ge=2**20)
     socket_timeout: float = Field(default=5.0, ge=0.1, le=60.0)
+    hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)
+    """The same for agents: a hook rather goes on without Redis than holds its task up."""
 
     @property
     def socket_path(self) -> Path:

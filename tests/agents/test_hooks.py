@@ -17,6 +17,7 @@ from swarm.services.swarm import Swarm
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
 from swarm.store import outcomes as outcomes_module
+from swarm.store.erase import erase_swarm
 from swarm.wire.records import decode_trajectory
 from swarm_agents import Agent
 from swarm_agents import agent as agent_module
@@ -131,8 +132,7 @@ def test_a_task_opened_by_one_process_is_stepped_and_ended_by_another(swarm: Swa
     [outcome] = recorded(swarm)
     assert [step.node for step in outcome.steps] == ["one", "two"]
     third = Agent("coder-1", role="coder", swarm=swarm)
-    with pytest.raises(UnknownIdError, match="unknown or has ended"):
-        third.after_task(task, success=True)
+    assert not third.after_task(task, success=True).is_new
     # The first one still believes it open; its report is the same outcome and counts once.
     assert not agent.after_task(task, success=False).is_new
     assert len(recorded(swarm)) == 1
@@ -145,7 +145,7 @@ def test_two_agents_do_not_end_each_others_tasks(swarm: Swarm, agent: Agent) -> 
 
 
 @pytest.mark.parametrize("trajectory_id", ["unknown", "", "\ud800", "x" * 300, 5, None, b"id"])
-def test_a_task_that_was_never_begun_or_has_ended_is_refused(swarm: Swarm, agent: Agent, trajectory_id: Any) -> None:
+def test_a_task_that_was_never_begun_is_refused(swarm: Swarm, agent: Agent, trajectory_id: Any) -> None:
     with pytest.raises(InputError, match="trajectory_id"):
         agent.after_task(trajectory_id, success=True)
     with pytest.raises(InputError, match="trajectory_id"):
@@ -153,9 +153,9 @@ def test_a_task_that_was_never_begun_or_has_ended_is_refused(swarm: Swarm, agent
     task = agent.before_task("decode JSON").trajectory_id
     agent.after_task(task, success=True)
     with pytest.raises(UnknownIdError, match="unknown or has ended"):
-        agent.after_task(task, success=True)
-    with pytest.raises(UnknownIdError):
         agent.step(task, 0.5)
+    with pytest.raises(UnknownIdError, match="unknown or has ended"):
+        agent.after_task(task, success=True, idempotency_key="another")
     assert len(recorded(swarm)) == 1
 
 
@@ -263,15 +263,64 @@ def test_tasks_under_way_are_bounded_in_the_process(agent: Agent, monkeypatch: p
     assert agent.before_task("decode JSON").trajectory_id
 
 
-def test_tasks_under_way_are_bounded_in_redis_and_a_refused_one_is_not_open(
+def test_too_many_open_trajectories_in_redis_are_counted_and_hold_nobody_up(
     swarm: Swarm, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outcomes_module, "MAX_OPEN", 2)
-    for _ in range(2):
-        agent.before_task("decode JSON")
-    with pytest.raises(CapacityError, match="2 trajectories are open"):
-        agent.before_task("decode JSON")
-    assert agent.health().open_tasks == swarm.status().agents[0].open == 2
+    tasks = [agent.before_task("decode JSON").trajectory_id for _ in range(3)]
+    assert (agent.health().open_tasks, swarm.status().agents[0].open) == (3, 2)
+    assert "2 trajectories are open" in agent.health().last_error
+    assert agent.after_task(tasks[2], success=True).is_new
+    agent.abandon(tasks[0])
+    assert (agent.health().open_tasks, swarm.status().agents[0].open) == (1, 1)
+    with pytest.raises(UnknownIdError, match="unknown or has ended"):
+        agent.after_task(tasks[0], success=True)
+
+
+def test_a_report_that_is_repeated_answers_the_first_receipt(swarm: Swarm, agent: Agent) -> None:
+    task = agent.before_task("decode JSON").trajectory_id
+    first = agent.after_task(task, success=True)
+    again = agent.after_task(task, success=False)
+    assert (again.stream_id, again.is_new) == (first.stream_id, False)
+    [recorded_once] = recorded(swarm)
+    assert recorded_once.quality == 1.0
+
+
+def test_an_agent_whose_swarm_lost_its_data_registers_again(swarm: Swarm, agent: Agent, background: Background) -> None:
+    agent.after_task(agent.before_task("decode JSON").trajectory_id, success=True, output="use json")
+    erase_swarm(swarm.client, swarm.keys)
+    agent.refresh()
+    receipt = agent.after_task(agent.before_task("decode JSON").trajectory_id, success=True, output="use json")
+    background.drain(0.0)
+    assert agent.receipt(receipt.idempotency_key).state == "searchable"
+    assert swarm.roles() == {"coder-1": "coder"}
+
+
+def test_entries_that_nobody_reported_do_not_count(swarm: Swarm, agent: Agent, background: Background) -> None:
+    stream = swarm.keys.agent(agent.name).stream
+    swarm.client.xadd(stream, {"r": b"\x00garbage"})
+    swarm.client.xadd(stream, {"zz": b"1"})
+    receipts = [
+        agent.after_task(agent.before_task("decode JSON").trajectory_id, success=True, output="use json")
+        for _ in range(2)
+    ]
+    background.drain(0.0)
+    assert [agent.receipt(receipt.idempotency_key).state for receipt in receipts] == ["searchable"] * 2
+    [status] = swarm.status().agents
+    assert (status.accepted, status.consolidated, status.pending, status.dead, status.lost) == (2, 2, 0, 0, 0)
+
+
+def test_a_role_that_is_not_given_stays_what_it_was(swarm: Swarm, agent: Agent) -> None:
+    assert Agent("coder-1", swarm=swarm).role == agent.role == "coder"
+    assert Agent("newcomer", swarm=swarm).role == "agent"
+
+
+@pytest.mark.parametrize("names", ["small-model", [1, 2], [""]])
+def test_names_that_would_be_read_letter_by_letter_are_refused(swarm: Swarm, agent: Agent, names: list[str]) -> None:
+    with pytest.raises(InputError, match="routes must be a collection of names"):
+        agent.before_task("decode JSON", routes=names)
+    with pytest.raises(InputError, match="sources must be a collection of names"):
+        Agent("coder-2", swarm=swarm, sources=names)
 
 
 def test_a_full_stream_refuses_the_report_and_the_task_stays_open(swarm: Swarm, background: Background) -> None:
@@ -298,7 +347,7 @@ def test_a_configuration_of_another_dimension_is_refused(swarm: Swarm) -> None:
         Agent("coder-1", swarm=swarm, config=SonaConfig(dim=64))
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "{a}", "../a", "x" * 64, b"a", None])
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "{a}", "../a", "x" * 64, b"a", 5])
 def test_a_name_that_cannot_stand_in_a_key_is_refused(swarm: Swarm, name: Any) -> None:
     makers: list[Callable[[], object]] = [
         lambda: Agent(name, swarm=swarm),

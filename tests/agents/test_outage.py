@@ -11,7 +11,7 @@ import pytest
 from support import PrivateRedis, wait_until
 from swarm_support import make_swarm, outcomes_in, run_program, some_outcome, start_program
 
-from swarm.errors import CapacityError, StoreUnavailableError, UnknownIdError
+from swarm.errors import CapacityError, StoreUnavailableError
 from swarm.services.background import Background
 from swarm.services.receipts import ReceiptState
 from swarm.services.swarm import Swarm
@@ -314,8 +314,7 @@ def test_a_task_of_another_process_cannot_be_ended_while_redis_is_away(
     own_redis.start()
     wait_until(other.refresh, 10.0, "Redis to be back")
     assert other.after_task(task, success=True).is_new
-    with pytest.raises(UnknownIdError):
-        other.after_task(task, success=True)
+    assert not other.after_task(task, success=True).is_new
 
 
 def test_while_redis_is_away_hooks_stay_quick(own_swarm: Swarm, own_redis: PrivateRedis, new_agent: NewAgent) -> None:
@@ -362,7 +361,7 @@ def test_a_full_redis_refuses_writes_and_nothing_is_lost(
     task = agent.before_task("decode a JSON document")
     assert task.best is not None
     assert agent.after_task(task.trajectory_id, success=True, used=task.best).state is ReceiptState.SPOOLED
-    assert "OutOfMemory" in agent.health().last_error
+    assert "maxmemory" in agent.health().last_error
     before = own_swarm.agents.state("coder-1")
     with pytest.raises(StoreUnavailableError, match="OutOfMemory"):
         Background(own_settings).consolidate("coder-1", "worker", 0.0)

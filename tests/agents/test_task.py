@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swarm.errors import BoundsError, InputError, TextError, UnknownIdError
+from swarm.errors import BoundsError, InputError, TextError
 from swarm.services.swarm import Swarm
 from swarm.sona.trajectory import Trajectory
 from swarm.wire.records import decode_trajectory
@@ -78,10 +78,11 @@ def test_a_block_with_an_impossible_quality_is_told_so(swarm: Swarm, agent: Agen
     assert recorded(swarm) == []
 
 
-def test_a_block_whose_task_was_reported_inside_is_told_so(swarm: Swarm, agent: Agent) -> None:
-    with pytest.raises(UnknownIdError, match="has ended"), agent.task("decode JSON") as task:
-        agent.after_task(task.advice.trajectory_id, success=True)
-    assert len(recorded(swarm)) == 1
+def test_a_block_whose_task_was_reported_inside_counts_as_reported_there(swarm: Swarm, agent: Agent) -> None:
+    with agent.task("decode JSON") as task:
+        agent.after_task(task.advice.trajectory_id, quality=0.4)
+    [outcome] = recorded(swarm)
+    assert outcome.quality == 0.4
 
 
 def test_a_block_with_unusable_text_does_not_run(swarm: Swarm, agent: Agent) -> None:

@@ -49,7 +49,7 @@ def key_prefix(settings: Settings) -> str:
 
 def queue_key(settings: Settings) -> str:
     """Key of the list that holds the waiting messages."""
-    return key_prefix(settings) + SwarmKeys(settings.name).queue
+    return SwarmKeys(settings.name).broker_queue
 
 
 def impatient_connection(app: Celery, timeout_s: float) -> Any:

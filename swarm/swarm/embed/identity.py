@@ -49,4 +49,7 @@ def require_same(expected: EmbedderIdentity, got: EmbedderIdentity) -> None:
     >>> require_same(hashed, hashed)
     """
     if expected != got:
-        raise EmbedderMismatchError(f"vectors of {got} cannot be mixed with those of {expected}")
+        raise EmbedderMismatchError(
+            f"vectors of {got} cannot be mixed with those of {expected}: set SWARM_EMBEDDER to that one, "
+            "or take another swarm"
+        )

@@ -19,7 +19,7 @@ from swarm.wire.keys import SwarmKeys
 
 Report = dict[str, int | float | str | bool]
 
-_NUDGE_TTL = 10.0
+_NUDGE_TTL = 5.0
 """A task that has not come to its end after so many seconds may be dispatched again."""
 _MERGE = ":merge"
 """What the merge's nudge is called; no agent can have this name."""

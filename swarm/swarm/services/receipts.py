@@ -23,7 +23,7 @@ class ReceiptState(StrEnum):
     SEARCHABLE = "searchable"
     """In the shared bank."""
     DEAD = "dead"
-    """Could not be used; `reason` says why, and the record is kept."""
+    """Could not be used; `reason` says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

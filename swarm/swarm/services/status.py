@@ -61,8 +61,7 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
     agents, bank = AgentStore(client, keys), BankStore(client, keys)
     with redis_errors("read the status"):
         seconds, microseconds = client.time()
-        # kombu's key: its prefix and the queue's name.
-        queue_depth = int(client.llen(keys.broker_prefix + keys.queue))
+        queue_depth = int(client.llen(keys.broker_queue))
     now_s = seconds + microseconds / 1e6
     identity = bound_embedder(client, keys)
     merged = bank.merged()

@@ -37,6 +37,7 @@ from swarm.store.outcomes import OutcomeStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 
+DEFAULT_ROLE = "agent"
 MAX_KEY_CHARACTERS = 200
 _POLL_S = 0.05
 
@@ -71,6 +72,10 @@ class Swarm:
             if self._embedder is None:
                 self._embedder = load_embedder(self.settings.embedder)
             return self._embedder
+
+    def unbind(self) -> None:
+        """Ask Redis anew at the next `bind`: its data are gone."""
+        self._is_bound = False
 
     def bind(self) -> None:
         """Make sure that the swarm's vectors are of this embedder; asked of Redis once per process.
@@ -113,10 +118,11 @@ class Swarm:
 
     # Agents
 
-    def register(self, agent: str, role: str = "agent", config: SonaConfig | None = None) -> Registration:
-        """Make an agent known, or change its role or configuration."""
+    def register(self, agent: str, role: str | None = None, config: SonaConfig | None = None) -> Registration:
+        """Make an agent known, or change its role or configuration; None leaves what is known as it is."""
         check_name(agent, "agent")
-        check_name(role, "role")
+        if role is not None:
+            check_name(role, "role")
         self.bind()
         dim = self.embedder.identity.dim
         known = self.agents.registration(agent)
@@ -124,7 +130,11 @@ class Swarm:
         if wanted.dim != dim:
             raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
         check_weights_fit(wanted)
-        registration = Registration(role=role, config=wanted, registered_s=known.registered_s if known else time.time())
+        registration = Registration(
+            role=role or (known.role if known else DEFAULT_ROLE),
+            config=wanted,
+            registered_s=known.registered_s if known else time.time(),
+        )
         self.agents.register(agent, registration)
         return registration
 
@@ -375,10 +385,10 @@ def select_agents(
         raise InputError(f"agents and roles must be collections of names, got {agents!r:.80} and {roles!r:.80}")
     for name in agents or ():
         if name not in known:
-            raise UnknownIdError(f"agent {name!r:.80} is not registered")
+            raise UnknownIdError(f"agent {name!r:.80} is not registered: see swarm agents list")
     for role in roles or ():
         if role not in known.values():
-            raise UnknownIdError(f"no agent has the role {role!r:.80}")
+            raise UnknownIdError(f"no agent has the role {role!r:.80}: see swarm agents list")
     return [
         name for name, role in known.items() if (agents is None or name in agents) and (roles is None or role in roles)
     ]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from swarm.errors import CapacityError
 from swarm.store.connection import Client, redis_errors
 from swarm.store.reply import to_bytes, to_entries, to_text
-from swarm.store.scripts import APPEND
+from swarm.store.scripts import APPEND, OPEN
 from swarm.wire.keys import AgentKeys
 
+_FIELDS = {b"r", b"k"}
 MAX_OPEN = 10_000
 """Open trajectories of one agent in Redis; the next one is refused."""
 
@@ -31,6 +32,7 @@ class OutcomeStore:
         self._max_pending = max_pending
         self._receipt_ttl_ms = int(receipt_ttl * 1000)
         self._append = client.register_script(APPEND)
+        self._open = client.register_script(OPEN)
 
     def append(self, record: bytes, idempotency_key: str, trajectory_id: str) -> Appended:
         """Put an outcome into the stream, once per idempotency key, and close its open trajectory.
@@ -44,7 +46,7 @@ class OutcomeStore:
         with redis_errors(f"append an outcome of {keys.agent}"):
             status, stream_id = self._append(
                 keys=[keys.receipt(idempotency_key), keys.stream, keys.state, keys.open],
-                args=[record, self._max_pending, self._receipt_ttl_ms, trajectory_id],
+                args=[record, self._max_pending, self._receipt_ttl_ms, trajectory_id, idempotency_key],
             )
         if status < 0:
             raise CapacityError(
@@ -54,10 +56,13 @@ class OutcomeStore:
         return Appended(stream_id=stream_id.decode(), is_new=status == 1)
 
     def read_after(self, cursor: str, count: int) -> list[tuple[str, bytes]]:
-        """At most `count` entries behind `cursor`, oldest first: (stream id, record)."""
+        """At most `count` entries behind `cursor`, oldest first: (stream id, record).
+
+        What `append` did not write is passed over: it was never accepted and must not count.
+        """
         with redis_errors(f"read the outcomes of {self._keys.agent}"):
             entries = self._client.xrange(self._keys.stream, min=f"({cursor}", max="+", count=count)
-        return [(stream_id, fields.get(b"r", b"")) for stream_id, fields in to_entries(entries)]
+        return [(stream_id, fields[b"r"]) for stream_id, fields in to_entries(entries) if fields.keys() == _FIELDS]
 
     def find_receipt(self, idempotency_key: str) -> str | None:
         """The stream id that an idempotency key stands for, or None if unknown or expired."""
@@ -74,13 +79,8 @@ class OutcomeStore:
     def put_open(self, trajectory_id: str, record: bytes) -> None:
         """Remember an open trajectory."""
         with redis_errors(f"open a trajectory of {self._keys.agent}"):
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.hset(self._keys.open, trajectory_id, record)
-            pipeline.hlen(self._keys.open)
-            _, count = pipeline.execute()
-            if count > MAX_OPEN:
-                self._client.hdel(self._keys.open, trajectory_id)
-        if count > MAX_OPEN:
+            taken = self._open(keys=[self._keys.open], args=[trajectory_id, record, MAX_OPEN])
+        if not taken:
             raise CapacityError(f"agent {self._keys.agent}: {MAX_OPEN} trajectories are open; end or abandon some")
 
     def get_open(self, trajectory_id: str) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 APPEND = """
--- keys: receipt, stream, state, open   args: record, max pending, receipt ttl ms, trajectory id
+-- keys: receipt, stream, state, open   args: record, max pending, receipt ttl ms, trajectory id, idempotency key
 local seen = redis.call('GET', KEYS[1])
 if seen then
   redis.call('HDEL', KEYS[4], ARGV[4])
@@ -11,7 +11,7 @@ if seen then
 end
 local counts = redis.call('HMGET', KEYS[3], 'accepted', 'processed')
 if tonumber(counts[1] or '0') - tonumber(counts[2] or '0') >= tonumber(ARGV[2]) then return {-1, ''} end
-local id = redis.call('XADD', KEYS[2], '*', 'r', ARGV[1])
+local id = redis.call('XADD', KEYS[2], '*', 'r', ARGV[1], 'k', ARGV[5])
 redis.call('SET', KEYS[1], id, 'PX', ARGV[3])
 redis.call('HINCRBY', KEYS[3], 'accepted', 1)
 redis.call('HDEL', KEYS[4], ARGV[4])
@@ -76,6 +76,14 @@ redis.call('HINCRBY', KEYS[5], 'merges', 1)
 return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
 """
 """Publish changes of the bank: the id of the log entry, or '' if the lease was lost."""
+
+OPEN = """
+-- keys: open   args: trajectory id, record, bound
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""
+"""Remember an open trajectory: 1, or 0 if there are too many."""
 
 RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end

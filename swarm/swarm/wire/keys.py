@@ -175,6 +175,11 @@ class SwarmKeys:
         return f"{{{self.swarm}}}:queue"
 
     @property
+    def broker_queue(self) -> str:
+        """Key of the list in which kombu keeps the queue."""
+        return self.broker_prefix + self.queue
+
+    @property
     def broker_prefix(self) -> str:
         """What kombu puts before every key of its own, so that they too begin with the swarm's name."""
         return self._key("celery:")

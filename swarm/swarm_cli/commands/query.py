@@ -94,7 +94,7 @@ def _pattern(position: int, hit: PatternHit, out: Console) -> Table:
     response = plain(hit.response or hit.action, _RESPONSE_LINES * (out.width - 12))
     grid.add_row(f"\n{position}", Text(f"\n{response}", "bold cyan"))
     grid.add_row("share", f"{100 * hit.share:.0f} % of the votes, similarity {hit.similarity:.2f}")
-    grid.add_row("quality", f"{hit.mean_quality:.2f} ± {hit.quality_error:.2f}, {_evidence(hit)}")
+    grid.add_row("quality", f"{hit.expected_quality:.2f} ± {hit.quality_error:.2f}, {_evidence(hit)}")
     grid.add_row("learned by", _sources(hit))
     if hit.examples:
         example = max(hit.examples, key=lambda one: one.quality)

@@ -51,7 +51,11 @@ def _show(status: SwarmStatus, url: str) -> None:
     else:
         style = BAD if status.pending else NOTE
         out.print(
-            Text(f"\nNo worker is alive: outcomes wait. Start some with `swarm up --swarm {status.name}`.", style)
+            Text(
+                f"\nNo worker is alive{': outcomes wait' if status.pending else ''}. "
+                f"Start some with `swarm up --swarm {status.name}`.",
+                style,
+            )
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TypeVar
 
-from swarm.errors import StoreUnavailableError, UnknownIdError
+from swarm.errors import StoreUnavailableError, SwarmError, UnknownIdError
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.erase import erase_swarm
@@ -74,9 +74,12 @@ class Machinery:
             return
         self._watched_at = time.monotonic()
         with suppress(StoreUnavailableError):
-            if any(state.pool == POOL and state.status == "dead" for state in self._pools.list()):
+            found = [state.status for state in self._pools.list() if state.pool == POOL]
+            if not found:
+                raise SwarmError("the demo's workers were stopped (swarm down?): run it again")
+            if "dead" in found:
                 self._pools.start(POOL, CONCURRENCY)
 
     def _stop_pool(self) -> None:
-        with suppress(UnknownIdError):
+        with suppress(UnknownIdError, StoreUnavailableError):
             self._pools.stop(POOL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -98,8 +98,3 @@ def cross_agent_share(swarm: Swarm, agents: Sequence[str]) -> float:
         if "from_others" in (context := decode_trajectory(record).context)
     ]
     return float(np.mean(shares)) if shares else 0.0
-
-
-def consolidated(swarm: Swarm, agents: Sequence[str]) -> Mapping[str, int]:
-    """Outcomes of each agent that are in a committed generation, from stored state."""
-    return {name: state.consolidated for name, state in swarm.agents.states(agents).items()}

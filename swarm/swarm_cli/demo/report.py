@@ -111,7 +111,7 @@ class ShownPattern:
     learned_from: tuple[tuple[str, int], ...]
     """(agent, how many of its outcomes), most first."""
     quality: float
-    """Mean over these outcomes, 0-1."""
+    """Expected quality, 0-1: the mean of its outcomes, shrunken while they are few."""
     quality_error: float
     """One standard error of that mean."""
     exemplar: str
