@@ -139,7 +139,8 @@ def bend(x: Vector, pairs: Sequence[LoraPair]) -> Vector:
         raise BoundsError("the adapted vector is not finite: the adapter's weights have diverged")
     if length == wanted or length == 0.0:
         return z
-    scaled: Vector = z * (wanted / length) ** 0.5
+    # `dot` with a number is the quickest way to scale: BLAS, without the checks of a ufunc.
+    scaled: Vector = z.dot((wanted / length) ** 0.5)
     return scaled
 
 

@@ -23,9 +23,9 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.index import ActionHit, Hit
 from swarm.sona.instant import gradient_step, outcome_step
-from swarm.sona.recorder import Recorder
+from swarm.sona.recorder import TrajectoryRecorder
 from swarm.sona.signals import Baseline, LearningSignal, step_gradient
-from swarm.sona.trajectory import MAX_LATENCY_MS, Trajectory
+from swarm.sona.trajectory import Trajectory
 from swarm.sona.variants import VariantScore
 from swarm.sona.vectors import (
     Vector,
@@ -33,7 +33,6 @@ from swarm.sona.vectors import (
     check_direction,
     check_number,
     check_queries,
-    check_text,
     check_vector,
 )
 
@@ -63,7 +62,7 @@ class EngineStats:
         return json.dumps(asdict(self))
 
 
-class SonaEngine:
+class SonaEngine(TrajectoryRecorder):
     """Trajectories in, adapted queries and patterns out.
 
     >>> import numpy as np
@@ -79,90 +78,18 @@ class SonaEngine:
     """
 
     def __init__(self, config: SonaConfig | int = 256) -> None:
-        self.config = config if isinstance(config, SonaConfig) else SonaConfig(dim=config)
-        self._shape = (self.config.dim,)
+        super().__init__(config if isinstance(config, SonaConfig) else SonaConfig(dim=config))
         self._rng = np.random.default_rng(self.config.seed)
         self.adapter = Adapter.initial(self.config, self._rng)
         self.bank = ReasoningBank(self.config)
         self.ewc = EwcMemory.empty()
         self.baseline = Baseline()
-        self._recorder = Recorder(self.config)
-        self._unlearned = 0
         self._recent: deque[Trajectory] = deque(maxlen=_RECENT)
         self._enabled = True
         self.last_cycle_s: float | None = None
         self.instant_updates = 0
         self.background_cycles = 0
         self.promotions = 0
-
-    # Trajectories
-
-    def begin_trajectory(self, embedding: object) -> int:
-        """Open a trajectory for a query of shape (d,); its id.
-
-        Raises
-        ------
-        ShapeError, BoundsError
-            If the embedding has another dimension, is zero or not finite.
-        """
-        return self._recorder.begin(embedding)
-
-    def add_step(
-        self,
-        trajectory_id: int,
-        activations: object,
-        attention: object,
-        reward: object,
-        *,
-        node: str = "",
-        latency_ms: float = 0.0,
-    ) -> None:
-        """Append a step with its reward in [0, 1].
-
-        Parameters
-        ----------
-        activations : what was done, as a vector of shape (d,), or None
-        attention : any vector, or None; kept with the trajectory
-        node : the pattern, tool or model that the step used
-        """
-        self._recorder.add_step(trajectory_id, activations, attention, reward, node, latency_ms)
-
-    def record_step(self, trajectory_id: int, node_id: int | str, score: object, latency_us: float) -> None:
-        """Append a routing step: which node, how well, in how many microseconds."""
-        checked = check_number(latency_us, "latency_us", 0.0, 1e3 * MAX_LATENCY_MS)
-        self._recorder.add_step(trajectory_id, None, None, score, str(node_id), checked / 1e3)
-
-    def use_pattern(self, trajectory_id: int, action: str, response: str = "") -> None:
-        """Name the action that was tried: the one of a pattern that was found, or the id of a new result."""
-        opened = self._recorder.opened(trajectory_id)
-        opened.action, opened.response = check_text(action, "action"), check_text(response, "response")
-
-    def set_route(self, trajectory_id: int, route: str) -> None:
-        """Name the model, tool or variant that served the task."""
-        self._recorder.opened(trajectory_id).route = check_text(route, "route")
-
-    def add_context(self, trajectory_id: int, text: str) -> None:
-        """Attach a line of context; several may be attached. They are the text of the outcome's exemplar."""
-        opened = self._recorder.opened(trajectory_id)
-        opened.context = (*opened.context, check_text(text, "text"))
-
-    def end_trajectory(self, trajectory_id: int, quality: object, now_s: float = 0.0) -> None:
-        """End a trajectory with its quality in [0, 1]. What it teaches is seen by the next `apply_*`.
-
-        Raises
-        ------
-        UnknownIdError
-            If the id was never issued or has ended.
-        CapacityError
-            If the buffer is full; the trajectory stays open.
-        """
-        self._recorder.end(trajectory_id, quality, now_s)
-        self._unlearned += 1
-
-    def submit_trajectory(self, trajectory: Trajectory) -> None:
-        """Take a copy of a trajectory that was recorded elsewhere; errors as in `check_trajectory`."""
-        self._recorder.submit(trajectory)
-        self._unlearned += 1
 
     # Adaptation
 
@@ -252,7 +179,7 @@ class SonaEngine:
         waiting, self._unlearned = self._unlearned, 0
         if not waiting or not self._enabled:
             return 0
-        for trajectory in self._recorder.newest(waiting):
+        for trajectory in self._newest(waiting):
             self._instant(trajectory, trajectory.quality)
             self.baseline.observe(trajectory.quality)
         return waiting
@@ -292,8 +219,8 @@ class SonaEngine:
         if self.last_cycle_s is None:
             self.last_cycle_s = now_s
         waited = now_s - self.last_cycle_s >= self.config.background_interval
-        full = len(self._recorder) >= self.config.learn_at_utilisation * self.config.trajectory_capacity
-        if self._enabled and len(self._recorder) and (waited or full):
+        full = len(self._buffer) >= self.config.learn_at_utilisation * self.config.trajectory_capacity
+        if self._enabled and len(self._buffer) and (waited or full):
             return self.run_background_cycle(now_s)
         return None
 
@@ -311,11 +238,11 @@ class SonaEngine:
 
     def get_stats(self) -> EngineStats:
         """Counts as they are now."""
-        buffered = len(self._recorder)
+        buffered = len(self._buffer)
         return EngineStats(
-            trajectories_recorded=self._recorder.recorded,
+            trajectories_recorded=self._recorded,
             trajectories_buffered=buffered,
-            trajectories_open=self._recorder.open_count,
+            trajectories_open=len(self._open),
             trajectory_utilisation=buffered / self.config.trajectory_capacity,
             patterns=len(self.bank),
             instant_updates=self.instant_updates,
@@ -332,21 +259,6 @@ class SonaEngine:
         trajectories = self.buffered()
         self._forget(trajectories)
         return len(trajectories)
-
-    def buffered(self) -> Sequence[Trajectory]:
-        """The trajectories that wait for loop B, oldest first."""
-        return tuple(self._recorder.newest(len(self._recorder)))
-
-    def recorder_state(self) -> tuple[int, int]:
-        """(next trajectory id, trajectories recorded), for a snapshot."""
-        return self._recorder.next_id, self._recorder.recorded
-
-    def restore_recorder(self, state: Sequence[int]) -> None:
-        self._recorder.next_id, self._recorder.recorded = state
-
-    def restore_buffered(self, trajectory: Trajectory) -> None:
-        """Put back a trajectory whose instant step the saved weights already hold."""
-        self._recorder.submit(trajectory)
 
     def rng_state(self) -> dict[str, Any]:
         """State of the random generator, plain values."""
@@ -367,11 +279,11 @@ class SonaEngine:
 
     def _forget(self, trajectories: Sequence[Trajectory]) -> None:
         """Empty the buffer of its `trajectories`; the newest can still be named by a signal."""
-        self._recorder.clear()
+        self._buffer.clear()
         self._recent.extend(trajectories[-_RECENT:])
 
     def _recalled(self, trajectory_id: str | int | None) -> Trajectory:
-        for trajectory in (*reversed(self._recorder.newest(_RECENT)), *reversed(self._recent)):
+        for trajectory in (*reversed(self._newest(_RECENT)), *reversed(self._recent)):
             if trajectory_id is None or trajectory.id == str(trajectory_id):
                 return trajectory
         raise UnknownIdError(f"trajectory_id {trajectory_id!r}: not among the last {_RECENT} that ended")

@@ -7,6 +7,7 @@ become `Step` and `Trajectory` objects, with arrays that cannot be written, only
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -69,31 +70,32 @@ class Recording:
         )
 
 
-class Recorder:
-    """Records trajectories; an ended one waits in the buffer until a background cycle takes it.
+class TrajectoryRecorder:
+    """The recording half of an engine. An ended trajectory waits in the buffer until a background cycle takes it.
 
     A full buffer refuses to end another trajectory (`CapacityError`); that one stays open, so nothing is lost.
     """
 
     def __init__(self, config: SonaConfig) -> None:
-        self._dim = config.dim
+        self.config = config
         self._shape = (config.dim,)
         self._max_steps = config.max_trajectory_steps
         self._capacity = config.trajectory_capacity
         self._open: dict[int, Recording] = {}
         self._buffer: deque[Recording | Trajectory] = deque()
-        self.next_id = 1
-        self.recorded = 0
+        self._next_id = 1
+        self._recorded = 0
+        self._unlearned = 0
+        """Trajectories at the end of the buffer that the instant loop has not seen yet."""
 
-    def __len__(self) -> int:
-        return len(self._buffer)
+    def begin_trajectory(self, embedding: object) -> int:
+        """Open a trajectory for a query of shape (d,); its id.
 
-    @property
-    def open_count(self) -> int:
-        return len(self._open)
-
-    def begin(self, embedding: object) -> int:
-        """Open a trajectory for a query of shape (d,); its id."""
+        Raises
+        ------
+        ShapeError, BoundsError
+            If the embedding has another dimension, is zero or not finite.
+        """
         if len(self._open) >= MAX_OPEN:
             raise CapacityError(f"open trajectories: the bound is {MAX_OPEN}; end some first")
         try:
@@ -106,33 +108,38 @@ class Recorder:
             )
         except RuntimeWarning:
             is_plain = False
-        vector = np.asarray(embedding) if is_plain else check_vector(embedding, self._dim, "embedding")
         if not is_plain:
-            check_direction(vector, self._dim, "embedding")
-        recording_id = self.next_id
-        self.next_id = recording_id + 1
-        self._open[recording_id] = Recording(recording_id, vector.tobytes())
-        return recording_id
-
-    def opened(self, recording_id: int) -> Recording:
-        """The open trajectory of that id, else an error that says what became of it."""
-        try:
-            return self._open[recording_id]
-        except (KeyError, TypeError):
-            issued = type(recording_id) is int and 0 < recording_id < self.next_id
-            reason = "has ended already" if issued else "was never issued"
-            raise UnknownIdError(f"trajectory_id {recording_id!r:.40} {reason}") from None
+            embedding = check_vector(embedding, self.config.dim, "embedding")
+            check_direction(embedding, self.config.dim, "embedding")
+        trajectory_id = self._next_id
+        self._next_id = trajectory_id + 1
+        self._open[trajectory_id] = Recording(trajectory_id, embedding.tobytes())  # type: ignore[attr-defined]  # an array
+        return trajectory_id
 
     def add_step(
-        self, recording_id: int, activations: object, attention: object, reward: object, node: str, latency_ms: float
+        self,
+        trajectory_id: int,
+        activations: object,
+        attention: object,
+        reward: object,
+        *,
+        node: str = "",
+        latency_ms: float = 0.0,
     ) -> None:
-        """Append a step; see `SonaEngine.add_step`."""
+        """Append a step with its reward in [0, 1].
+
+        Parameters
+        ----------
+        activations : what was done, as a vector of shape (d,), or None
+        attention : any vector, or None; kept with the trajectory
+        node : the pattern, tool or model that the step used
+        """
         try:
-            steps = self._open[recording_id].steps
+            steps = self._open[trajectory_id].steps
         except (KeyError, TypeError):
-            steps = self.opened(recording_id).steps
+            steps = self._opened(trajectory_id).steps
         if len(steps) >= self._max_steps:
-            raise CapacityError(f"max_trajectory_steps is {self._max_steps}: trajectory {recording_id} is full")
+            raise CapacityError(f"max_trajectory_steps is {self._max_steps}: trajectory {trajectory_id} is full")
         if type(reward) is not float or not 0.0 <= reward <= 1.0:
             reward = check_number(reward, "reward", 0.0, 1.0)
         if latency_ms != 0.0:
@@ -157,49 +164,95 @@ class Recorder:
         except RuntimeWarning:
             # An overflow, where warnings are errors; the long way says what is wrong.
             pass
-        done = None if activations is None else _frozen(activations, self._dim, "activations")
-        seen = None if attention is None else _frozen(attention, 0, "attention")
+        done = None if activations is None else check_vector(activations, self.config.dim, "activations").tobytes()
+        seen = None if attention is None else check_numbers(attention, "attention").tobytes()
         steps.append((reward, done, seen, node, latency_ms))
 
-    def end(self, recording_id: int, quality: object, now_s: float) -> None:
-        """Close a trajectory and put it into the buffer."""
-        recording = self.opened(recording_id)
+    def record_step(self, trajectory_id: int, node_id: int | str, score: object, latency_us: float) -> None:
+        """Append a routing step: which node, how well, in how many microseconds."""
+        checked = check_number(latency_us, "latency_us", 0.0, 1e3 * MAX_LATENCY_MS)
+        self.add_step(trajectory_id, None, None, score, node=str(node_id), latency_ms=checked / 1e3)
+
+    def use_pattern(self, trajectory_id: int, action: str, response: str = "") -> None:
+        """Name the action that was tried: the one of a pattern that was found, or the id of a new result."""
+        opened = self._opened(trajectory_id)
+        opened.action, opened.response = check_text(action, "action"), check_text(response, "response")
+
+    def set_route(self, trajectory_id: int, route: str) -> None:
+        """Name the model, tool or variant that served the task."""
+        self._opened(trajectory_id).route = check_text(route, "route")
+
+    def add_context(self, trajectory_id: int, text: str) -> None:
+        """Attach a line of context; several may be attached. They are the text of the outcome's exemplar."""
+        opened = self._opened(trajectory_id)
+        opened.context = (*opened.context, check_text(text, "text"))
+
+    def end_trajectory(self, trajectory_id: int, quality: object, now_s: float = 0.0) -> None:
+        """End a trajectory with its quality in [0, 1]. What it teaches is seen by the next `apply_*`.
+
+        Raises
+        ------
+        UnknownIdError
+            If the id was never issued or has ended.
+        CapacityError
+            If the buffer is full; the trajectory stays open.
+        """
+        recording = self._opened(trajectory_id)
         if type(quality) is not float or not 0.0 <= quality <= 1.0:
             quality = check_number(quality, "quality", 0.0, 1.0)
         if now_s != 0.0:
             now_s = check_number(now_s, "now_s", 0.0, MAX_TIME_S)
         if len(self._buffer) >= self._capacity:
             self._refuse()
-        del self._open[recording_id]
+        del self._open[trajectory_id]
         recording.quality = quality
         recording.at_s = now_s
-        self._buffer.append(recording)
-        self.recorded += 1
+        self._keep(recording)
 
-    def submit(self, trajectory: Trajectory) -> None:
-        """Put a copy of a trajectory that ended elsewhere into the buffer."""
-        checked = check_trajectory(trajectory, self._dim, self._max_steps)
+    def submit_trajectory(self, trajectory: Trajectory) -> None:
+        """Take a copy of a trajectory that was recorded elsewhere; errors as in `check_trajectory`."""
+        checked = check_trajectory(trajectory, self.config.dim, self._max_steps)
         if len(self._buffer) >= self._capacity:
             self._refuse()
-        self._buffer.append(checked)
-        self.recorded += 1
+        self._keep(checked)
 
-    def newest(self, count: int) -> list[Trajectory]:
+    def buffered(self) -> Sequence[Trajectory]:
+        """The trajectories that wait for loop B, oldest first."""
+        return tuple(self._newest(len(self._buffer)))
+
+    def recorder_state(self) -> tuple[int, int]:
+        """(next trajectory id, trajectories recorded), for a snapshot."""
+        return self._next_id, self._recorded
+
+    def restore_recorder(self, state: Sequence[int]) -> None:
+        """The inverse of `recorder_state`."""
+        self._next_id, self._recorded = state
+
+    def restore_buffered(self, trajectory: Trajectory) -> None:
+        """Put back a trajectory whose instant step the saved weights already hold."""
+        self.submit_trajectory(trajectory)
+        self._unlearned = 0
+
+    def _opened(self, trajectory_id: int) -> Recording:
+        """The open trajectory of that id, else an error that says what became of it."""
+        try:
+            return self._open[trajectory_id]
+        except (KeyError, TypeError):
+            issued = type(trajectory_id) is int and 0 < trajectory_id < self._next_id
+            reason = "has ended already" if issued else "was never issued"
+            raise UnknownIdError(f"trajectory_id {trajectory_id!r:.40} {reason}") from None
+
+    def _keep(self, ended: Recording | Trajectory) -> None:
+        self._buffer.append(ended)
+        self._recorded += 1
+        self._unlearned += 1
+
+    def _newest(self, count: int) -> list[Trajectory]:
         """The last `count` trajectories of the buffer, oldest first."""
         tail = [self._buffer[-position] for position in range(min(count, len(self._buffer)), 0, -1)]
         return [item.trajectory() if isinstance(item, Recording) else item for item in tail]
-
-    def clear(self) -> None:
-        """Empty the buffer."""
-        self._buffer.clear()
 
     def _refuse(self) -> None:
         raise CapacityError(
             f"trajectory_capacity is {self._capacity} and as many wait to be learned: call tick() or force_learn()"
         )
-
-
-def _frozen(value: object, dim: int, parameter: str) -> bytes:
-    """float32 bytes of a vector of shape (dim,), or of any length if `dim` is 0; finite."""
-    checked = check_vector(value, dim, parameter) if dim else check_numbers(value, parameter)
-    return checked.tobytes()
