@@ -70,7 +70,7 @@ def test_an_idempotency_key_that_cannot_stand_in_a_key_is_refused(swarm: Swarm, 
         swarm.receipt("coder-1", key)
 
 
-@pytest.mark.parametrize("agent", ["", "a b", "a/b", "{a}", "x" * 64, "\ud800", b"a", 5, None])
+@pytest.mark.parametrize("agent", ["", "a b", "a/b", "{a}", "x" * 64, "\ud800", b"a", 5])
 def test_an_agent_name_that_cannot_stand_in_a_key_is_refused(swarm: Swarm, agent: Any) -> None:
     calls: list[Callable[[], object]] = [
         lambda: swarm.store_pattern("decode JSON", "json", agent=agent),
