@@ -71,20 +71,29 @@ def measure(dim: int, rounds: int) -> tuple[dict[str, float], dict[str, float], 
     work = Workload(dim)
     ours: dict[str, float] = {}
     floor: dict[str, float] = {}
-    for key, (mine, plain) in _pairs(work).items():
-        found = medians_us({"ours": mine, "numpy": plain}, rounds=rounds, batch=200 if dim <= 1024 else 50)
+    recorder, learner = SonaEngine(SonaConfig(dim=dim)), work.engine()
+    recorder.set_enabled(False)  # recording alone: what the instant loop costs is a figure of its own
+
+    def tidy() -> None:
+        # As a background cycle that comes in time would: the buffers stay short.
+        recorder.discard()
+        learner.discard()
+
+    for key, (mine, plain) in _pairs(work, recorder, learner).items():
+        batch = 200 if dim <= 1024 else 50
+        found = medians_us({"ours": mine, "numpy": plain}, rounds=rounds, batch=batch, tidy=tidy)
         ours[key], floor[key] = found["ours"], found["numpy"]
     ours["background_10k"], floor["background_10k"], trained_on = _background(work)
     return ours, floor, trained_on
 
 
-def _pairs(work: Workload) -> dict[str, tuple[Callable[[int], object], Callable[[int], object]]]:
+def _pairs(
+    work: Workload, recorder: SonaEngine, learner: SonaEngine
+) -> dict[str, tuple[Callable[[int], object], Callable[[int], object]]]:
     engine, pool = work.engine(), work.pool
     micro, base = engine.adapter.micro, engine.adapter.base[0]
     clusters = engine.bank.clusters()
     centroids = np.array([cluster.centroid for cluster in clusters])
-    recorder = SonaEngine(SonaConfig(dim=work.dim))
-    recorder.set_enabled(False)  # recording alone: what the instant loop costs is a figure of its own
     attention, rewards = work.attention, (0.3, 0.6, 0.9)
 
     def trajectory(i: int) -> None:
@@ -92,11 +101,7 @@ def _pairs(work: Workload) -> dict[str, tuple[Callable[[int], object], Callable[
         for step, reward in enumerate(rewards):
             recorder.add_step(opened, pool[(i * 7 + step) % 512], attention, reward)
         recorder.end_trajectory(opened, 0.75)
-        if i % 1_000 == 999:
-            # What a cycle that came in time would take; so memory is used again, as in a process that goes on.
-            recorder.discard()
 
-    learner = work.engine()
     recent = [f"action-{i}" for i in range(PATTERNS)]
 
     def instant_step(i: int) -> None:
@@ -104,8 +109,6 @@ def _pairs(work: Workload) -> dict[str, tuple[Callable[[int], object], Callable[
         learner.use_pattern(opened, recent[i % PATTERNS])
         learner.end_trajectory(opened, float(i % 2))
         learner.flush()
-        if i % 10_000 == 9_999:
-            learner.discard()
 
     return {
         "micro": (lambda i: engine.apply_micro_lora(pool[i % 512]), _plain_lora(micro, pool)),

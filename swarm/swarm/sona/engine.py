@@ -36,6 +36,7 @@ from swarm.sona.vectors import (
     check_vector,
 )
 
+_ARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 _MAX_K = 10_000
 _RECENT = 1024
@@ -273,7 +274,7 @@ class SonaEngine(TrajectoryRecorder):
         if self._unlearned:
             self.run_instant_cycle()
         # The hot path: nothing is copied, because `bend` never changes its input, and refuses what is not finite.
-        if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.shape == self._shape:
+        if type(x) is _ARRAY and x.dtype is _FLOAT32 and x.shape == self._shape:
             return x
         return check_queries(x, self.config.dim, "x")
 

@@ -27,6 +27,7 @@ from swarm.sona.vectors import (
 )
 
 MAX_OPEN = 100_000
+_ARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -101,7 +102,7 @@ class TrajectoryRecorder:
         try:
             # As in `add_step`: what callers mostly pass is checked without a call.
             is_plain = (
-                type(embedding) is np.ndarray
+                type(embedding) is _ARRAY
                 and embedding.dtype is _FLOAT32
                 and embedding.shape == self._shape
                 and MIN_SQUARED_NORM <= embedding.dot(embedding) <= MAX_SQUARED_NORM
@@ -149,11 +150,11 @@ class TrajectoryRecorder:
         try:
             # What callers mostly pass is checked without a call; NaN compares false and takes the long way too.
             if (
-                type(activations) is np.ndarray
+                type(activations) is _ARRAY
                 and activations.dtype is _FLOAT32
                 and activations.shape == self._shape
                 and activations.dot(activations) <= MAX_SQUARED_NORM
-                and type(attention) is np.ndarray
+                and type(attention) is _ARRAY
                 and attention.dtype is _FLOAT32
                 and attention.ndim == 1
                 and len(attention) <= MAX_LENGTH
