@@ -12,6 +12,7 @@ from support import PrivateRedis
 
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
+from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
 
 
@@ -40,11 +41,15 @@ def client(settings: Settings) -> Iterator[Client]:
     """A client; afterwards every key of the test's swarm is removed, and no other."""
     with connect(settings) as client:
         yield client
-        delete_swarm(client, settings.name)
+        erase_swarm(client, SwarmKeys(settings.name))
 
 
-def delete_swarm(client: Client, name: str) -> None:
-    """Delete the keys of one swarm."""
-    for pattern in SwarmKeys(name).patterns:
-        for key in client.scan_iter(match=pattern, count=1000):
-            client.delete(key)
+@pytest.fixture
+def own_redis() -> Iterator[PrivateRedis]:
+    """A Redis for this test alone, to be killed and frozen."""
+    server = PrivateRedis()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from support import PrivateRedis
@@ -43,17 +43,6 @@ def known(swarm: Swarm, background: Background) -> Swarm:
     swarm.store_pattern("compress a file", "gzip")
     background.drain(0.0)
     return swarm
-
-
-@pytest.fixture
-def own_redis() -> Iterator[PrivateRedis]:
-    """A Redis for this test alone, to be killed and frozen."""
-    server = PrivateRedis()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture

@@ -30,16 +30,6 @@ MAX_PENDING = 1000
 
 
 @pytest.fixture
-def own_redis() -> Iterator[PrivateRedis]:
-    server = PrivateRedis()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
-@pytest.fixture
 def settings(settings: Settings, own_redis: PrivateRedis) -> Settings:
     """Everything is due soon, a dead holder's lease does not last, and agents wait for workers that are behind."""
     return settings.model_copy(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, overload
 
 from swarm.embed.base import Embedder
@@ -325,16 +325,14 @@ class Swarm:
         SwarmError
             If that takes longer than `timeout_s`; the outcome stays on its way.
         """
-        found = self._wait_for(
-            lambda: self._follow(receipt),
-            lambda now: now.state in (ReceiptState.SEARCHABLE, ReceiptState.DEAD),
-            timeout_s,
-        )
-        if found.state not in (ReceiptState.SEARCHABLE, ReceiptState.DEAD):
-            raise SwarmError(
-                f"outcome {receipt.idempotency_key} of agent {receipt.agent} is {found.state.value} after "
-                f"{timeout_s:g} s: are workers running? (swarm status)"
-            )
+        deadline = time.monotonic() + timeout_s
+        while (found := self._follow(receipt)).state not in (ReceiptState.SEARCHABLE, ReceiptState.DEAD):
+            if time.monotonic() >= deadline:
+                raise SwarmError(
+                    f"outcome {receipt.idempotency_key} of agent {receipt.agent} is {found.state.value} after "
+                    f"{timeout_s:g} s: are workers running? (swarm status)"
+                )
+            time.sleep(_POLL_S)
         return found
 
     def _follow(self, receipt: Receipt) -> Receipt:
@@ -351,15 +349,6 @@ class Swarm:
     def status(self) -> SwarmStatus:
         """How the swarm stands, from stored state."""
         return read_status(self.client, self.keys)
-
-    @staticmethod
-    def _wait_for(read: Callable[[], Receipt], is_enough: Callable[[Receipt], bool], timeout_s: float) -> Receipt:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            found = read()
-            if is_enough(found) or time.monotonic() >= deadline:
-                return found
-            time.sleep(_POLL_S)
 
 
 def check_idempotency_key(key: object, parameter: str = "idempotency_key") -> str:
