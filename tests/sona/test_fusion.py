@@ -23,7 +23,8 @@ def a_pair(seed: int, rank: int = 4, dim: int = DIM, scale: float = 1.0) -> Lora
 
 def dense(*pairs: LoraPair) -> Doubles:
     """Delta W as the matrix (d, d) that the code never forms."""
-    return np.sum([p.scale * p.up.T.astype(np.float64) @ p.down.astype(np.float64) for p in pairs], axis=0)
+    parts = [p.scale * p.up.T.astype(np.float64) @ p.down.astype(np.float64) for p in pairs]
+    return np.asarray(np.sum(parts, axis=0))
 
 
 def rng() -> np.random.Generator:
@@ -87,7 +88,8 @@ def test_averaging_the_factors_separately_is_wrong() -> None:
     assert np.abs(dense(turned) - dense(pair)).max() < 1e-6
     fused = fuse_adapters([(1.0, [pair]), (1.0, [turned])], 4, rng()).pairs
     assert np.abs(dense(*fused) - dense(pair)).max() < 1e-6
-    naive = LoraPair((pair.down + turned.down) / 2, (pair.up + turned.up) / 2, pair.scale)
+    half = np.float32(0.5)
+    naive = LoraPair(half * (pair.down + turned.down), half * (pair.up + turned.up), pair.scale)
     assert np.linalg.norm(dense(naive) - dense(pair)) > 0.5 * np.linalg.norm(dense(pair))
 
 

@@ -113,14 +113,14 @@ def fusion_weights(outcomes: Sequence[float], gains: Sequence[float | None]) -> 
     gains : loss on held-out outcomes before minus after, in nats; None where nobody recorded it, which counts as the
         mean of those that are recorded. One that gained nothing counts nothing.
 
-    >>> fusion_weights([100, 100, 50], [0.2, None, 0.4])
-    [20.0, 30.0, 20.0]
+    >>> fusion_weights([100, 100, 50], [0.25, None, 0.75])
+    [25.0, 50.0, 37.5]
     >>> fusion_weights([100, 50], [None, None])
     [100.0, 50.0]
     """
     known = [max(0.0, gain) for gain in gains if gain is not None]
     mean = math.fsum(known) / len(known) if known else 1.0
-    return [n * (round(mean, 12) if gain is None else max(0.0, gain)) for n, gain in zip(outcomes, gains, strict=True)]
+    return [n * (mean if gain is None else max(0.0, gain)) for n, gain in zip(outcomes, gains, strict=True)]
 
 
 def _decompose(weighted: Sequence[tuple[float, LoraPair]], dim: int) -> tuple[Doubles, Doubles, Doubles]:
