@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from swarm.errors import DamagedRecordError, StaleWriterError
+from swarm.errors import DamagedRecordError
 from swarm.sona.clusters import Cluster
+from swarm.store.commit import Commit, Committer
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash, to_text
-from swarm.store.scripts import COMMIT
 from swarm.wire.codec import encode
-from swarm.wire.keys import AgentKeys, SwarmKeys, check_name
+from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import (
     Registration,
     Weights,
@@ -30,7 +30,9 @@ class AgentState:
     """Where an agent stands. `cursor` is the last stream id that its generation contains, `weights_generation`
     the generation in which its weights were promoted last.
 
-    `processed` counts the outcomes up to the cursor, `dead` those among them that could not be used.
+    `processed` counts the outcomes up to the cursor; among them `dead` those that could not be used, `rewound` those
+    that were taken back. `reset_generation` is the last one that took something back: what processes learned by
+    themselves before it is void. `skipped` counts the generations that a generation's content does not build on.
     """
 
     generation: int = 0
@@ -38,7 +40,10 @@ class AgentState:
     accepted: int = 0
     processed: int = 0
     dead: int = 0
+    rewound: int = 0
     weights_generation: int = 0
+    reset_generation: int = 0
+    skipped: int = 0
 
     @property
     def pending(self) -> int:
@@ -47,7 +52,12 @@ class AgentState:
 
     @property
     def consolidated(self) -> int:
-        return self.processed - self.dead
+        return self.processed - self.dead - self.rewound
+
+    @property
+    def age(self) -> int:
+        """How many consolidations the content comes from; with it they draw the same numbers after a rollback."""
+        return self.generation - self.skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +73,31 @@ class Generation:
     figures: Mapping[str, int | float | bool]
     keep: int
     """Outcomes to keep in the stream behind the cursor."""
+    rewound: Sequence[str] = ()
+    """Fields of `forgotten` that are settled: outcomes which were passed over."""
+    is_empty: bool = False
+    """Whether no outcome was learned, so that the content is as old as before."""
 
 
-_FIELDS = ("generation", "cursor", "accepted", "processed", "dead", "weights_generation")
+_COUNTS = (
+    "generation",
+    "accepted",
+    "processed",
+    "dead",
+    "rewound",
+    "weights_generation",
+    "reset_generation",
+    "skipped",
+)
+_FIELDS = ("cursor", *_COUNTS)
 
 
 def _state(name: str, values: Sequence[bytes | None]) -> AgentState:
-    generation, cursor, accepted, processed, dead, weights_generation = values
+    cursor, *counts = values
     try:
         return AgentState(
-            generation=int(generation or 0),
             cursor=(cursor or b"0-0").decode(),
-            accepted=int(accepted or 0),
-            processed=int(processed or 0),
-            dead=int(dead or 0),
-            weights_generation=int(weights_generation or 0),
+            **{field: int(count or 0) for field, count in zip(_COUNTS, counts, strict=True)},
         )
     except ValueError as error:
         raise DamagedRecordError(f"state of agent {name}: {error}") from error
@@ -89,7 +109,7 @@ class AgentStore:
     def __init__(self, client: Client, keys: SwarmKeys) -> None:
         self._client = client
         self._keys = keys
-        self._commit = client.register_script(COMMIT)
+        self._committer = Committer(client, keys)
 
     def register(self, name: str, registration: Registration) -> None:
         """Write an agent's registration; a later one replaces it."""
@@ -165,40 +185,21 @@ class AgentStore:
         StaleWriterError
             If the lease was lost or somebody committed meanwhile; nothing was written.
         """
-        keys: AgentKeys = self._keys.agent(name)
-        args: list[bytes | str | int] = [
-            lease.token,
+        return self._committer.write(
+            name,
+            lease,
             expected,
-            generation.cursor,
-            generation.processed,
-            b"" if generation.weights is None else encode_weights(generation.weights),
-            encode("figures", generation.figures),
-            generation.keep,
-        ]
-        args += counted(generation.removed)
-        args += counted_pairs((cluster.id, encode_cluster(cluster)) for cluster in generation.put)
-        args += counted_pairs(generation.dead.items())
-        with redis_errors(f"commit generation {expected + 1} of {name}"):
-            result = int(
-                self._commit(
-                    keys=[keys.lease, keys.state, keys.clusters, keys.weights, keys.log, keys.stream, keys.dead],
-                    args=args,
-                )
-            )
-        if result == -1:
-            raise StaleWriterError(f"agent {name}: the lease with token {lease.token} was lost before the commit")
-        if result == -2:
-            raise StaleWriterError(f"agent {name}: generation {expected} is not the current one any more")
-        return result
-
-
-def counted(items: Iterable[str]) -> list[bytes | str | int]:
-    """Script arguments: how many, then the items."""
-    listed = list(items)
-    return [len(listed), *listed]
-
-
-def counted_pairs(pairs: Iterable[tuple[str, bytes | str]]) -> list[bytes | str | int]:
-    """Script arguments: how many, then key and value of each."""
-    listed = list(pairs)
-    return [len(listed), *(part for pair in listed for part in pair)]
+            Commit(
+                cursor=generation.cursor,
+                processed=generation.processed,
+                removed=generation.removed,
+                put={cluster.id: encode_cluster(cluster) for cluster in generation.put},
+                dead=generation.dead,
+                weights=None if generation.weights is None else encode_weights(generation.weights),
+                figures=encode("figures", generation.figures),
+                keep=generation.keep,
+                newly_skipped=int(generation.is_empty),
+                rewound=len(generation.rewound),
+                settled=generation.rewound,
+            ),
+        )

@@ -10,7 +10,7 @@ from typing import Any
 from swarm.errors import InputError, StaleWriterError
 from swarm.sona.clusters import Cluster
 from swarm.sona.vectors import check_count
-from swarm.store.agents import counted, counted_pairs
+from swarm.store.commit import counted, counted_pairs
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_entries, to_hash, to_text

@@ -18,10 +18,13 @@ Swarm, tag `{NAME}`
 
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
-  state     hash    generation, cursor, accepted, processed, dead, weights_generation; by append and commit
+  state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
+                    skipped; by append and commit
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
-  log       stream  one entry per generation (cursor, counts, figures); written by the commit
+  log       stream  one entry per generation (cursor, counts, figures, where its content comes from); by the commit
+  undo      hash    generation -> what its commit replaced; written and trimmed by the commit, read by rollback
+  forgotten hash    stream id, or "<=" and one: outcomes that `rewind` took back -> how far; by rewind and commit
   open      hash    trajectory id -> open trajectory; written by the pre-task hook, removed by append
   dead      hash    stream id -> why an entry could not be used; written by the commit
   lease     string  who may consolidate; written by workers, expires
@@ -89,6 +92,14 @@ class AgentKeys:
     @property
     def log(self) -> str:
         return self._key("log")
+
+    @property
+    def undo(self) -> str:
+        return self._key("undo")
+
+    @property
+    def forgotten(self) -> str:
+        return self._key("forgotten")
 
     @property
     def open(self) -> str:

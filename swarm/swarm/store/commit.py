@@ -1,0 +1,116 @@
+"""The one way to write a generation of an agent: what it holds, as bytes, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from swarm.errors import StaleWriterError
+from swarm.store.connection import Client, redis_errors
+from swarm.store.lease import Lease
+from swarm.store.scripts import COMMIT
+from swarm.wire.keys import SwarmKeys
+
+UNDO_VERSIONS = 50
+"""So many versions of an agent, before the current one, can be rolled back to."""
+UNDO_BYTES = 32 * 2**20
+"""At most so much is kept for that, newest first: an agent whose generations are large reaches back less far."""
+DROP_WEIGHTS = b"-"
+"""Instead of a record of weights: there are none any more. No record has one byte."""
+UNREACHABLE = -1
+"""As `since`: nothing before this generation can be rolled back to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What a commit writes: everything that changed since the generation before.
+
+    `weights` None leaves them as they are. `since` is the version that a rollback of this one leads to, by default
+    the one before; those between cannot be reached any more. `newly_skipped` is added to the state's `skipped`.
+    A commit that `is_reset` voids what the agent's processes learned by themselves. `rewound` counts outcomes
+    that were consolidated before and are taken out, `settled` are the fields of `forgotten` that are done with.
+    `origin` holds further fields of the log entry.
+    """
+
+    cursor: str
+    processed: int
+    removed: Sequence[str]
+    put: Mapping[str, bytes]
+    dead: Mapping[str, str]
+    weights: bytes | None
+    figures: bytes
+    keep: int
+    since: int | None = None
+    newly_skipped: int = 0
+    is_reset: bool = False
+    rewound: int = 0
+    settled: Sequence[str] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+
+class Committer:
+    """Commits generations of the agents of one swarm."""
+
+    def __init__(self, client: Client, keys: SwarmKeys) -> None:
+        self._keys = keys
+        self._script = client.register_script(COMMIT)
+
+    def write(self, name: str, lease: Lease, expected: int, commit: Commit) -> int:
+        """Write a generation on top of `expected`; its number.
+
+        Raises
+        ------
+        StaleWriterError
+            If the lease was lost or somebody committed meanwhile; nothing was written.
+        """
+        keys = self._keys.agent(name)
+        args: list[bytes | str | int] = [
+            lease.token,
+            expected,
+            commit.cursor,
+            commit.processed,
+            b"" if commit.weights is None else commit.weights,
+            commit.figures,
+            commit.keep,
+            expected if commit.since is None else commit.since,
+            commit.newly_skipped,
+            int(commit.is_reset),
+            commit.rewound,
+            UNDO_VERSIONS,
+            UNDO_BYTES,
+        ]
+        args += counted(commit.removed)
+        args += counted_pairs(commit.put.items())
+        args += counted_pairs(commit.dead.items())
+        args += counted(commit.settled)
+        args += counted_pairs(commit.origin.items())
+        touched = [
+            keys.lease,
+            keys.state,
+            keys.clusters,
+            keys.weights,
+            keys.log,
+            keys.stream,
+            keys.dead,
+            keys.undo,
+            keys.forgotten,
+        ]
+        with redis_errors(f"commit generation {expected + 1} of {name}"):
+            result = int(self._script(keys=touched, args=args))
+        if result == -1:
+            raise StaleWriterError(f"agent {name}: the lease with token {lease.token} was lost before the commit")
+        if result == -2:
+            raise StaleWriterError(f"agent {name}: generation {expected} is not the current one any more")
+        return result
+
+
+def counted(items: Iterable[str]) -> list[bytes | str | int]:
+    """Script arguments: how many, then the items."""
+    listed = list(items)
+    return [len(listed), *listed]
+
+
+def counted_pairs(pairs: Iterable[tuple[str, bytes | str]]) -> list[bytes | str | int]:
+    """Script arguments: how many, then key and value of each."""
+    listed = list(pairs)
+    return [len(listed), *(part for pair in listed for part in pair)]
