@@ -195,7 +195,7 @@ class AgentStore:
                 removed=generation.removed,
                 put={cluster.id: encode_cluster(cluster) for cluster in generation.put},
                 dead=generation.dead,
-                weights=None if generation.weights is None else encode_weights(generation.weights),
+                values={} if generation.weights is None else {"weights": encode_weights(generation.weights)},
                 figures=encode("figures", generation.figures),
                 keep=generation.keep,
                 newly_skipped=int(generation.is_empty),

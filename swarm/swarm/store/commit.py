@@ -15,8 +15,8 @@ UNDO_VERSIONS = 50
 """So many versions of an agent, before the current one, can be rolled back to."""
 UNDO_BYTES = 32 * 2**20
 """At most so much is kept for that, newest first: an agent whose generations are large reaches back less far."""
-DROP_WEIGHTS = b"-"
-"""Instead of a record of weights: there are none any more. No record has one byte."""
+DROP = b"-"
+"""Instead of a record: there is none any more. No record has one byte."""
 UNREACHABLE = -1
 """As `since`: nothing before this generation can be rolled back to."""
 
@@ -25,11 +25,11 @@ UNREACHABLE = -1
 class Commit:
     """What a commit writes: everything that changed since the generation before.
 
-    `weights` None leaves them as they are. `since` is the version that a rollback of this one leads to, by default
-    the one before; those between cannot be reached any more. `newly_skipped` is added to the state's `skipped`.
-    A commit that `is_reset` voids what the agent's processes learned by themselves. `rewound` counts outcomes
-    that were consolidated before and are taken out, `settled` are the fields of `forgotten` that are done with.
-    `origin` holds further fields of the log entry.
+    `values` are whole records by name (`weights`); one that is not here stays as it is. `since` is the version that
+    a rollback of this one leads to, by default the one before; those between cannot be reached any more.
+    `newly_skipped` is added to the state's `skipped`. A commit that `is_reset` voids what the agent's processes
+    learned by themselves. `rewound` counts outcomes that are taken out or passed over, `settled` are the fields of
+    `forgotten` that this generation is free of. `origin` holds further fields of the log entry.
     """
 
     cursor: str
@@ -37,7 +37,7 @@ class Commit:
     removed: Sequence[str]
     put: Mapping[str, bytes]
     dead: Mapping[str, str]
-    weights: bytes | None
+    values: Mapping[str, bytes]
     figures: bytes
     keep: int
     since: int | None = None
@@ -69,7 +69,6 @@ class Committer:
             expected,
             commit.cursor,
             commit.processed,
-            b"" if commit.weights is None else commit.weights,
             commit.figures,
             commit.keep,
             expected if commit.since is None else commit.since,
@@ -79,6 +78,7 @@ class Committer:
             UNDO_VERSIONS,
             UNDO_BYTES,
         ]
+        args += counted_pairs(commit.values.items())
         args += counted(commit.removed)
         args += counted_pairs(commit.put.items())
         args += counted_pairs(commit.dead.items())

@@ -21,18 +21,19 @@ return {1, id}
 
 COMMIT = """
 -- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten
--- args: token, generation, cursor, processed, weights ('' leaves them, '-' drops them), figures, keep,
---       since, newly skipped, is reset, rewound, undo versions, undo bytes, then five counted lists:
---       cluster ids to remove; (cluster id, record) to put; (stream id, reason) that are dead;
---       fields of forgotten that this generation is free of; (name, value) for the log entry
+-- args: token, generation, cursor, processed, figures, keep,
+--       since, newly skipped, is reset, rewound, undo versions, undo bytes, then six counted lists:
+--       (value name, record, or '-' to drop it) to set; cluster ids to remove; (cluster id, record) to put;
+--       (stream id, reason) that are dead; fields of forgotten that this generation is free of; (name, value) for the log entry
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 local generation = tonumber(redis.call('HGET', KEYS[2], 'generation') or '0')
 if generation ~= tonumber(ARGV[2]) then return -2 end
 local number = generation + 1
+local value_keys = {weights = KEYS[4]}
 
 -- What the values were at version `since`: usually the one before this. Those between cannot be reached any more.
 local old = {to = generation, clusters = {}, values = {}, skipped = redis.call('HGET', KEYS[2], 'skipped') or '0'}
-while old and old.to > tonumber(ARGV[8]) do
+while old and old.to > tonumber(ARGV[7]) do
   local packed = redis.call('HGET', KEYS[8], old.to)
   if packed then
     local older = cmsgpack.unpack(packed)
@@ -48,12 +49,8 @@ end
 local function keep_cluster(id)
   if old and old.clusters[id] == nil then old.clusters[id] = redis.call('HGET', KEYS[3], id) end
 end
-local function set_value(name, key, value)
-  if old and old.values[name] == nil then old.values[name] = redis.call('GET', key) end
-  if value == '-' then redis.call('DEL', key) else redis.call('SET', key, value) end
-end
 
-local next = 14
+local next = 13
 local function list(width, use)
   local count = tonumber(ARGV[next])
   next = next + 1
@@ -63,6 +60,12 @@ local function list(width, use)
   end
   return count
 end
+list(2, function(name, value)
+  local key = value_keys[name]
+  if old and old.values[name] == nil then old.values[name] = redis.call('GET', key) end
+  if value == '-' then redis.call('DEL', key) else redis.call('SET', key, value) end
+  redis.call('HSET', KEYS[2], name .. '_generation', number)
+end)
 list(1, function(id)
   keep_cluster(id)
   redis.call('HDEL', KEYS[3], id)
@@ -73,21 +76,17 @@ list(2, function(id, record)
 end)
 local dead = list(2, function(id, reason) redis.call('HSET', KEYS[7], id, reason) end)
 list(1, function(field) redis.call('HSET', KEYS[9], field, number) end)
-local entry = {'generation', number, 'cursor', ARGV[3], 'figures', ARGV[6]}
+local entry = {'generation', number, 'cursor', ARGV[3], 'figures', ARGV[5]}
 list(2, function(name, value)
   entry[#entry + 1] = name
   entry[#entry + 1] = value
 end)
 redis.call('HSET', KEYS[2], 'generation', number, 'cursor', ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'skipped', ARGV[9])
+redis.call('HINCRBY', KEYS[2], 'skipped', ARGV[8])
 redis.call('HINCRBY', KEYS[2], 'processed', ARGV[4])
 redis.call('HINCRBY', KEYS[2], 'dead', dead)
-redis.call('HINCRBY', KEYS[2], 'rewound', ARGV[11])
-if ARGV[5] ~= '' then
-  set_value('weights', KEYS[4], ARGV[5])
-  redis.call('HSET', KEYS[2], 'weights_generation', number)
-end
-if ARGV[10] == '1' then redis.call('HSET', KEYS[2], 'weights_generation', number, 'reset_generation', number) end
+redis.call('HINCRBY', KEYS[2], 'rewound', ARGV[10])
+if ARGV[9] == '1' then redis.call('HSET', KEYS[2], 'weights_generation', number, 'reset_generation', number) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 1000, '*', unpack(entry))
 
 if old then redis.call('HSET', KEYS[8], number, cmsgpack.pack(old)) end
@@ -95,16 +94,16 @@ local undos, bytes = redis.call('HKEYS', KEYS[8]), 0
 table.sort(undos, function(a, b) return tonumber(a) > tonumber(b) end)
 for i, field in ipairs(undos) do
   bytes = bytes + redis.call('HSTRLEN', KEYS[8], field)
-  if i > tonumber(ARGV[12]) or bytes > tonumber(ARGV[13]) then redis.call('HDEL', KEYS[8], field) end
+  if i > tonumber(ARGV[11]) or bytes > tonumber(ARGV[12]) then redis.call('HDEL', KEYS[8], field) end
 end
 local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
 local pending = tonumber(counts[1] or '0') - tonumber(counts[2] or '0')
-redis.call('XTRIM', KEYS[6], 'MAXLEN', '~', math.max(tonumber(ARGV[7]), pending))
+redis.call('XTRIM', KEYS[6], 'MAXLEN', '~', math.max(tonumber(ARGV[6]), pending))
 return number
 """
 """Commit a generation: its number, or -1 if the lease was lost, -2 if the generation moved on.
 
-Whoever adds a value that a generation writes sets it with `set_value`, so that a rollback gives it back.
+A new kind of record that a generation writes whole gets its key in `value_keys`: a rollback then gives it back, too.
 """
 
 PUBLISH = """
