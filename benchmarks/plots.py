@@ -23,6 +23,7 @@ INK = "#222222"
 QUIET = "#7A7A7A"
 _NAME_GAP = 0.045
 """Least distance between two names at the right edge, in heights of the plot."""
+_LEAST_SPAN = 0.06
 
 
 def save_curves(
@@ -64,17 +65,28 @@ def save_curves(
     if is_log_x:
         axes.set_xscale("log")
     ends: list[tuple[float, str, str, bool]] = []
-    for position, (name, values) in enumerate(curves.items()):
+    # Ours come first to the colours, so that they look the same in every picture.
+    ranks = {name: rank for rank, name in enumerate(sorted(curves, key=lambda name: name not in ours))}
+    for name, values in curves.items():
         at = np.asarray(x[name] if isinstance(x, Mapping) else x, dtype=np.float64)
         mean, half = _mean_and_band(name, values, at)
-        colour, style = COLOURS[position % len(COLOURS)], STYLES[position // len(COLOURS) % len(STYLES)]
+        colour, style = COLOURS[ranks[name] % len(COLOURS)], STYLES[ranks[name] // len(COLOURS) % len(STYLES)]
         axes.fill_between(at, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(at, mean, color=colour, linestyle=style, linewidth=2.8 if name in ours else 1.7)
+        axes.plot(
+            at,
+            mean,
+            color=colour,
+            linestyle=style,
+            linewidth=2.8 if name in ours else 1.7,
+            zorder=3 if name in ours else 2,
+        )
         ends.append((float(mean[-1]), name, colour, name in ours))
     for name, height in (levels or {}).items():
         axes.axhline(height, color=QUIET, linestyle=(0, (5, 3)), linewidth=1.2)
         ends.append((height, name, QUIET, False))
     axes.margins(x=0.0 if not is_log_x else 0.02)
+    if is_share:
+        _make_room(axes)
     _label(axes, x_label, y_label)
     _finish(axes, "y", is_share)
     _name_ends(figure, axes, ends, is_share)
@@ -123,13 +135,15 @@ def save_bars(
             fontsize=10,
             color=INK,
             fontweight="bold" if name in ours else "normal",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+            zorder=4,
         )
     axes.set_yticks(range(len(metrics)), list(metrics), fontsize=10)
     axes.set_ylim(len(metrics) - 0.4, -0.6)
     axes.margins(x=0.1)
     if reference is not None:
         name, value = reference
-        axes.axvline(value, color=COLOURS[1], linestyle=(0, (5, 3)), linewidth=1.3)
+        axes.axvline(value, color=COLOURS[1], linestyle=(0, (5, 3)), linewidth=1.3, zorder=3)
         axes.text(
             value, 1.0, f" {name}", transform=axes.get_xaxis_transform(), va="bottom", fontsize=9.5, color=COLOURS[1]
         )
@@ -154,6 +168,13 @@ def _mean_and_band(name: str, values: Sequence[Sequence[float]], x: Doubles) -> 
     if table.ndim != 2 or not len(table) or table.shape[1] != len(x) or not len(x) or not np.isfinite(table).all():
         raise ShapeError(f"curve {name} must be finite and of shape (seeds, {len(x)}), got {table.shape}")
     return mean_and_half_width(table)
+
+
+def _make_room(axes: Axes) -> None:
+    """Nothing smaller than six points fills the height: noise would look like learning."""
+    bottom, top = axes.get_ylim()
+    missing = max(0.0, _LEAST_SPAN - (top - bottom))
+    axes.set_ylim(bottom - missing / 2, top + missing / 2)
 
 
 def _name_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, str, str, bool]], is_share: bool) -> None:
@@ -200,7 +221,7 @@ def _finish(axes: Axes, value_axis: str, is_share: bool) -> None:
         along.set_major_formatter(FuncFormatter(lambda value, _position: f"{100 * value:g} %"))
     if value_axis == "y" and axes.get_xscale() == "linear":
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:,g}"))
-    axes.tick_params(colors=INK, length=0, labelsize=9.5)
+    axes.tick_params(which="both", colors=INK, length=0, labelsize=9.5)
     axes.grid(axis="y" if value_axis == "y" else "x", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
