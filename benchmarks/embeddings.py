@@ -76,7 +76,8 @@ def embed_texts(texts: Sequence[str], name: str) -> Vector:
 
 def _read(path: Path, key: str, n: int) -> Vector:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, because NumPy leaves the file open when it is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if key not in arrays:
                 raise InputError(f"{path}: must hold an array {key!r}, got {', '.join(arrays) or 'none'}")
             found = np.asarray(arrays[key])
@@ -121,7 +122,8 @@ def _kept(path: Path, shape: tuple[int, int]) -> Vector | None:
     if not path.is_file():
         return None
     try:
-        vectors = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            vectors = np.load(file, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
         say(f"{path} cannot be read and is made anew: {error}")
         return None

@@ -51,7 +51,9 @@ def print_report(report: Report, console: Console | None = None) -> None:
     console = console or Console()
     seeds = f"{report.seeds} seeds" if report.seeds > 1 else "1 seed, no interval"
     title = f"{report.bench}: {report.data}, {report.embedder}, {seeds}, {report.seconds:.1f} s"
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    # A line of its own: as the table's title it would be broken to the table's width.
+    console.print(Text(title, "bold"), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("mean", justify="right", no_wrap=True)
     if report.seeds > 1:
