@@ -29,9 +29,9 @@ def squares(offset: float, seed: int) -> dict[str, float]:
     return {"square": offset + seed**2, "constant": 2.0}
 
 
-def where(seed: int) -> tuple[int, str | None]:
-    """The process that runs a seed, and how many threads BLAS may have in it."""
-    return os.getpid(), os.environ.get("OPENBLAS_NUM_THREADS")
+def where(offset: int, seed: int) -> tuple[int, int, str | None]:
+    """The seed, the process that runs it, and how many threads BLAS may have there."""
+    return offset + seed, os.getpid(), os.environ.get("OPENBLAS_NUM_THREADS")
 
 
 def failing(seed: int) -> dict[str, float]:
@@ -94,11 +94,10 @@ def test_the_default_plot_is_named_after_benchmark_data_and_embedder() -> None:
 
 
 def test_seeds_run_in_fresh_processes_with_one_thread_and_come_back_in_order() -> None:
-    found = run_seeds(partial(squares, 1.0), 4)
-    assert [one["square"] for one in found] == [1.0, 2.0, 5.0, 10.0]
-    places = run_seeds(where, 2)
-    assert os.getpid() not in {process for process, _ in places}
-    assert {threads for _, threads in places} == {os.environ["OPENBLAS_NUM_THREADS"]}
+    found = run_seeds(partial(where, 10), 4)
+    assert [seed for seed, _, _ in found] == [10, 11, 12, 13]
+    assert os.getpid() not in {process for _, process, _ in found}
+    assert {threads for _, _, threads in found} == {os.environ["OPENBLAS_NUM_THREADS"]}
 
 
 def test_the_error_of_a_seed_comes_through() -> None:
@@ -106,7 +105,7 @@ def test_the_error_of_a_seed_comes_through() -> None:
         with pytest.raises(BoundsError, match="seed must be below 1"):
             run_seeds(failing, 3, processes)
     with pytest.raises(BoundsError, match=r"processes must be in 1\.\.2, got 3"):
-        run_seeds(where, 1, 3)
+        run_seeds(failing, 1, 3)
 
 
 def test_the_interval_is_students() -> None:
@@ -182,7 +181,7 @@ def test_the_table_has_mean_and_interval(tmp_path: Path, capsys: pytest.CaptureF
     table = capsys.readouterr().out
     assert "bench_nothing: made_up, hashed, 3 seeds" in table
     [line] = [line for line in table.splitlines() if line.strip().startswith("square")]
-    assert line.split() == ["square", "2.1667", "-3.0046", "…", "7.3378"]
+    assert line.split() == ["square", "2.1667", "-3.0045", "…", "7.3378"]
 
 
 @pytest.mark.parametrize(
