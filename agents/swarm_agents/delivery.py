@@ -24,6 +24,7 @@ class Delivery:
     def __init__(self, agent: str, swarm: Swarm, breaker: Breaker) -> None:
         settings = swarm.settings
         self._agent = agent
+        self._swarm = swarm
         self._outcomes = swarm.outcomes(agent)
         self._breaker = breaker
         self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{agent}.sqlite", settings.spool_max_bytes)
@@ -125,8 +126,10 @@ class Delivery:
         return None if stored is None else decode_trajectory(stored)
 
     def unconsolidated(self, cursor: str, count: int) -> list[bytes]:
-        """Records of this agent's stream behind `cursor`, oldest first."""
-        return [record for _, record in self._outcomes.read_after(cursor, count)]
+        """Records of this agent's stream behind `cursor`, oldest first, without those that were taken back."""
+        forgotten = self._swarm.agents.forgotten(self._agent)
+        entries = self._outcomes.read_after(cursor, count)
+        return [record for stream_id, record in entries if not forgotten.covers(stream_id)]
 
     def _receipt(self, key: str, state: ReceiptState, stream_id: str, is_new: bool) -> Receipt:
         return Receipt(agent=self._agent, idempotency_key=key, state=state, stream_id=stream_id, is_new=is_new)

@@ -25,6 +25,7 @@ class Learner:
         self._swarm = swarm
         self._lock = threading.Lock()
         self._weights_generation = 0
+        self._reset_generation = 0
         self.generation = 0
         self.updates = 0
         self.configure(config)
@@ -47,14 +48,20 @@ class Learner:
             )
 
     def follow(self) -> None:
-        """Pick up the base tier of a new generation; the micro tier then shrinks, because that knows the same."""
+        """Pick up the base tier of a new generation; the micro tier then shrinks, because that knows the same.
+
+        After a rollback or a rewind the micro tier begins anew: it learned from what was taken back.
+        """
         state = self._swarm.agents.state(self._agent)
         self.generation = state.generation
         if state.weights_generation == self._weights_generation:
             return
         weights = self._swarm.agents.weights(self._agent)
-        if weights is not None:
-            with self._lock:
+        with self._lock:
+            if state.reset_generation != self._reset_generation:
+                self.configure(self.config)
+            if weights is not None:
                 self.adapter.set_base(weights.base)
                 self.adapter.decay_micro(MICRO_KEEP)
+        self._reset_generation = state.reset_generation
         self._weights_generation = state.weights_generation

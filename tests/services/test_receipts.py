@@ -10,9 +10,10 @@ from swarm_support import Report, some_outcome
 
 from swarm.errors import CapacityError, SwarmError, UnknownIdError
 from swarm.services.background import Background
-from swarm.services.receipts import Receipt, ReceiptState, stream_position
+from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
+from swarm.store.reply import stream_position
 
 
 def test_an_outcome_goes_from_accepted_to_consolidated_to_searchable(

@@ -7,22 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.errors import DamagedRecordError, NewerRecordError, UnknownIdError
+from swarm.errors import UnknownIdError
+from swarm.services.batch import read_batch
 from swarm.services.replica import Replica
 from swarm.sona.adapter import Adapter
 from swarm.sona.background import CycleReport, Learned, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
-from swarm.sona.trajectory import Trajectory
-from swarm.store.agents import AgentState, AgentStore, Generation
+from swarm.store.agents import AgentStore, Generation
 from swarm.store.lease import Lease
 from swarm.store.outcomes import OutcomeStore
-from swarm.wire.records import Weights, decode_trajectory
+from swarm.wire.records import Weights
 
 MAX_OUTCOMES = 2_000
 """Outcomes of one consolidation; what is left makes the agent due again."""
-_MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,72 +79,63 @@ def _consolidate(
     entries = outcomes.read_after(state.cursor, MAX_OUTCOMES)
     if not entries:
         return Consolidation(agent=agent, status="idle")
-    trajectories, dead, cursor = _decode(entries, config.dim)
-    learned = _learned(agent, config, agents)
+    forgotten = agents.forgotten(agent)
+    batch = read_batch(entries, config.dim, forgotten)
+    learned = learned_from(agents.clusters(agent), agents.weights(agent), config)
     replica.refresh()
-    after, report = run_cycle(learned, trajectories, replica.index, config, _rng(config, state))
+    after, report = run_cycle(learned, batch.trajectories, replica.index, config, cycle_rng(config, state.age))
     generation = Generation(
-        cursor=cursor,
-        processed=len(trajectories) + len(dead),
+        cursor=batch.cursor,
+        processed=batch.entries,
         removed=sorted({c.id for c in learned.clusters} - {c.id for c in after.clusters}),
-        put=_changed(learned.clusters, after.clusters),
-        dead=dead,
-        weights=Weights(base=after.base, ewc=after.ewc) if report.promoted else None,
-        figures=_figures(report),
+        put=changed_clusters(learned.clusters, after.clusters),
+        dead=batch.dead,
+        weights=weights_of(after) if report.promoted else None,
+        figures=figures_of(report),
         keep=config.trajectory_capacity,
+        rewound=len(batch.forgotten),
+        settled=[stream_id for stream_id in batch.forgotten if stream_id in forgotten.marks],
+        is_empty=not batch.trajectories,
     )
     number = agents.commit(agent, lease, state.generation, generation)
     return Consolidation(
         agent=agent,
         status="committed",
         generation=number,
-        outcomes=len(trajectories),
-        dead=len(dead),
+        outcomes=len(batch.trajectories),
+        dead=len(batch.dead),
         promoted=report.promoted,
     )
 
 
-def _decode(entries: Sequence[tuple[str, bytes]], dim: int) -> tuple[list[Trajectory], dict[str, str], str]:
-    """Trajectories, why other entries cannot be used, and the last entry of both: a newer one stops the reading."""
-    trajectories: list[Trajectory] = []
-    dead: dict[str, str] = {}
-    cursor = ""
-    for stream_id, record in entries:
-        try:
-            trajectory = decode_trajectory(record)
-            if len(trajectory.embedding) != dim:
-                raise DamagedRecordError(f"embedding: expected {dim} numbers, got {len(trajectory.embedding)}")
-        except NewerRecordError:
-            if not cursor:
-                raise
-            break
-        except DamagedRecordError as error:
-            dead[stream_id] = str(error)[:_MAX_REASON]
-        else:
-            trajectories.append(trajectory)
-        cursor = stream_id
-    return trajectories, dead, cursor
-
-
-def _learned(agent: str, config: SonaConfig, agents: AgentStore) -> Learned:
-    weights = agents.weights(agent)
+def learned_from(clusters: Sequence[Cluster], weights: Weights | None, config: SonaConfig) -> Learned:
+    """What an agent knows, from what is stored of it; without weights it stands at the beginning."""
     if weights is None:
         # Every process starts the agent from the same seed, so all of them have the same random A.
         base = tuple(Adapter.initial(config, np.random.default_rng(config.seed)).base)
-        return Learned(clusters=tuple(agents.clusters(agent)), base=base, ewc=EwcMemory.empty())
-    return Learned(clusters=tuple(agents.clusters(agent)), base=weights.base, ewc=weights.ewc)
+        return Learned(clusters=tuple(clusters), base=base, ewc=EwcMemory.empty())
+    return Learned(clusters=tuple(clusters), base=weights.base, ewc=weights.ewc)
 
 
-def _rng(config: SonaConfig, state: AgentState) -> np.random.Generator:
-    # By generation: a consolidation that is repeated after a crash makes the same draws.
-    return np.random.default_rng([config.seed, state.generation])
+def weights_of(after: Learned) -> Weights:
+    """What is stored of a generation beside its clusters."""
+    return Weights(base=after.base, ewc=after.ewc)
 
 
-def _changed(before: Sequence[Cluster], after: Sequence[Cluster]) -> list[Cluster]:
+def cycle_rng(config: SonaConfig, age: int) -> np.random.Generator:
+    """The draws of a consolidation on top of content that comes from `age` consolidations.
+
+    One that is repeated, after a crash or after a rollback, makes the same draws.
+    """
+    return np.random.default_rng([config.seed, age])
+
+
+def changed_clusters(before: Sequence[Cluster], after: Sequence[Cluster]) -> list[Cluster]:
     """Clusters that are new or were rebuilt; one that nothing joined is the same object."""
     known = {cluster.id: cluster for cluster in before}
     return [cluster for cluster in after if known.get(cluster.id) is not cluster]
 
 
-def _figures(report: CycleReport) -> dict[str, int | float | bool]:
+def figures_of(report: CycleReport) -> dict[str, int | float | bool]:
+    """The figures of a cycle, for the log."""
     return {name: getattr(report, name) for name in CycleReport.__dataclass_fields__}

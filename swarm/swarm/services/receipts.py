@@ -8,11 +8,13 @@ from enum import StrEnum
 from swarm.errors import UnknownIdError
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
+from swarm.store.forgotten import Forgotten
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.reply import stream_position
 
 
 class ReceiptState(StrEnum):
-    """The way of an outcome, in this order; `dead` is the other end."""
+    """The way of an outcome, in this order; `dead` and `rewound` are the other ends."""
 
     SPOOLED = "spooled"
     """In the local spool file, because Redis is away."""
@@ -24,6 +26,8 @@ class ReceiptState(StrEnum):
     """In the shared bank."""
     DEAD = "dead"
     """Could not be used; `reason` says why."""
+    REWOUND = "rewound"
+    """Taken back: in no generation of the agent that is, or can be rolled back to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +43,6 @@ class Receipt:
 
     def as_dict(self) -> dict[str, str | bool]:
         return asdict(self)
-
-
-def stream_position(stream_id: str) -> tuple[int, int]:
-    """A stream id in the order of the stream.
-
-    >>> stream_position("12-3") < stream_position("100-0")
-    True
-    """
-    milliseconds, _, sequence = stream_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
 
 
 def find_receipt(
@@ -68,14 +62,18 @@ def find_receipt(
     agent_state = agents.state(agent)
     # Read last: a commit writes cursor and reason together, so behind the cursor there is a reason or never will be.
     reason = outcomes.dead_reason(stream_id) or ""
-    state = _derive(stream_id, agent_state, "0-0" if merged is None else merged.cursor, reason)
+    forgotten = agents.forgotten(agent)
+    state = _derive(stream_id, agent_state, "0-0" if merged is None else merged.cursor, reason, forgotten)
     return Receipt(agent=agent, idempotency_key=idempotency_key, state=state, stream_id=stream_id, reason=reason)
 
 
-def _derive(stream_id: str, state: AgentState, merged_cursor: str, reason: str) -> ReceiptState:
+def _derive(stream_id: str, state: AgentState, merged_cursor: str, reason: str, forgotten: Forgotten) -> ReceiptState:
     position = stream_position(stream_id)
     if reason:
         return ReceiptState.DEAD
+    is_waiting = position > stream_position(state.cursor)
+    if forgotten.covers(stream_id) and (is_waiting or forgotten.is_settled(stream_id)):
+        return ReceiptState.REWOUND
     if position <= stream_position(merged_cursor):
         return ReceiptState.SEARCHABLE
     if position <= stream_position(state.cursor):

@@ -40,6 +40,7 @@ from swarm.wire.records import Registration, check_weights_fit, encode_trajector
 DEFAULT_ROLE = "agent"
 MAX_KEY_CHARACTERS = 200
 _POLL_S = 0.05
+_ENDS = (ReceiptState.SEARCHABLE, ReceiptState.DEAD, ReceiptState.REWOUND)
 
 
 class Swarm:
@@ -318,7 +319,7 @@ class Swarm:
         return find_receipt(agent, idempotency_key, self.outcomes(agent), self.agents, self.bank)
 
     def wait(self, receipt: Receipt, timeout_s: float = 30.0) -> Receipt:
-        """Wait until an outcome is searchable, or dead.
+        """Wait until an outcome is searchable, dead, or taken back.
 
         Raises
         ------
@@ -326,7 +327,7 @@ class Swarm:
             If that takes longer than `timeout_s`; the outcome stays on its way.
         """
         deadline = time.monotonic() + timeout_s
-        while (found := self._follow(receipt)).state not in (ReceiptState.SEARCHABLE, ReceiptState.DEAD):
+        while (found := self._follow(receipt)).state not in _ENDS:
             if time.monotonic() >= deadline:
                 raise SwarmError(
                     f"outcome {receipt.idempotency_key} of agent {receipt.agent} is {found.state.value} after "

@@ -67,15 +67,17 @@ def run_cycle(
     trajectories : in the order in which they ended
     shared : the clusters that queries are matched against (the swarm's bank, or the agent's own)
     """
+    # Draws of their own: how clusters are grouped must not hang on what the training drew before.
+    training_rng, grouping_rng = map(np.random.default_rng, rng.integers(2**63, size=2))
     queries = np.array([t.embedding for t in trajectories], dtype=np.float32).reshape(-1, config.dim)
     candidates = nearest_candidates(shared.candidates(), queries)
     outcomes = _usable(trajectories, candidates, config)
     if len(outcomes):
-        base, ewc, figures = _train_gated(learned, outcomes, candidates, config, rng)
+        base, ewc, figures = _train_gated(learned, outcomes, candidates, config, training_rng)
     else:
         base, ewc, figures = learned.base, learned.ewc, (0, 0, 0.0, 0.0, False)
     new = [trajectory.as_cluster(config.quality_threshold) for trajectory in trajectories]
-    grouping = regroup(learned.clusters, new, config, rng)
+    grouping = regroup(learned.clusters, new, config, grouping_rng)
     trained_on, held_out, before, after, promoted = figures
     report = CycleReport(
         outcomes=len(trajectories),

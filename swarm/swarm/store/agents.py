@@ -9,6 +9,7 @@ from swarm.errors import DamagedRecordError
 from swarm.sona.clusters import Cluster
 from swarm.store.commit import Commit, Committer
 from swarm.store.connection import Client, redis_errors
+from swarm.store.forgotten import Forgotten, ForgottenStore
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash, to_text
 from swarm.wire.codec import encode
@@ -73,8 +74,10 @@ class Generation:
     figures: Mapping[str, int | float | bool]
     keep: int
     """Outcomes to keep in the stream behind the cursor."""
-    rewound: Sequence[str] = ()
-    """Fields of `forgotten` that are settled: outcomes which were passed over."""
+    rewound: int = 0
+    """Outcomes that were passed over, because they were taken back before they were consolidated."""
+    settled: Sequence[str] = ()
+    """The marks of those of them that were taken back one by one."""
     is_empty: bool = False
     """Whether no outcome was learned, so that the content is as old as before."""
 
@@ -110,6 +113,7 @@ class AgentStore:
         self._client = client
         self._keys = keys
         self._committer = Committer(client, keys)
+        self._forgotten = ForgottenStore(client, keys)
 
     def register(self, name: str, registration: Registration) -> None:
         """Write an agent's registration; a later one replaces it."""
@@ -172,6 +176,10 @@ class AgentStore:
             found = to_hash(self._client.hgetall(self._keys.agent(name).clusters))
         return [decode_cluster(data) for data in found.values()]
 
+    def forgotten(self, name: str) -> Forgotten:
+        """Outcomes that were taken back."""
+        return self._forgotten.of(name)
+
     def lease(self, name: str, ttl: float) -> Lease | None:
         """The right to consolidate an agent, or None while somebody else has it."""
         keys = self._keys.agent(name)
@@ -199,7 +207,7 @@ class AgentStore:
                 figures=encode("figures", generation.figures),
                 keep=generation.keep,
                 newly_skipped=int(generation.is_empty),
-                rewound=len(generation.rewound),
-                settled=generation.rewound,
+                rewound=generation.rewound,
+                settled=generation.settled,
             ),
         )

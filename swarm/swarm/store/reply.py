@@ -27,3 +27,13 @@ def to_hash(reply: object) -> dict[str, bytes]:
 def to_entries(reply: object) -> list[tuple[str, dict[bytes, bytes]]]:
     """Entries of a stream: (id, fields)."""
     return [(entry_id.decode(), fields) for entry_id, fields in cast("list[Any]", reply or [])]
+
+
+def stream_position(stream_id: str) -> tuple[int, int]:
+    """A stream id in the order of the stream.
+
+    >>> stream_position("12-3") < stream_position("100-0")
+    True
+    """
+    milliseconds, _, sequence = stream_id.partition("-")
+    return int(milliseconds), int(sequence or 0)

@@ -24,7 +24,8 @@ COMMIT = """
 -- args: token, generation, cursor, processed, figures, keep,
 --       since, newly skipped, is reset, rewound, undo versions, undo bytes, then six counted lists:
 --       (value name, record, or '-' to drop it) to set; cluster ids to remove; (cluster id, record) to put;
---       (stream id, reason) that are dead; fields of forgotten that this generation is free of; (name, value) for the log entry
+--       (stream id, reason) that are dead; fields of forgotten that this generation is free of;
+--       (name, value) for the log entry
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 local generation = tonumber(redis.call('HGET', KEYS[2], 'generation') or '0')
 if generation ~= tonumber(ARGV[2]) then return -2 end
