@@ -6,7 +6,7 @@ W_{t,c} = tf_{t,c} log(1 + A / tf_t), with A the mean number of words of a docum
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +17,9 @@ from swarm.sona.clusters import Cluster
 _WORDS = 3
 
 
-def label_patterns(patterns: Sequence[Cluster], before: Mapping[str, Cluster]) -> list[Cluster]:
-    """The patterns with labels; one whose number of outcomes is unchanged keeps the label it had."""
-    stale = {p.id for p in patterns if p.id not in before or before[p.id].n != p.n}
-    labels = dict(zip((p.id for p in patterns), _labels(patterns), strict=True)) if stale else {}
-    return [replace(p, label=labels[p.id] if p.id in stale else before[p.id].label) for p in patterns]
+def label_patterns(patterns: Sequence[Cluster]) -> list[Cluster]:
+    """The patterns with labels, which hang on these patterns alone and not on what they were called before."""
+    return [replace(pattern, label=label) for pattern, label in zip(patterns, _labels(patterns), strict=True)]
 
 
 def _labels(patterns: Sequence[Cluster]) -> list[str]:

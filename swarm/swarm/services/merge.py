@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarm.services.labels import label_patterns
 from swarm.sona.bank import merge_near
@@ -62,16 +62,17 @@ class Merger:
             return self._run(lease)
 
     def _run(self, lease: Lease) -> Merge:
-        changed = self._changed(self._bank.merged())
+        merged = self._bank.merged()
+        changed = self._changed(merged)
         if not changed:
             return Merge(status="idle")
         self._load()
         before = self._before()
         after = merge_agents(clusters for _, clusters in self._clusters.values())
-        labelled = label_patterns(after, before)
+        labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
-        version = self._bank.publish(lease, put, removed, changed)
+        version = self._bank.publish(lease, put, removed, changed, is_full=self._is_reset(merged))
         self._published = version, {pattern.id: pattern for pattern in labelled}
         return Merge(status="published", version=version, agents=len(changed), put=len(put), removed=len(removed))
 
@@ -87,6 +88,14 @@ class Merger:
             for name, state in states.items()
             if state.generation > 0 and (name not in merged or merged[name].generation < state.generation)
         }
+
+    def _is_reset(self, merged: Mapping[str, MergedAgent]) -> bool:
+        """Whether an agent took something back: replicas then load the bank anew, in one order.
+
+        Sums of float32 hang on the order of the rows in their last digit, and a rollback gives back the very ranking.
+        """
+        states = self._agents.states(merged)
+        return any(state.reset_generation > merged[name].generation for name, state in states.items())
 
     def _load(self) -> None:
         for name, state in self._agents.states(self._agents.names()).items():
@@ -105,10 +114,9 @@ def merge_agents(parts: Iterable[Sequence[Cluster]]) -> list[Cluster]:
 
 
 def _same(pattern: Cluster, other: Cluster | None) -> bool:
-    """Whether two states of a pattern hold the same outcomes; the label may differ."""
-    return other is not None and (
-        pattern.n == other.n
-        and pattern.sum_quality == other.sum_quality
-        and pattern.agents == other.agents
+    """Whether two states of a pattern are equal in everything."""
+    return (
+        other is not None
+        and replace(pattern, sum_embedding=other.sum_embedding) == other
         and bool((pattern.sum_embedding == other.sum_embedding).all())
     )

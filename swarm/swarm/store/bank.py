@@ -86,8 +86,12 @@ class BankStore:
         put: Sequence[Cluster],
         removed: Sequence[str],
         merged: Mapping[str, MergedAgent],
+        *,
+        is_full: bool = False,
     ) -> str:
         """Write changed patterns, the log entry and what was merged in one transaction; the new version.
+
+        With `is_full` replicas do not follow the change, but load everything anew.
 
         Raises
         ------
@@ -95,7 +99,8 @@ class BankStore:
             If the lease was lost; nothing was written.
         """
         keys = self._keys
-        change = encode("change", {"put": [cluster.id for cluster in put], "removed": list(removed)})
+        ids = {"put": [cluster.id for cluster in put], "removed": list(removed)}
+        change = encode("change", {**ids, "full": True} if is_full else ids)
         args: list[bytes | str | int] = [lease.token, BANKLOG_LENGTH, change]
         args += counted(removed)
         args += counted_pairs((cluster.id, encode_cluster(cluster)) for cluster in put)
@@ -121,6 +126,8 @@ class BankStore:
         if len(entries) == 1:
             return None
         changes = [guarded("change", fields.get(b"c", b""), _ids) for _, fields in entries[1:]]
+        if None in changes:
+            return self._everything()
         return self._touched(entries[-1][0], changes)
 
     def _everything(self) -> BankChanges:
@@ -128,8 +135,8 @@ class BankStore:
         version = self.version()
         return BankChanges(version=version, is_full=True, put=self.patterns(), removed=())
 
-    def _touched(self, version: str, changes: Sequence[Collection[str]]) -> BankChanges:
-        touched = sorted({pattern_id for change in changes for pattern_id in change})
+    def _touched(self, version: str, changes: Sequence[Collection[str] | None]) -> BankChanges:
+        touched = sorted({pattern_id for change in changes for pattern_id in change or ()})
         with redis_errors("follow the bank"):
             found = [to_bytes(data) for data in self._client.hmget(self._keys.bank, touched)] if touched else []
         put = [decode_cluster(data) for data in found if data is not None]
@@ -144,8 +151,10 @@ def _merged_agent(payload: Mapping[str, Any]) -> MergedAgent:
     return MergedAgent(generation=generation, cursor=payload["cursor"])
 
 
-def _ids(payload: Mapping[str, Any]) -> frozenset[str]:
-    """Ids of the patterns that a change touched."""
+def _ids(payload: Mapping[str, Any]) -> frozenset[str] | None:
+    """Ids of the patterns that a change touched; None if everything is to be loaded anew."""
+    if payload.get("full") is True:
+        return None
     ids = frozenset((*payload["put"], *payload["removed"]))
     if not all(isinstance(pattern_id, str) for pattern_id in ids):
         raise InputError("ids of patterns must be text")

@@ -1,0 +1,87 @@
+"""Rollback: an agent holds again what it held at an earlier version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from swarm.errors import BoundsError
+from swarm.services.turn import registered, turn_at
+from swarm.sona.vectors import check_count
+from swarm.store.agents import AgentStore
+from swarm.store.commit import DROP, Commit, Committer
+from swarm.store.versions import VersionStore
+from swarm.wire.codec import encode
+
+ROLLBACK = "rollback"
+"""The kind of such a generation in the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """What came of it: `generation` is the new version, which holds what `version` held."""
+
+    agent: str
+    version: int
+    generation: int
+    clusters: int
+    changed: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def roll_back(
+    agent: str, version: int, agents: AgentStore, versions: VersionStore, committer: Committer, lease_ttl: float
+) -> Rollback:
+    """Commit the content of `version` as a new generation; it can be rolled back in turn.
+
+    The cursor stays: outcomes that later versions learned are not learned again. Processes of the agent drop what
+    they learned by themselves when they next look, so that they rank as at that version.
+
+    Raises
+    ------
+    UnknownIdError
+        If no such agent is registered.
+    BoundsError
+        If that version is the current one or cannot be reached; the message names those that can.
+    StaleWriterError
+        If another worker has the agent, or took over; nothing was written.
+    """
+    check_count(version, "version", 0, 2**53)
+    keep = registered(agent, agents).config.trajectory_capacity
+    with turn_at(agent, agents, lease_ttl) as lease:
+        state = agents.state(agent)
+        if version == state.generation:
+            raise BoundsError(f"version {version} is what agent {agent} holds now")
+        wanted, current = versions.at(agent, version), versions.at(agent, state.generation)
+        put = {name: record for name, record in wanted.clusters.items() if current.clusters.get(name) != record}
+        removed = sorted(current.clusters.keys() - wanted.clusters.keys())
+        number = committer.write(
+            agent,
+            lease,
+            state.generation,
+            Commit(
+                cursor=state.cursor,
+                processed=0,
+                removed=removed,
+                put=put,
+                dead={},
+                values=values_of(wanted.values),
+                figures=encode("figures", {"clusters": len(wanted.clusters)}),
+                keep=keep,
+                newly_skipped=state.generation + 1 - wanted.age - state.skipped,
+                is_reset=True,
+                origin={"kind": ROLLBACK, "parent": str(version)},
+            ),
+        )
+    return Rollback(
+        agent=agent, version=version, generation=number, clusters=len(wanted.clusters), changed=len(put) + len(removed)
+    )
+
+
+def values_of(stored: Mapping[str, bytes | None]) -> dict[str, bytes]:
+    """Whole records as a commit takes them: one that was not there is dropped."""
+    return {name: DROP if record is None else record for name, record in stored.items()}

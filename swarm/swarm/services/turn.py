@@ -1,0 +1,48 @@
+"""A turn at an agent: its lease, waited for while a worker consolidates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from swarm.errors import StaleWriterError, UnknownIdError
+from swarm.store.agents import AgentStore
+from swarm.store.lease import Lease
+from swarm.wire.records import Registration
+
+WAIT_S = 60.0
+"""A consolidation takes a few seconds; a lease whose holder died expires long before."""
+_POLL_S = 0.02
+
+
+@contextmanager
+def turn_at(agent: str, agents: AgentStore, lease_ttl: float, wait_s: float = WAIT_S) -> Iterator[Lease]:
+    """The agent's lease for the time of the block.
+
+    Raises
+    ------
+    StaleWriterError
+        If others hold the lease for longer than `wait_s`; nothing was done.
+    """
+    deadline = time.monotonic() + wait_s
+    while (lease := agents.lease(agent, lease_ttl)) is None:
+        if time.monotonic() >= deadline:
+            raise StaleWriterError(f"agent {agent}: others hold its lease for more than {wait_s:g} s; try again")
+        time.sleep(_POLL_S)
+    with lease.held():
+        yield lease
+
+
+def registered(agent: str, agents: AgentStore) -> Registration:
+    """The agent's registration.
+
+    Raises
+    ------
+    UnknownIdError
+        If no such agent is registered.
+    """
+    found = agents.registration(agent)
+    if found is None:
+        raise UnknownIdError(f"agent {agent!r:.80} is not registered: see swarm agents list")
+    return found
