@@ -90,7 +90,7 @@ def _consolidate(
         removed=sorted({c.id for c in learned.clusters} - {c.id for c in after.clusters}),
         put=changed_clusters(learned.clusters, after.clusters),
         dead=batch.dead,
-        weights=weights_of(after) if report.promoted else None,
+        weights=new_weights(after, report),
         figures=figures_of(report),
         keep=config.trajectory_capacity,
         rewound=len(batch.forgotten),
@@ -117,9 +117,9 @@ def learned_from(clusters: Sequence[Cluster], weights: Weights | None, config: S
     return Learned(clusters=tuple(clusters), base=weights.base, ewc=weights.ewc)
 
 
-def weights_of(after: Learned) -> Weights:
-    """What is stored of a generation beside its clusters."""
-    return Weights(base=after.base, ewc=after.ewc)
+def new_weights(after: Learned, report: CycleReport) -> Weights | None:
+    """What a generation stores beside its clusters; None if that stays as it was."""
+    return Weights(base=after.base, ewc=after.ewc) if report.promoted else None
 
 
 def cycle_rng(config: SonaConfig, age: int) -> np.random.Generator:

@@ -55,14 +55,21 @@ class OutcomeStore:
             )
         return Appended(stream_id=stream_id.decode(), is_new=status == 1)
 
-    def read_after(self, cursor: str, count: int) -> list[tuple[str, bytes]]:
-        """At most `count` entries behind `cursor`, oldest first: (stream id, record).
+    def read_after(self, cursor: str, count: int, last: str = "+") -> list[tuple[str, bytes]]:
+        """At most `count` entries behind `cursor`, up to and with `last`, oldest first: (stream id, record).
 
         What `append` did not write is passed over: it was never accepted and must not count.
         """
         with redis_errors(f"read the outcomes of {self._keys.agent}"):
-            entries = self._client.xrange(self._keys.stream, min=f"({cursor}", max="+", count=count)
+            entries = self._client.xrange(self._keys.stream, min=f"({cursor}", max=last, count=count)
         return [(stream_id, fields[b"r"]) for stream_id, fields in to_entries(entries) if fields.keys() == _FIELDS]
+
+    def ends(self) -> tuple[str, str] | None:
+        """Ids of the first and the last entry that the stream holds, or None if it is empty."""
+        with redis_errors(f"read the ends of the stream of {self._keys.agent}"):
+            first = to_entries(self._client.xrange(self._keys.stream, count=1))
+            last = to_entries(self._client.xrevrange(self._keys.stream, count=1))
+        return (first[0][0], last[0][0]) if first and last else None
 
     def find_receipt(self, idempotency_key: str) -> str | None:
         """The stream id that an idempotency key stands for, or None if unknown or expired."""
