@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from swarm.store.forgotten import is_floor_over
+from swarm.store.forgotten import UP_TO, is_floor, settled_by
 from swarm.store.reply import stream_position
 from swarm.store.versions import LogEntry, Span
 
@@ -31,35 +32,69 @@ def holds(entry: LogEntry, marks: Mapping[str, str]) -> bool:
     return any(
         _covers(span, field)
         for field, state in marks.items()
-        if not state or entry.generation < int(state.split()[0])
+        if not state or entry.generation < settled_by(state)
         for span in entry.spans
     )
 
 
 def _covers(span: Span, field: str) -> bool:
     first, last = map(stream_position, span)
-    if is_floor_over(field, (first[0], first[1] + 1)):
-        return True
-    return not field.startswith("<=") and first < stream_position(field) <= last
+    if is_floor(field):
+        return first < stream_position(field.removeprefix(UP_TO))
+    return first < stream_position(field) <= last
 
 
-def first_holding(entries: Sequence[LogEntry], marks: Mapping[str, str]) -> int | None:
-    """The position of the first generation that learned an outcome of `marks`, or None."""
-    return next((position for position, entry in enumerate(entries) if holds(entry, marks)), None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How an agent gets rid of what some generations learned.
 
-
-def clean_version(
-    log: Sequence[LogEntry], reachable: Sequence[int], current: int, marks: Mapping[str, str]
-) -> int | None:
-    """The newest version before every reachable one that holds an outcome of `marks`; `current` if none does.
-
-    None if there is no such version.
+    It goes back to version `base` and learns the outcomes of the generations `again` once more. A rollback of the
+    result leads to version `since`, None if there is none. `is_whole` unless older generations than those were
+    needed, and the log does not know them any more.
     """
+
+    base: int
+    again: tuple[LogEntry, ...]
+    since: int | None
+    is_whole: bool
+
+    @property
+    def spans(self) -> list[Span]:
+        return [span for entry in self.again for span in entry.spans]
+
+    @property
+    def outcomes(self) -> int:
+        """How many outcomes those generations learned."""
+        return sum(int(entry.figures.get("outcomes", 0)) for entry in self.again)
+
+
+def plan_without(
+    log: Sequence[LogEntry], reachable: Sequence[int], current: int, is_tainted: Callable[[LogEntry], bool]
+) -> Plan:
+    """The plan for `current` to come from no tainted generation, and for no version that does to stay reachable.
+
+    It builds on the newest version that can be read and is clean, or on nothing, which is version 0.
+    """
+    entries = lineage(log, current)
+    since = _newest_clean(log, reachable, current, is_tainted)
+    first = next((row for row, entry in enumerate(entries) if is_tainted(entry)), None)
+    if first is None:
+        return Plan(base=current, again=(), since=since, is_whole=True)
+    for row in range(first, -1, -1):
+        if entries[row].parent in (0, *reachable):
+            return Plan(base=entries[row].parent, again=tuple(entries[row:]), since=since, is_whole=True)
+    return Plan(base=0, again=tuple(entries), since=since, is_whole=False)
+
+
+def _newest_clean(
+    log: Sequence[LogEntry], reachable: Sequence[int], current: int, is_tainted: Callable[[LogEntry], bool]
+) -> int | None:
+    """The newest version before all reachable ones that come from a tainted generation."""
     clean: int | None = None
     for version in [*reachable, current]:
         entries = lineage(log, version)
         is_unknown = version > 0 and not entries
-        if is_unknown or first_holding(entries, marks) is not None:
+        if is_unknown or any(map(is_tainted, entries)):
             return clean
         clean = version
     return clean

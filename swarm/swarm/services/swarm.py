@@ -19,10 +19,16 @@ from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
 from swarm.errors import InputError, SwarmError, UnknownIdError
+from swarm.services.history import Version, read_history
+from swarm.services.answers import Same
+from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica
+from swarm.services.rewind_report import Rewind
+from swarm.services.rollback import Rollback, roll_back
 from swarm.services.status import SwarmStatus, read_status
+from swarm.services.verdict import AgentResult
 from swarm.settings import Settings, load_settings
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
@@ -31,9 +37,12 @@ from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector, check_count, check_number, check_vector
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
+from swarm.store.commit import Committer
 from swarm.store.connection import Client, connect
 from swarm.store.meta import bind_embedder, bound_embedder
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.reliability import ReliabilityStore
+from swarm.store.versions import VersionStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 
@@ -60,6 +69,7 @@ class Swarm:
         self.client = client or connect(self.settings)
         self.agents = AgentStore(self.client, self.keys)
         self.bank = BankStore(self.client, self.keys)
+        self.reliability = ReliabilityStore(self.client, self.keys, verdict_ttl=self.settings.receipt_ttl)
         self._embedder = embedder
         self._types: TaskTypes | None = None
         self._is_bound = False
@@ -304,6 +314,45 @@ class Swarm:
             is_new=appended.is_new,
         )
 
+    def learn_from_swarm_execution(
+        self,
+        task: str,
+        results: Mapping[str, AgentResult | str],
+        consensus: ConsensusRule = "weighted",
+        *,
+        same: Same = None,
+        choices: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> ExecutionReport:
+        """Let each agent learn from what it did for `task`, against what all of them came to.
+
+        Each outcome has the quality P(its answer is right) x (the quality that the agent reported); without a
+        consensus the report alone counts. Every outcome takes the way of all outcomes, with a receipt. How often an
+        agent was right adds up, and weighs its next votes.
+
+        Parameters
+        ----------
+        results : agent -> its `AgentResult`, or its output as text; an empty output is no vote
+        consensus : "weighted" by reliability (Dawid and Skene), "majority", a `Threshold` for either, `Agreed` with
+            the answer that is known, or a judge that is called with the task and the outputs and answers the right one
+        same : when two outputs are one answer: equal texts; from this cosine on; or what a callable says
+        choices : how many answers are possible, if that is known
+        idempotency_key : calls with the same key count once, the first one
+
+        Raises
+        ------
+        UnknownIdError
+            If an agent is not registered.
+        InputError
+            If a value is out of bounds, or the key was used for other results.
+        CapacityError
+            If an agent's bound is reached; a call with the same key does the rest.
+        """
+        execution = check_idempotency_key(uuid.uuid4().hex if idempotency_key is None else idempotency_key)
+        return learn_from_execution(
+            task, results, consensus, self, self.reliability, execution, same=same, choices=choices
+        )
+
     def outcomes(self, agent: str) -> OutcomeStore:
         """The stream of one agent."""
         return OutcomeStore(
@@ -344,6 +393,27 @@ class Swarm:
             if receipt.state is ReceiptState.SPOOLED:
                 return receipt
             raise
+
+    # Versions
+
+    def history(self, agent: str) -> list[Version]:
+        """The versions of an agent, newest first; see `read_history`."""
+        return read_history(agent, self.agents, VersionStore(self.client, self.keys))
+
+    def rollback(self, agent: str, version: int) -> Rollback:
+        """Let an agent hold again what it held at `version`; see `roll_back`. The next merge publishes it."""
+        versions, committer = VersionStore(self.client, self.keys), Committer(self.client, self.keys)
+        return roll_back(agent, version, self.agents, versions, committer, self.settings.lease_ttl)
+
+    def rewind(self, trajectory: str | None = None, *, agent: str | None = None, retrain: bool = True) -> Rewind:
+        """Take out of the swarm all that came from one trajectory, or from one agent; see `Rewinder.rewind`.
+
+        When this returns, the bank is published without it.
+        """
+        # It merges, and so loads scikit-learn, which a hook's process must not.
+        from swarm.services.rewind import Rewinder
+
+        return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
 
     # State
 

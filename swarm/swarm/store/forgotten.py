@@ -10,7 +10,8 @@ from swarm.store.connection import Client, redis_errors
 from swarm.store.reply import stream_position, to_hash
 from swarm.wire.keys import SwarmKeys
 
-_UP_TO = "<="
+UP_TO = "<="
+"""Before the id of the last outcome of a field that stands for many."""
 _DONE = " done"
 
 
@@ -26,7 +27,7 @@ class Forgotten:
 
     @cached_property
     def _floor(self) -> tuple[int, int]:
-        floors = [field.removeprefix(_UP_TO) for field in self.marks if field.startswith(_UP_TO)]
+        floors = [field.removeprefix(UP_TO) for field in self.marks if is_floor(field)]
         return max(map(stream_position, floors), default=(-1, 0))
 
     def covers(self, stream_id: str) -> bool:
@@ -37,28 +38,29 @@ class Forgotten:
         """Whether the agent's current generation is free of an outcome that was taken back."""
         position = stream_position(stream_id)
         return any(
-            state != "" and (field == stream_id or is_floor_over(field, position))
+            field == stream_id or (is_floor(field) and position <= stream_position(field.removeprefix(UP_TO)))
             for field, state in self.marks.items()
+            if state
         )
-
-    @property
-    def unsettled(self) -> tuple[str, ...]:
-        """Fields that the agent's current generation may not be free of, sorted."""
-        return tuple(sorted(field for field, state in self.marks.items() if not state))
-
-    def is_done(self, field: str) -> bool:
-        """Whether nothing is left to do for it."""
-        return self.marks.get(field, "").endswith(_DONE)
 
 
 def up_to(stream_id: str) -> str:
     """The field that stands for every outcome up to one."""
-    return _UP_TO + stream_id
+    return UP_TO + stream_id
 
 
-def is_floor_over(field: str, position: tuple[int, int]) -> bool:
-    """Whether a field stands for every outcome up to one, and this position is among them."""
-    return field.startswith(_UP_TO) and position <= stream_position(field.removeprefix(_UP_TO))
+def is_floor(field: str) -> bool:
+    """Whether a field stands for every outcome up to one."""
+    return field.startswith(UP_TO)
+
+
+def settled_by(state: str) -> int:
+    """The generation that is free of what a mark stands for, 0 if none is yet.
+
+    >>> settled_by("7"), settled_by("7 done"), settled_by("")
+    (7, 7, 0)
+    """
+    return int(state.removesuffix(_DONE) or 0)
 
 
 class ForgottenStore:

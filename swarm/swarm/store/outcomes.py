@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swarm.errors import CapacityError
@@ -11,6 +12,7 @@ from swarm.store.scripts import APPEND, OPEN
 from swarm.wire.keys import AgentKeys
 
 _FIELDS = {b"r", b"k"}
+_PAGE = 1_000
 MAX_OPEN = 10_000
 """Open trajectories of one agent in Redis; the next one is refused."""
 
@@ -63,6 +65,12 @@ class OutcomeStore:
         with redis_errors(f"read the outcomes of {self._keys.agent}"):
             entries = self._client.xrange(self._keys.stream, min=f"({cursor}", max=last, count=count)
         return [(stream_id, fields[b"r"]) for stream_id, fields in to_entries(entries) if fields.keys() == _FIELDS]
+
+    def pages(self, cursor: str, last: str) -> Iterator[tuple[str, bytes]]:
+        """All entries behind `cursor`, up to and with `last`, as `read_after` gives them, fetched page by page."""
+        while entries := self.read_after(cursor, _PAGE, last):
+            yield from entries
+            cursor = entries[-1][0]
 
     def ends(self) -> tuple[str, str] | None:
         """Ids of the first and the last entry that the stream holds, or None if it is empty."""
