@@ -19,9 +19,9 @@ from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
 from swarm.errors import InputError, SwarmError, UnknownIdError
-from swarm.services.history import Version, read_history
 from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
+from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica

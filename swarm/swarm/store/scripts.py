@@ -137,6 +137,16 @@ return 1
 """
 """Remember an open trajectory: 1, or 0 if there are too many."""
 
+JUDGE = """
+-- keys: execution, reliability   args: verdict, ttl ms, then pairs: field, increment
+local kept = redis.call('GET', KEYS[1])
+if kept then return kept end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+for i = 3, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return ARGV[1]
+"""
+"""Keep a verdict and add what it says about its agents, once: the verdict that was kept first."""
+
 RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])

@@ -13,6 +13,8 @@ Swarm, tag `{NAME}`
   fence     string  fencing token counter of `lease`, for ever
   workers   hash    worker -> its last heartbeat; written by the consumer loop, removed when long silent
   pools     hash    pool -> what was asked for (host, pid, concurrency); written by `swarm workers`
+  reliability hash  agent:n, agent:right -> of so many executions, right in so many; added to with `execution`, for ever
+  execution string  per execution -> the verdict on it; written once with `reliability`, expires
   nudge     string  per agent, one for the merge: a task is on its way; one for the turn to sweep; expire
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
@@ -168,6 +170,13 @@ class SwarmKeys:
     @property
     def pools(self) -> str:
         return self._key("pools")
+
+    @property
+    def reliability(self) -> str:
+        return self._key("reliability")
+
+    def execution(self, execution: str) -> str:
+        return self._key(f"execution:{execution}")
 
     def nudge(self, what: str) -> str:
         return self._key(f"nudge:{what}")
