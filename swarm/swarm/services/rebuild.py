@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarm.services.batch import Batch, read_batch
 from swarm.services.consolidate import MAX_OUTCOMES, cycle_rng, figures_of, learned_from, new_weights
@@ -53,7 +53,7 @@ def rebuild(
     clusters of the other agents, as they are now) and the agent itself make at that moment.
     """
     stored = base.values["weights"]
-    clusters = [decode_cluster(record) for record in base.clusters.values()]
+    clusters = [decode_cluster(record) for _, record in sorted(base.clusters.items())]
     learned = learned_from(clusters, None if stored is None else decode_weights(stored), config)
     weights: Weights | None = None
     reports: list[CycleReport] = []
@@ -68,6 +68,8 @@ def rebuild(
             learned, report = run_cycle(
                 learned, batch.trajectories, bank, config, cycle_rng(config, base.age + len(reports))
             )
+            # In the order in which a consolidation reads them: how clusters are grouped hangs on it.
+            learned = replace(learned, clusters=tuple(sorted(learned.clusters, key=lambda cluster: cluster.id)))
             weights = new_weights(learned, report) or weights
             reports.append(report)
             if used[-1:] != [span]:

@@ -53,7 +53,7 @@ def one_trajectory(
         elif _is_remembered(name, agents, trajectory):
             found.append(Target(agent=name, fields=(up_to(_before(store, agents, name)),)))
     if not found:
-        where = f"agent {names[0]}" if len(names) == 1 else "any agent"
+        where = f"agent {names[0]}" if len(names) == 1 else f"any of {len(names)} agents"
         raise UnknownIdError(
             f"trajectory {trajectory!r:.80}: no outcome of it is known of {where} (streams keep the last "
             "trajectory_capacity outcomes)"
