@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
+from rich.table import Table
+from rich.text import Text
 
+from swarm.services.history import Version
 from swarm.services.swarm import Swarm
 from swarm_cli.commands.status import agents_table
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import console, print_json
+from swarm_cli.output import BAD, NOTE, OK, console, count, duration, plain, print_json, table
+
+_CAUSE_WIDTH = 30
 
 
-@click.group("agents", short_help="See the agents of the swarm.")
+@click.group("agents", short_help="See the agents of the swarm, their versions, and roll them back.")
 def command() -> None:
-    """See the agents of the swarm."""
+    """See the agents of the swarm, their versions, and roll them back."""
 
 
 @command.command("list")
@@ -32,3 +39,86 @@ def list_agents(name: str | None, as_json: bool) -> None:
         console().print(agents_table(status.agents))
     else:
         console().print(f"Swarm {status.name} has no agents yet. `swarm demo` shows some at work.")
+
+
+@command.command("history")
+@click.argument("agent", metavar="NAME")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1, 2000), default=20, show_default=True, help="The newest N versions."
+)
+@swarm_option
+@json_option
+def history(agent: str, limit: int, name: str | None, as_json: bool) -> None:
+    """List the versions of an agent, newest first, with their figures on held-out outcomes.
+
+    Loss is the mean negative log-likelihood of outcomes that were kept from training, before and after; new weights
+    that do not lower it are refused.
+    """
+    settings = cli_settings(name)
+    with reachable(settings):
+        versions = Swarm(settings).history(agent)
+    if as_json:
+        shown = [version.as_dict() for version in versions[:limit]]
+        print_json({"swarm": settings.name, "agent": agent, "versions": shown, "total": len(versions)})
+    elif not versions:
+        console().print(f"Agent {agent} has no versions yet: nothing of it was consolidated.")
+    else:
+        _show_history(versions, limit)
+
+
+@command.command("rollback")
+@click.argument("agent", metavar="NAME")
+@click.argument("version", type=int)
+@swarm_option
+@json_option
+def rollback(agent: str, version: int, name: str | None, as_json: bool) -> None:
+    """Let an agent hold again what it held at VERSION, and rank as it did.
+
+    This makes a new version, so it can be rolled back, too. Outcomes that were reported since are not learned again.
+    Workers publish it with the next merge.
+    """
+    settings = cli_settings(name)
+    with reachable(settings):
+        done = Swarm(settings).rollback(agent, version)
+    if as_json:
+        print_json({"swarm": settings.name, **done.as_dict()})
+    else:
+        console().print(
+            f"Version {done.generation} of {agent} is what version {done.version} was: "
+            f"{count(done.clusters, 'cluster')}."
+        )
+
+
+def _show_history(versions: Sequence[Version], limit: int) -> None:
+    out = console()
+    out.print(_history_table(versions[:limit]))
+    notes = ["● current, ↩ can be rolled back to"]
+    if len(versions) > limit:
+        notes.append(f"{len(versions) - limit:,} older ones with --limit {len(versions)}")
+    out.print(Text("\n" + "; ".join(notes), NOTE))
+
+
+def _history_table(versions: Sequence[Version]) -> Table:
+    figures = ("version", "age", "outcomes", "clusters", "pruned", "loss", "after")
+    made = table("", *figures[:2], "what", *figures[2:], "weights", right=figures)
+    now_s = time.time()
+    for version in versions:
+        is_learned = version.outcomes > 0 or version.kind == "learned"
+        made.add_row(
+            Text("●", OK) if version.is_current else Text("↩" if version.can_roll_back else "", NOTE),
+            f"{version.version:,}",
+            duration(max(0.0, now_s - version.at_s)),
+            _what(version),
+            f"{version.outcomes:,}" if is_learned else "",
+            f"{version.clusters:,}",
+            f"{version.pruned:,}" if is_learned else "",
+            *("" if loss is None else f"{loss:.3f}" for loss in (version.loss_before, version.loss_after)),
+            Text(version.update, BAD if version.update == "refused" else ""),
+        )
+    return made
+
+
+def _what(version: Version) -> str:
+    if version.kind == "rollback":
+        return f"rollback to {version.parent}"
+    return plain(f"{version.kind}: {version.cause}" if version.cause else version.kind, _CAUSE_WIDTH)
