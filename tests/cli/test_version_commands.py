@@ -62,12 +62,14 @@ def test_history_lists_the_versions_with_their_figures(external: CommandLine, le
 def test_rollback_and_rewind_do_what_they_say(external: CommandLine, learned: Swarm) -> None:
     done = external.json("agents", "rollback", "ada", "1")
     assert (done["version"], done["generation"]) == (1, 4)
-    assert "Version 5 of ada is what version 3 was" in check_shown(external.run("agents", "rollback", "ada", "3").stdout)
+    assert "Version 5 of ada is what version 3 was" in check_shown(
+        external.run("agents", "rollback", "ada", "3").stdout
+    )
     shown = check_shown(external.run("agents", "history", "ada").stdout)
-    assert "rollback to 3" in shown
+    assert "rollback to 3" in " ".join(shown.split())
     assert external.json("rewind", "--trajectory", "ada-50")["outcomes"] == 1
     shown = check_shown(external.run("agents", "history", "ada").stdout)
-    assert "rewind: trajectory ada-50" in " ".join(shown.split())
+    assert "trajectory ada-50" in shown
     assert "holds what was taken back" in external.error("agents", "rollback", "ada", "2")
     assert "1 outcome taken back; version 7" in check_shown(external.run("rewind", "--trajectory", "ada-90").stdout)
     assert "already" in check_shown(external.run("rewind", "--trajectory", "ada-90").stdout)

@@ -192,32 +192,44 @@ class Rewinder:
         """Train the adapters again that learned from the bank while it held what is gone."""
         found = []
         for name in self._agents.names():
-            starts = [at_ms for agent, at_ms in learned_ms.items() if agent != name and at_ms is not None]
-            if not starts or not self._depends(name, min(starts), cause):
+            since_ms = {agent: ms for agent, ms in learned_ms.items() if agent != name and ms is not None}
+            if not since_ms or not self._depends(name, since_ms, cause):
                 continue
             if is_wanted:
-                found.append(self._retrain(name, min(starts), cause))
+                found.append(self._retrain(name, since_ms, cause))
             else:
                 found.append(Dependent(agent=name, generation=0, why="not asked for"))
         return found
 
-    def _depends(self, agent: str, start_ms: int, cause: str) -> bool:
+    def _depends(self, agent: str, since_ms: Mapping[str, int], cause: str) -> bool:
         entries = lineage(self._versions.log(agent), self._agents.state(agent).generation)
+        start_ms = min(since_ms.values())
         is_done = any(e.kind == RETRAIN and e.cause == cause and e.at_ms >= start_ms for e in entries)
-        return not is_done and any(_was_trained(entry, start_ms) for entry in entries)
+        return not is_done and any(_learned_from(entry, since_ms) for entry in entries)
 
-    def _retrain(self, agent: str, start_ms: int, cause: str) -> Dependent:
+    def _retrain(self, agent: str, since_ms: Mapping[str, int], cause: str) -> Dependent:
         with turn_at(agent, self._agents, self._lease_ttl) as lease:
-            rework = self._rebuilder.rework(agent, lambda entry: _was_trained(entry, start_ms))
+            rework = self._rebuilder.rework(agent, lambda entry: _learned_from(entry, since_ms))
+            innocent = [
+                entry.generation
+                for entry in rework.plan.again
+                if entry.generation in rework.unrepeated and not _learned_from(entry, since_ms)
+            ]
             if rework.missing:
                 why = f"{rework.missing} of its outcomes are not in its stream any more"
-            elif rework.unrepeated:
-                why = f"version {rework.unrepeated[0]} came from no outcome"
+            elif innocent:
+                why = f"version {innocent[0]} came from no outcome and would be lost"
             else:
                 return Dependent(agent=agent, generation=self._rebuilder.commit(agent, lease, rework, RETRAIN, cause))
         return Dependent(agent=agent, generation=0, why=why)
 
 
-def _was_trained(entry: LogEntry, start_ms: int) -> bool:
-    """Whether a generation has new weights from that time on."""
-    return bool(entry.figures.get("promoted")) and entry.at_ms >= start_ms
+def _learned_from(entry: LogEntry, since_ms: Mapping[str, int]) -> bool:
+    """Whether a generation got its weights from what agents put into the bank, or from their weights, since then.
+
+    A warm start names those whose weights went in as its `sources`; other weights are trained against the bank.
+    """
+    sources = entry.figures.get("sources")
+    if isinstance(sources, dict):
+        return any(agent in sources and entry.at_ms >= at_ms for agent, at_ms in since_ms.items())
+    return bool(entry.figures.get("promoted")) and entry.at_ms >= min(since_ms.values())

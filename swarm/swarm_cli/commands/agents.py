@@ -17,7 +17,7 @@ from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, OK, console, count, duration, plain, print_json, table
 
-_CAUSE_WIDTH = 30
+_CAUSE_WIDTH = 18
 
 
 @click.group("agents", short_help="See the agents of the swarm, their versions, and roll them back.")
@@ -99,19 +99,20 @@ def _show_history(versions: Sequence[Version], limit: int) -> None:
 
 
 def _history_table(versions: Sequence[Version]) -> Table:
-    figures = ("version", "age", "outcomes", "clusters", "pruned", "loss", "after")
+    # What is mostly zero has a column only where it is not.
+    extra = ["pruned"] if any(version.pruned for version in versions) else []
+    figures = ("version", "age", "outcomes", "clusters", *extra, "loss", "after")
     made = table("", *figures[:2], "what", *figures[2:], "weights", right=figures)
     now_s = time.time()
     for version in versions:
-        is_learned = version.outcomes > 0 or version.kind == "learned"
         made.add_row(
             Text("●", OK) if version.is_current else Text("↩" if version.can_roll_back else "", NOTE),
             f"{version.version:,}",
             duration(max(0.0, now_s - version.at_s)),
             _what(version),
-            f"{version.outcomes:,}" if is_learned else "",
+            f"{version.outcomes:,}" if version.outcomes else "",
             f"{version.clusters:,}",
-            f"{version.pruned:,}" if is_learned else "",
+            *(f"{version.pruned:,}" for _ in extra),
             *("" if loss is None else f"{loss:.3f}" for loss in (version.loss_before, version.loss_after)),
             Text(version.update, BAD if version.update == "refused" else ""),
         )
@@ -121,4 +122,5 @@ def _history_table(versions: Sequence[Version]) -> Table:
 def _what(version: Version) -> str:
     if version.kind == "rollback":
         return f"rollback to {version.parent}"
-    return plain(f"{version.kind}: {version.cause}" if version.cause else version.kind, _CAUSE_WIDTH)
+    cause = plain(version.cause, _CAUSE_WIDTH)
+    return f"{version.kind}\n{cause}" if cause else version.kind

@@ -56,6 +56,8 @@ def _line(agent: RewoundAgent) -> str:
     taken = f"{agent.agent}: {count(agent.outcomes, 'outcome')} taken back"
     if not agent.generation:
         return f"{taken} before anything was learned from it."
+    if not agent.base and not agent.replayed:
+        return f"{taken}; version {agent.generation} is empty."
     return f"{taken}; version {agent.generation} is version {agent.base} and {agent.replayed:,} learned again."
 
 
