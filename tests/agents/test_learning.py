@@ -99,6 +99,26 @@ def test_a_new_process_learns_again_what_no_generation_contains(
     assert Agent("coder-1", swarm=known).instant_updates == 0
 
 
+def test_after_a_rollback_a_process_forgets_what_it_learned_by_itself(
+    known: Swarm, agent: Agent, background: Background
+) -> None:
+    advice = agent.before_task(TASK)
+    agent.after_task(advice.trajectory_id, success=True, used=advice.best)
+    background.drain(0.0)
+    agent.refresh()
+    assert agent.adapter.micro.up.any()
+    known.rollback("coder-1", 0)
+    background.drain(0.0)
+    agent.refresh()
+    assert agent.adapter.trained == ()
+    assert list(agent.before_task(TASK).patterns) == known.query(TASK)
+    # From here on it learns as ever.
+    advice = agent.before_task(TASK)
+    agent.after_task(advice.trajectory_id, success=True, used=advice.best)
+    agent.refresh()
+    assert agent.adapter.micro.up.any()
+
+
 def test_a_new_process_begins_although_a_waiting_outcome_is_damaged(known: Swarm, agent: Agent) -> None:
     advice = agent.before_task(TASK)
     agent.after_task(advice.trajectory_id, success=True, used=advice.best)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from swarm_support import Report, outcomes_in, some_outcome, some_vector
 
 from swarm.services.background import Background
+from swarm.services.labels import label_patterns
 from swarm.services.merge import MERGE_SIMILARITY, Merger, merge_agents
 from swarm.services.receipts import ReceiptState
 from swarm.services.swarm import Swarm
@@ -208,6 +209,17 @@ def test_patterns_have_labels_from_their_words(swarm: Swarm, background: Backgro
     labels = {pattern.response: pattern.label for pattern in swarm.bank.patterns()}
     assert "json" in labels["json"]
     assert "archive" in labels["zipfile"]
+
+
+def test_labels_hang_on_the_bank_alone_and_not_on_its_history(swarm: Swarm, background: Background) -> None:
+    tasks = [("decode a JSON document", "json"), ("decode an archive", "zipfile"), ("archive a JSON document", "tar")]
+    for number, (task, output) in enumerate(tasks):
+        swarm.store_pattern(task, output)
+        if number != 1:
+            background.drain(0.0)
+    patterns = swarm.bank.patterns()
+    assert [pattern.label for pattern in label_patterns(patterns)] == [pattern.label for pattern in patterns]
+    assert len({pattern.label for pattern in patterns}) == 3
 
 
 def test_texts_without_words_make_patterns_without_labels(swarm: Swarm, background: Background) -> None:

@@ -210,6 +210,8 @@ def test_two_rewinds_follow_one_another(world: World, clean: World) -> None:
 def test_a_rewind_that_was_done_already_changes_nothing(world: World) -> None:
     world.live()
     first = world.swarm.rewind("coder-1-57")
+    # Who learns from now on learns from a bank without it.
+    world.learn(OTHER, range(160, 200))
     state, version = world.swarm.agents.state(AGENT), world.swarm.bank.version()
     again = world.swarm.rewind("coder-1-57")
     assert (again.outcomes, again.agents[0].generation) == (0, first.agents[0].generation)

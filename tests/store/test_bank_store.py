@@ -69,6 +69,16 @@ def test_a_replica_gets_only_what_changed_since(bank: BankStore, lease: Lease) -
     assert [pattern.id for pattern in after.put] == [some_cluster(2).id]
 
 
+def test_after_a_full_publication_a_replica_loads_everything_anew(bank: BankStore, lease: Lease) -> None:
+    first = bank.publish(lease, [some_cluster(0), some_cluster(1)], [], {})
+    second = bank.publish(lease, [some_cluster(2)], [], {}, is_full=True)
+    third = bank.publish(lease, [some_cluster(3)], [], {})
+    changes = present(bank.changes_since(first))
+    assert (changes.version, changes.is_full, len(changes.put)) == (third, True, 4)
+    assert [pattern.id for pattern in changes.put] == sorted(some_cluster(number).id for number in range(4))
+    assert present(bank.changes_since(second)).is_full is False
+
+
 def test_a_pattern_that_came_back_is_not_removed(bank: BankStore, lease: Lease) -> None:
     first = bank.publish(lease, [some_cluster(0)], [], {})
     bank.publish(lease, [], [some_cluster(0).id], {})

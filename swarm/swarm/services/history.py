@@ -16,9 +16,9 @@ class Version:
     """One version of an agent.
 
     `kind` is "learned", or what else made it ("rollback", "rewind", "rebuild"), then `parent` is the version its
-    content builds on and `cause` what was taken back. `update` says what became of the weights: "promoted",
-    "refused" by the gate, or "" when there was nothing to train. Losses are of held-out outcomes, in nats, None
-    without any. `figures` holds everything that the commit recorded.
+    content builds on and `cause` what was taken back. `update` says what became of new weights ("promoted",
+    "refused", or "" when none were tried), `why` says more where the commit did. Losses are of held-out outcomes, in
+    nats, None without any. `figures` holds everything that the commit recorded.
     """
 
     version: int
@@ -27,6 +27,7 @@ class Version:
     parent: int
     cause: str
     update: str
+    why: str
     outcomes: int
     loss_before: float | None
     loss_after: float | None
@@ -68,7 +69,8 @@ def _version(entry: LogEntry, *, is_current: bool, can_roll_back: bool) -> Versi
         kind=entry.kind or "learned",
         parent=entry.parent,
         cause=entry.cause,
-        update="" if not is_trained else "promoted" if figures.get("promoted") else "refused",
+        update=_update(figures),
+        why=str(figures.get("why", "")),
         outcomes=figures.get("outcomes", 0),
         loss_before=figures.get("loss_before") if is_trained else None,
         loss_after=figures.get("loss_after") if is_trained else None,
@@ -78,3 +80,10 @@ def _version(entry: LogEntry, *, is_current: bool, can_roll_back: bool) -> Versi
         can_roll_back=can_roll_back,
         figures=figures,
     )
+
+
+def _update(figures: Mapping[str, Any]) -> str:
+    if figures.get("promoted"):
+        return "promoted"
+    is_refused = figures.get("trained_on", 0) > 0 or str(figures.get("why", "")).startswith("refused")
+    return "refused" if is_refused else ""

@@ -92,9 +92,10 @@ class Rewinder:
         return [whole_agent(agent, self._agents, self._rebuilder.outcomes(agent))]
 
     def _learned_ms(self, target: Target) -> int | None:
-        """When the agent first learned it, ms since the epoch; None if it never did."""
-        known = self._agents.forgotten(target.agent).marks
-        marks = {field: known[field] for field in target.fields}
+        """When the agent first learned what is to go, ms since the epoch; None if it never did."""
+        forgotten = self._agents.forgotten(target.agent)
+        known = forgotten.marks
+        marks = {field: known[field] for field in target.fields if not forgotten.is_done(field)}
         # What an earlier rewind took out whole is no part of this one.
         emptied = [settled_by(state) for field, state in known.items() if is_floor(field) and field not in marks]
         log = self._versions.log(target.agent)

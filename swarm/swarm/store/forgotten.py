@@ -43,6 +43,10 @@ class Forgotten:
             if state
         )
 
+    def is_done(self, field: str) -> bool:
+        """Whether nothing is left to do for a mark."""
+        return self.marks.get(field, "").endswith(_DONE)
+
 
 def up_to(stream_id: str) -> str:
     """The field that stands for every outcome up to one."""
