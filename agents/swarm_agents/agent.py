@@ -16,13 +16,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, Self, TypeVar, overload
 
 from swarm.embed.text import check_text
 from swarm.errors import (
     CapacityError,
     InputError,
     RecordError,
+    StaleWriterError,
     StoreUnavailableError,
     SwarmError,
     TextError,
@@ -36,6 +37,7 @@ from swarm.settings import load_settings
 from swarm.sona.adapter import Adapter
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
+from swarm.sona.export import AgentExport
 from swarm.sona.trajectory import Step, Trajectory
 from swarm.sona.vectors import check_count, check_number
 from swarm.store.connection import connect
@@ -53,6 +55,7 @@ _R = TypeVar("_R")
 MAX_OPEN = 10_000
 """Tasks under way in one process; the next one is refused."""
 _REPLAY = 2_000
+_FLUSH_POLL_S = 0.05
 _DEFERRED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
@@ -80,6 +83,8 @@ class Agent:
     config : learning settings; by default those registered before, else the defaults
     sources : whose experience to use: agents by name; None means everybody's
     refresh_interval : seconds between looks at what changed in Redis
+    warm_start : whether it begins with the average of what the others' adapters do, if it is new to the swarm; by
+        default only with the preset "ephemeral"
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Agent:
         config: SonaConfig | None = None,
         sources: Collection[str] | None = None,
         refresh_interval: float = 0.25,
+        warm_start: bool | None = None,
     ) -> None:
         self.name = check_name(name, "name")
         self._given_role = None if role is None else check_name(role, "role")
@@ -99,6 +105,7 @@ class Agent:
         self._sources: Sequence[str] | None = None if sources is None else check_names(sources, "sources")
         self._refresh_interval = refresh_interval
         self._given_config = config
+        self._warm_start = warm_start
         self._learner = Learner(name, self.swarm, config or SonaConfig(dim=self.swarm.embedder.identity.dim))
         self._delivery = Delivery(name, self.swarm, self.breaker)
         self._is_registered = False
@@ -312,6 +319,56 @@ class Agent:
         self._is_fresh = True
         return True
 
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Send what is spooled; False if some of it still waits after `timeout_s`, in the spool, for another time."""
+        deadline = time.monotonic() + timeout_s
+        while not self.refresh() or self._delivery.spooled:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_FLUSH_POLL_S)
+        return True
+
+    def export(self, timeout_s: float = 30.0) -> AgentExport:
+        """All that this agent has learned, to be aggregated elsewhere: its patterns and both tiers of its adapter.
+
+        What it reported is durable without this, and in its swarm it counts anyway.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If Redis is away, or what is spooled cannot be sent within `timeout_s`: the export would not be whole.
+        """
+        if not self.flush(timeout_s):
+            raise StoreUnavailableError(
+                f"agent {self.name}: {self._delivery.spooled} outcomes are not in Redis after {timeout_s:g} s: "
+                f"{self.breaker.last_error}"
+            )
+        return self.swarm.export(self.name, self._learner.micro())
+
+    @overload
+    def close(self, *, export: Literal[True], timeout_s: float = 5.0) -> AgentExport: ...
+
+    @overload
+    def close(self, *, export: Literal[False] = False, timeout_s: float = 5.0) -> None: ...
+
+    def close(self, *, export: bool = False, timeout_s: float = 5.0) -> AgentExport | None:
+        """End this agent's part in this process: send what is spooled, and hand over an export if one is wanted.
+
+        Without an export nothing is raised: what cannot be sent waits in the spool for the agent's next process. If
+        the export fails, the agent goes on.
+        """
+        exported = self.export(timeout_s) if export else None
+        if not export:
+            self.flush(timeout_s)
+        self._delivery.close()
+        return exported
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def receipt(self, idempotency_key: str) -> Receipt:
         """Where an outcome stands now, from the spool or from Redis."""
         return self._delivery.spooled_receipt(idempotency_key) or self.swarm.receipt(self.name, idempotency_key)
@@ -359,6 +416,11 @@ class Agent:
         if registration.config != self.config:
             self._learner.configure(registration.config)
         self._is_registered = True
+        ephemeral = SonaConfig.preset("ephemeral", dim=self.config.dim, seed=self.config.seed)
+        if self.config == ephemeral if self._warm_start is None else self._warm_start:
+            # Somebody who took over consolidates it already: then it is not new.
+            with suppress(StaleWriterError):
+                self.swarm.warm_start(self.name)
 
     def _follow(self) -> None:
         self._roles = self.swarm.roles()

@@ -80,6 +80,10 @@ class Delivery:
         finally:
             self._spool.remove_until(sent)
 
+    def close(self) -> None:
+        """Close the spool's file; what waits in it stays there."""
+        self._spool.close()
+
     def spooled_receipt(self, key: str) -> Receipt | None:
         """The receipt of an outcome that waits in the spool, or None."""
         return self._receipt(key, ReceiptState.SPOOLED, "", True) if self._spool.holds(key) else None

@@ -10,6 +10,7 @@ from swarm.services.swarm import Swarm
 from swarm.sona.adapter import Adapter
 from swarm.sona.background import MICRO_KEEP
 from swarm.sona.config import SonaConfig
+from swarm.sona.lora import LoraPair
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
 
@@ -39,6 +40,11 @@ class Learner:
         """The adapted query, of shape (d,)."""
         with self._lock:
             return self.adapter.apply(query)
+
+    def micro(self) -> LoraPair:
+        """A copy of the micro tier as it is now."""
+        with self._lock:
+            return self.adapter.micro.copy()
 
     def learn(self, trajectory: Trajectory) -> None:
         """One step of the micro tier, against the patterns as this process sees them."""

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sona_support import DIM, PROPERTY
+from sona_support import DIM, PROPERTY, World, bandit, seeded, success
 
 from swarm.errors import BoundsError, InputError, ShapeError
+from swarm.sona import SonaConfig
 from swarm.sona.fusion import fuse_adapters, fusion_weights
 from swarm.sona.lora import LoraPair
 from swarm.sona.vectors import Doubles
@@ -135,6 +136,19 @@ def test_the_parts_stay_untouched_and_the_same_seed_gives_the_same_bits() -> Non
     assert (pair.up == before.up).all()
     assert (pair.down == before.down).all()
     assert first.up.tobytes() + first.down.tobytes() == second.up.tobytes() + second.down.tobytes()
+
+
+def test_an_agent_that_starts_with_the_fused_adapter_knows_what_the_others_learned() -> None:
+    world, parts = World.make(2), []
+    for seed in range(2):
+        engine = seeded(world.centres, SonaConfig(dim=32, seed=seed))
+        bandit(engine, world, seed, n=600, keep_clusters=True)
+        parts.append((1.0, engine.adapter.base))
+    queries, labels = world.draw(np.random.default_rng(99), 300)
+    new = seeded(world.centres, SonaConfig(dim=32))
+    cold = success(new, queries, labels)
+    new.adapter.set_base(fuse_adapters(parts, 8, rng()).pairs)
+    assert success(new, queries, labels) > cold + 0.05
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from swarm.embed.text import check_text
 from swarm.errors import InputError, SwarmError, UnknownIdError
 from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
+from swarm.services.export import export_agent
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
@@ -29,10 +30,13 @@ from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
 from swarm.services.status import SwarmStatus, read_status
 from swarm.services.verdict import AgentResult
+from swarm.services.warm_start import WarmStart, warm_start
 from swarm.settings import Settings, load_settings
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
+from swarm.sona.export import AgentExport
 from swarm.sona.index import ActionHit
+from swarm.sona.lora import LoraPair
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector, check_count, check_number, check_vector
 from swarm.store.agents import AgentStore
@@ -148,6 +152,35 @@ class Swarm:
         )
         self.agents.register(agent, registration)
         return registration
+
+    def warm_start(self, agent: str, *, roles: Collection[str] | None = None) -> WarmStart:
+        """Let a new agent begin with the average of what the others' adapters do; see `services.warm_start`.
+
+        Parameters
+        ----------
+        roles : only of agents in these roles; None means of all
+
+        Raises
+        ------
+        UnknownIdError
+            If the agent or a role is not registered.
+        """
+        known = self.roles()
+        others = select_agents(known, None, roles)
+        return warm_start(
+            agent,
+            list(known) if others is None else others,
+            self.agents,
+            VersionStore(self.client, self.keys),
+            Committer(self.client, self.keys),
+            self.settings.lease_ttl,
+        )
+
+    def export(self, agent: str, micro: LoraPair) -> AgentExport:
+        """All that an agent has learned, with the micro tier of its process; see `export_agent`."""
+        versions = VersionStore(self.client, self.keys)
+        embedder = str(self.embedder.identity)
+        return export_agent(agent, micro, embedder, self.agents, self.outcomes(agent), versions)
 
     def roles(self) -> dict[str, str]:
         """The role of every agent."""
