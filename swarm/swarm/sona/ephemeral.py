@@ -61,8 +61,8 @@ class EphemeralAgent:
                 raise ShapeError(f"base must have the shapes of the configuration, got {[p.up.shape for p in base]}")
             self.adapter.set_base([pair.copy() for pair in base])
         self._given = tuple(patterns)
-        self._bank = ReasoningBank(self.config)
-        self._bank.replace(self._given)
+        self._index = ReasoningBank(self.config).index
+        self._index.replace_all(self._given)
         self._learned = Learned(clusters=(), base=self.adapter.base, ewc=EwcMemory.empty())
         self._buffer: list[Trajectory] = []
         self._gain: float | None = None
@@ -96,7 +96,7 @@ class EphemeralAgent:
         trajectory = replace(trajectory, **values)  # type: ignore[arg-type]  # check_trajectory checks every value
         trajectory = check_trajectory(trajectory, self.config.dim, self.config.max_trajectory_steps)
         x, action = trajectory.embedding, trajectory.action
-        outcome_step(self.adapter, self._bank.index, x, action, trajectory.quality, self.config)
+        outcome_step(self.adapter, self._index, x, action, trajectory.quality, self.config)
         self._buffer.append(trajectory)
         self.trajectory_count += 1
         self._sum_quality += trajectory.quality
@@ -105,9 +105,9 @@ class EphemeralAgent:
 
     def force_learn(self) -> CycleReport:
         """Train the base tier on what is buffered and group it into clusters, however little it is."""
-        learned, report = run_cycle(self._learned, self._buffer, self._bank.index, self.config, self._rng)
+        learned, report = run_cycle(self._learned, self._buffer, self._index, self.config, self._rng)
         self._learned, self._buffer = learned, []
-        self._bank.replace((*self._given, *learned.clusters))
+        self._index.replace_all((*self._given, *learned.clusters))
         if report.promoted:
             self.adapter.set_base(learned.base)
             self.adapter.decay_micro(MICRO_KEEP)
@@ -121,11 +121,11 @@ class EphemeralAgent:
     def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
         """The k actions that all patterns vote for, those given and its own, for the adapted query (d,)."""
         y = self.adapter.apply(check_direction(x, self.config.dim, "x"))
-        return self._bank.rank(y, check_count(k, "k", 1, _MAX_K))
+        return self._index.rank(y, check_count(k, "k", 1, _MAX_K))
 
     def find_patterns(self, x: object, k: int = 5) -> list[Hit]:
         """The k patterns nearest to the query `x` (d,) as it is, by similarity and evidence."""
-        return self._bank.find(check_direction(x, self.config.dim, "x"), check_count(k, "k", 1, _MAX_K))
+        return self._index.search(check_direction(x, self.config.dim, "x"), check_count(k, "k", 1, _MAX_K))
 
     def export_state(self) -> AgentExport:
         """What it learned itself, after a last cycle if anything is buffered: call this before it ends."""

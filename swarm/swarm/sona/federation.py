@@ -21,7 +21,7 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.ephemeral import EphemeralAgent
 from swarm.sona.export import AgentExport, check_export
 from swarm.sona.fusion import Fusion, fuse_adapters, fusion_weights
-from swarm.sona.index import ActionHit, Hit
+from swarm.sona.index import ActionHit, Hit, PatternIndex
 from swarm.sona.lora import LoraPair
 from swarm.sona.vectors import Vector, check_count, check_direction, check_number, check_queries
 
@@ -96,7 +96,7 @@ class FederatedCoordinator:
         self.embedder = embedder
         self.quality_threshold = self.config.quality_threshold
         self._exports: dict[str, AgentExport] = {}
-        self._bank: ReasoningBank | None = None
+        self._index: PatternIndex | None = None
         self._fusion: Fusion | None = None
 
     def set_quality_threshold(self, threshold: float) -> None:
@@ -161,7 +161,7 @@ class FederatedCoordinator:
 
     def find_patterns(self, x: object, k: int = 5) -> list[Hit]:
         """The k patterns nearest to the query `x` (d,) as it is, by similarity and evidence."""
-        return self._patterns().find(check_direction(x, self.config.dim, "x"), check_count(k, "k", 1, _MAX_K))
+        return self._patterns().search(check_direction(x, self.config.dim, "x"), check_count(k, "k", 1, _MAX_K))
 
     def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
         """The k actions that the patterns vote for, for the query `x` (d,) as the fused adapter bends it."""
@@ -231,25 +231,25 @@ class FederatedCoordinator:
     # Inner parts
 
     def _changed(self) -> None:
-        self._bank, self._fusion = None, None
+        self._index, self._fusion = None, None
 
     def _accepted(self, export: AgentExport) -> list[Cluster]:
         """Failures all: what to avoid does not hang on a threshold of successes."""
         return [c for c in export.clusters if not c.positive or c.mean_quality >= self.quality_threshold]
 
-    def _patterns(self) -> ReasoningBank:
-        if self._bank is None:
+    def _patterns(self) -> PatternIndex:
+        if self._index is None:
             families: dict[tuple[str, bool], list[Cluster]] = defaultdict(list)
             for name in self.agents():
                 for cluster in self._accepted(self._exports[name]):
                     families[family_of(cluster)].append(cluster)
-            self._bank = ReasoningBank(self.config)
-            self._bank.replace(
+            self._index = ReasoningBank(self.config).index
+            self._index.replace_all(
                 pattern
                 for _, family in sorted(families.items())
                 for pattern in merge_near(family, self.config.join_similarity)
             )
-        return self._bank
+        return self._index
 
     def _fused(self) -> Fusion | None:
         if self._fusion is None:
