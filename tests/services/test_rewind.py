@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from swarm.sona.config import SonaConfig
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client
 from swarm.store.erase import erase_swarm
+from swarm.store.versions import VersionStore
 from swarm.wire.records import Weights
 from swarm_agents import Agent
 
@@ -394,3 +396,56 @@ def test_a_consolidation_that_was_under_way_cannot_bring_it_back(world: World, c
     clean.learn(AGENT, range(40))
     clean.learn(AGENT, range(40, 60), without=["coder-1-45"])
     assert_equal_banks(world.swarm, clean.swarm)
+
+
+def sums(clusters: Sequence[Cluster]) -> tuple[float, float]:
+    """How many outcomes, and the sum of their numbers: each has its own as its latency."""
+    routes = [tally for cluster in clusters for tally in cluster.routes.values()]
+    return sum(tally.n for tally in routes), sum(tally.sum_latency_ms for tally in routes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_done_in_any_order_the_content_is_what_was_learned_and_not_taken_back(
+    world: World, seed: int
+) -> None:
+    rng = random.Random(seed)
+    swarm, reported, begun = world.swarm, 0, 0
+    waiting: set[int] = set()
+    held: dict[int, frozenset[int]] = {0: frozenset()}
+    gone: set[int] = set()
+    world.report(AGENT, ())
+    for _ in range(40):
+        generation = swarm.agents.state(AGENT).generation
+        content = held[generation]
+        what = rng.choice(
+            ("learn", "learn", "learn", "roll back", "rewind", "rewind agent" if rng.random() < 0.2 else "")
+        )
+        if what == "learn":
+            more = range(reported, reported := reported + rng.randrange(1, 12))
+            world.report(AGENT, more)
+            waiting |= set(more)
+            if rng.random() < 0.7:
+                world.background.consolidate(AGENT, "worker", 0.0)
+                content, waiting = content | (waiting - gone), set()
+        elif what == "roll back" and (versions := VersionStore(world.client, swarm.keys).reachable(AGENT)):
+            version = rng.choice(versions)
+            assert swarm.rollback(AGENT, version).generation == generation + 1
+            content = held[version]
+        elif what == "rewind" and reported > begun:
+            number = rng.randrange(begun, reported)
+            swarm.rewind(f"{AGENT}-{number}")
+            gone.add(number)
+            content -= {number}
+        elif what == "rewind agent":
+            swarm.rewind(agent=AGENT)
+            gone |= set(range(reported))
+            content, waiting, begun = frozenset(), set(), reported
+        state = swarm.agents.state(AGENT)
+        held[state.generation] = frozenset(content)
+        assert sums(swarm.agents.clusters(AGENT)) == (len(content), sum(content))
+        assert (state.accepted, state.pending) == (reported, len(waiting))
+        assert state.rewound == len(gone - waiting)
+        for version in VersionStore(world.client, swarm.keys).reachable(AGENT):
+            assert not held[version] & gone
+    world.background.merge("worker", 0.0)
+    assert sums(swarm.bank.patterns()) == (len(content), sum(content))

@@ -94,12 +94,14 @@ class Rewinder:
     def _learned_ms(self, target: Target) -> int | None:
         """When the agent first learned what is to go, ms since the epoch; None if it never did."""
         forgotten = self._agents.forgotten(target.agent)
-        known = forgotten.marks
-        marks = {field: known[field] for field in target.fields if not forgotten.is_done(field)}
-        # What an earlier rewind took out whole is no part of this one.
-        emptied = [settled_by(state) for field, state in known.items() if is_floor(field) and field not in marks]
-        log = self._versions.log(target.agent)
-        return next((e.at_ms for e in log if e.generation > max(emptied, default=0) and holds(e, marks)), None)
+        marks = {field: forgotten.marks[field] for field in target.fields if not forgotten.is_done(field)}
+        # What an earlier rewind took out is no part of this one.
+        gone = [field for field, state in forgotten.marks.items() if is_floor(field) and state and field not in marks]
+        floor = max((stream_position(field.removeprefix(UP_TO)) for field in gone), default=(0, 0))
+        for entry in self._versions.log(target.agent):
+            if holds(entry, marks) and any(stream_position(last) > floor for _, last in entry.spans):
+                return entry.at_ms
+        return None
 
     # Settling
 
