@@ -75,6 +75,7 @@ def test_rollback_and_rewind_do_what_they_say(external: CommandLine, learned: Sw
     assert "already" in check_shown(external.run("rewind", "--trajectory", "ada-90").stdout)
     assert "118 outcomes taken back" in check_shown(external.run("rewind", "--agent", "ada").stdout)
     assert learned.bank.count() == 0
+    assert "rewound" in check_shown(external.run("agents", "list").stdout)
 
 
 def test_what_cannot_be_done_is_one_line(external: CommandLine, learned: Swarm) -> None:

@@ -153,7 +153,7 @@ def test_receipts_and_status_say_what_was_taken_back(world: World) -> None:
     assert world.swarm.receipt(AGENT, "coder-1-58").state is ReceiptState.SEARCHABLE
     assert world.swarm.wait(world.swarm.receipt(AGENT, "coder-1-57"), 0.0).state is ReceiptState.REWOUND
     [status] = world.swarm.status().agents
-    assert (status.accepted, status.consolidated, status.pending, status.lost) == (160, 159, 0, 0)
+    assert (status.accepted, status.consolidated, status.pending, status.rewound, status.lost) == (160, 159, 0, 1, 0)
     newest = world.swarm.history(AGENT)[0]
     assert (newest.kind, newest.parent, newest.cause, newest.outcomes) == ("rewind", 1, "trajectory coder-1-57", 119)
 
@@ -340,6 +340,16 @@ def test_who_learned_before_it_came_is_no_dependent(world: World) -> None:
     assert world.swarm.agents.weights(OTHER) is not None
     world.learn(AGENT, range(20))
     assert world.swarm.rewind(agent=AGENT).dependents == ()
+
+
+def test_who_began_with_its_weights_begins_anew(taught: World) -> None:
+    taught.swarm.register("coder-3", "coder")
+    assert taught.swarm.warm_start("coder-3").sources == {OTHER: 1.0}
+    report = taught.swarm.rewind(agent=OTHER)
+    [dependent] = report.dependents
+    assert (dependent.agent, dependent.generation) == ("coder-3", 2)
+    assert taught.swarm.agents.weights("coder-3") is None
+    assert taught.swarm.history("coder-3")[0].kind == "retrain"
 
 
 def test_a_trajectory_is_found_whoever_reported_it_or_only_where_it_is_asked_for(world: World) -> None:

@@ -15,7 +15,10 @@ from swarm.wire.keys import SwarmKeys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentStatus:
-    """One agent. `lost` counts outcomes that should wait in the stream and are not there; it must be 0."""
+    """One agent: accepted outcomes are consolidated, pending, dead (unusable) or rewound (taken back).
+
+    `lost` counts outcomes that should wait in the stream and are not there; it must be 0.
+    """
 
     name: str
     role: str
@@ -24,6 +27,7 @@ class AgentStatus:
     consolidated: int
     pending: int
     dead: int
+    rewound: int
     lost: int
     open: int
     oldest_pending_s: float | None
@@ -100,6 +104,7 @@ def _agents(client: Client, keys: SwarmKeys, store: AgentStore, now_s: float) ->
             consolidated=state.consolidated,
             pending=state.pending,
             dead=state.dead,
+            rewound=state.rewound,
             lost=_lost(state, name in oldest, found[2 * position + 1]),
             open=found[2 * position],
             oldest_pending_s=max(0.0, now_s - oldest[name] / 1000.0) if name in oldest else None,

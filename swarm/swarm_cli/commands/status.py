@@ -62,7 +62,8 @@ def _show(status: SwarmStatus, url: str) -> None:
 def agents_table(agents: Sequence[AgentStatus]) -> Table:
     """One row for each agent, by name; what should be zero has a column only where it is not."""
     alarms = [name for name in ("dead", "lost") if any(getattr(agent, name) for agent in agents)]
-    figures = ("gen.", "accepted", "learned", "waiting", "oldest", "open", *alarms)
+    taken_back = ["rewound"] if any(agent.rewound for agent in agents) else []
+    figures = ("gen.", "accepted", "learned", "waiting", "oldest", "open", *taken_back, *alarms)
     made = table("agent", "role", *figures, right=figures)
     for agent in sorted(agents, key=lambda agent: agent.name):
         counts = (agent.generation, agent.accepted, agent.consolidated, agent.pending)
@@ -72,6 +73,7 @@ def agents_table(agents: Sequence[AgentStatus]) -> Table:
             *(f"{n:,}" for n in counts),
             "" if agent.oldest_pending_s is None else duration(agent.oldest_pending_s),
             f"{agent.open:,}",
+            *(f"{agent.rewound:,}" for _ in taken_back),
             *(_alarm(getattr(agent, name)) for name in alarms),
         )
     return made
