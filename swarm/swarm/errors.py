@@ -7,6 +7,7 @@ SwarmError
 │   ├── TextError                       text that is empty, too large or not text
 │   ├── UnknownIdError (also KeyError)  an id that was never issued, has ended or was forgotten
 │   └── EmbedderMismatchError           vectors of two embedders would be mixed
+├── NoRouteError                        every route breaks a bound, and there is no fallback
 ├── CapacityError                       a documented bound is reached; nothing was taken
 ├── RecordError                         stored bytes that cannot be used
 │   ├── DamagedRecordError              cut, corrupted or of another kind
@@ -50,6 +51,10 @@ class UnknownIdError(InputError, KeyError):
 
 class EmbedderMismatchError(InputError):
     """Vectors of two embedders would be mixed."""
+
+
+class NoRouteError(SwarmError):
+    """Every route breaks a bound, and there is no fallback; the message says which bound excluded which route."""
 
 
 class CapacityError(SwarmError):

@@ -1,28 +1,31 @@
 """The features of a task that routes are compared by: fixed functions, so that sums over them can be added up.
 
-Legend: t traits of `task_traits`, d embedding dimension; T = len(TRAITS), m and s the sizes below.
+Legend: t (T,) traits of `task_traits`, t' those of them in `STRUCTURE`, x (d,) the embedding.
 
-    phi(x, t) = [ 1,  sqrt(2 / m) cos(W t / sqrt(T) + b),  P x ]       W, b, P drawn once from a seed
+    phi(x, t) = [ 1,  waves(t'),  waves(t),  P x / 2 ]          waves(t) = sqrt(2 / m) cos(W t / sqrt(T) + b)
 
-The cosines approximate a Gaussian kernel over traits (Rahimi and Recht 2007, algorithm 1), so a linear model over
-them is a smooth function of the traits; P x keeps the inner products of embeddings up to noise (Johnson and
-Lindenstrauss). Equal seeds give equal features in every process.
+W, b and P are drawn once from a seed. The cosines approximate a Gaussian kernel over traits (Rahimi and Recht 2007,
+algorithm 1; rows of W orthogonal, Yu et al. 2016, which needs fewer of them), so a linear model over them is a smooth
+function of the traits. P x keeps the inner products of embeddings up to noise (Johnson and Lindenstrauss). Equal
+seeds give equal features in every process.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from swarm.sona.routing.traits import TRAITS
+from swarm.sona.routing.traits import STRUCTURE, TRAITS
 from swarm.sona.vectors import Doubles, Vector
 
-TRAIT_FEATURES = 128
-"""m: cosines of the traits."""
+STRUCTURE_FEATURES = 64
+TRAIT_FEATURES = 96
 SUBJECT_FEATURES = 64
-"""s: projections of the embedding."""
-FEATURES = 1 + TRAIT_FEATURES + SUBJECT_FEATURES
+FEATURES = 1 + STRUCTURE_FEATURES + TRAIT_FEATURES + SUBJECT_FEATURES
+"""p. 0.4 MB a route in memory and half of that stored, as float32 without the mirrored half 0.1 MB."""
+_SUBJECT_SCALE = 0.5
 _SEED = 20_070_101
 """Part of what a sum over features means: another seed would make stored sums unreadable."""
+_STRUCTURE = np.array([TRAITS.index(name) for name in STRUCTURE])
 
 
 class FeatureMap:
@@ -30,10 +33,11 @@ class FeatureMap:
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
-        rng = np.random.default_rng([_SEED, dim])
-        self._waves: Doubles = rng.standard_normal((len(TRAITS), TRAIT_FEATURES)) / np.sqrt(len(TRAITS))
-        self._phases: Doubles = rng.uniform(0.0, 2.0 * np.pi, TRAIT_FEATURES)
-        self._projection: Doubles = rng.standard_normal((dim, SUBJECT_FEATURES)) / np.sqrt(SUBJECT_FEATURES)
+        rng = np.random.default_rng(_SEED)
+        self._structure = _Waves(rng, len(STRUCTURE), STRUCTURE_FEATURES)
+        self._traits = _Waves(rng, len(TRAITS), TRAIT_FEATURES)
+        projection = rng.standard_normal((dim, SUBJECT_FEATURES)) / np.sqrt(SUBJECT_FEATURES)
+        self._projection: Doubles = _SUBJECT_SCALE * projection
 
     def of(self, embedding: Vector, traits: Doubles) -> Doubles:
         """phi of shape (FEATURES,), from an embedding (d,) of unit length and traits (T,)."""
@@ -42,6 +46,27 @@ class FeatureMap:
 
     def of_rows(self, embeddings: Vector, traits: Doubles) -> Doubles:
         """phi of shape (n, FEATURES), from embeddings (n, d) and traits (n, T)."""
-        waves = np.sqrt(2.0 / TRAIT_FEATURES) * np.cos(traits @ self._waves + self._phases)
-        ones = np.ones((len(embeddings), 1))
-        return np.hstack([ones, waves, embeddings.astype(np.float64) @ self._projection])
+        return np.hstack(
+            [
+                np.ones((len(embeddings), 1)),
+                self._structure.of(traits[:, _STRUCTURE]),
+                self._traits.of(traits),
+                embeddings.astype(np.float64) @ self._projection,
+            ]
+        )
+
+
+class _Waves:
+    """m cosines of n numbers."""
+
+    def __init__(self, rng: np.random.Generator, n: int, m: int) -> None:
+        blocks = []
+        for _ in range(-(-m // n)):
+            directions, _ = np.linalg.qr(rng.standard_normal((n, n)))
+            blocks.append(directions * np.sqrt(rng.chisquare(n, size=n)))
+        self._waves: Doubles = np.hstack(blocks)[:, :m] / np.sqrt(n)
+        self._phases: Doubles = rng.uniform(0.0, 2.0 * np.pi, m)
+        self._height = float(np.sqrt(2.0 / m))
+
+    def of(self, values: Doubles) -> Doubles:
+        return np.asarray(self._height * np.cos(values @ self._waves + self._phases))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swarm.sona.ranking import PRIOR_QUALITY, PRIOR_WEIGHT
-from swarm.sona.routing.features import FEATURES, TRAIT_FEATURES
+from swarm.sona.routing.features import FEATURES, SUBJECT_FEATURES
 from swarm.sona.routing.statistics import RouteMoments, RouteStatistics
 from swarm.sona.vectors import Doubles
 
@@ -37,12 +37,12 @@ class Precisions:
     """How strongly weights are held to their prior: those of the traits' features, and of the embedding's."""
 
     traits: float = 10.0
-    subject: float = 100.0
+    subject: float = 45.0
 
     def as_array(self, bias: float) -> Doubles:
         """Lambda of shape (p,), with `bias` for the first feature."""
-        values = np.full(FEATURES, self.subject)
-        values[: 1 + TRAIT_FEATURES] = self.traits
+        values = np.full(FEATURES, self.traits)
+        values[-SUBJECT_FEATURES:] = self.subject
         values[0] = bias
         return values
 
@@ -64,12 +64,13 @@ class RouteEstimate:
     """What is expected of one route for one task.
 
     `quality_error` is the standard error of the expected quality, `outcomes` the number of outcomes of that route.
+    Cost and latency are None while nobody has declared or reported any.
     """
 
     quality: float
     quality_error: float
-    cost: float
-    latency_ms: float
+    cost: float | None
+    latency_ms: float | None
     outcomes: float
 
 
@@ -78,7 +79,7 @@ class _Fit:
 
     def __init__(self, moments: RouteMoments, precision: Doubles, prior: Doubles) -> None:
         regular = moments.gram + np.diag(precision)
-        self.inverse: Doubles = np.linalg.inv(regular)
+        self.inverse: Doubles = np.asarray(np.linalg.inv(regular), dtype=np.float64)
         quality = self.inverse @ (moments.targets[0] + precision * prior)
         # Costs and latencies have no common scale, so only their own mean is their prior.
         rest = np.array([moments.mean_cost, moments.mean_latency_ms])
@@ -90,9 +91,7 @@ class _Fit:
         self.n = moments.n
         w = quality
         residual = moments.sum_quality2 - 2.0 * float(w @ moments.targets[0]) + float(w @ moments.gram @ w)
-        self.variance = max(
-            _LEAST_VARIANCE, (residual + PRIOR_WEIGHT * _PRIOR_VARIANCE) / (moments.n + PRIOR_WEIGHT)
-        )
+        self.variance = max(_LEAST_VARIANCE, (residual + PRIOR_WEIGHT * _PRIOR_VARIANCE) / (moments.n + PRIOR_WEIGHT))
 
     def estimate(self, phi: Doubles) -> RouteEstimate:
         quality, cost, latency_ms = self.weights @ phi
@@ -155,7 +154,8 @@ class RouteModel:
                 gram += moments.gram
                 target += moments.targets[0] - moments.mean_quality * moments.gram[0]
             # Twice as strongly held as a route's own: it is only where they begin.
-            self._common = np.linalg.solve(gram + np.diag(2.0 * self._precisions.as_array(PRIOR_WEIGHT)), target)
+            held = np.diag(2.0 * self._precisions.as_array(PRIOR_WEIGHT))
+            self._common = np.asarray(np.linalg.solve(gram + held, target), dtype=np.float64)
         return self._common
 
 
@@ -169,7 +169,7 @@ def _untried(prior: RoutePrior) -> RouteEstimate:
     return RouteEstimate(
         quality=quality,
         quality_error=math.sqrt(_PRIOR_VARIANCE / (weight + 1.0)),
-        cost=prior.cost or 0.0,
-        latency_ms=prior.latency_ms or 0.0,
+        cost=prior.cost,
+        latency_ms=prior.latency_ms,
         outcomes=0.0,
     )

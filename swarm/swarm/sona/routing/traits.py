@@ -1,4 +1,4 @@
-"""Traits of a task that anybody can count in its text: what tells an easy one from a hard one when its subject does not.
+"""Traits of a task that anybody can count in its text: what tells easy from hard when its subject does not.
 
 Models differ less by what a task is about than by what it asks for: one call or several, a long passage or one
 line, figures or prose, a tool that fits or one that does not. A sentence embedding blurs exactly that. Each trait is
@@ -27,21 +27,26 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAME = re.compile(r"\b[A-Z][a-z]+")
 _GAP = re.compile(r"_{3,}|\.{3}")
 
-_COMMON = frozenset(
+
+def _word_set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_COMMON = _word_set(
     "the of and a to in is that for it as was with be by on not he at but are this have from or had an they which one "
     "you were her all she there would their we him been has when who will more no if out so said what up its about "
     "into than them can only other some could time these two may then do first any my now such like our over me even "
-    "most made after also did many before must through how your please".split()
+    "most made after also did many before must through how your please"
 )
-_NEGATIONS = frozenset("not no never except none without cannot nor neither least false incorrect".split())
-_QUESTIONS = frozenset("what which who whom whose when where why how".split())
-_REQUESTS = frozenset("can could would will please".split())
-_SELF = frozenset("i me my mine we us our".split())
-_READER = frozenset("you your yours".split())
-_OTHERS = frozenset("he she him her his hers they them their".split())
-_MODALS = frozenset("should could would might may must can will shall".split())
-_COMPARISONS = frozenset(
-    "more less most least than greater higher lower better best if unless because then either both each every".split()
+_NEGATIONS = _word_set("not no never except none without cannot nor neither least false incorrect")
+_QUESTIONS = _word_set("what which who whom whose when where why how")
+_REQUESTS = _word_set("can could would will please")
+_SELF = _word_set("i me my mine we us our")
+_READER = _word_set("you your yours")
+_OTHERS = _word_set("he she him her his hers they them their")
+_MODALS = _word_set("should could would might may must can will shall")
+_COMPARISONS = _word_set(
+    "more less most least than greater higher lower better best if unless because then either both each every"
 )
 
 
@@ -105,8 +110,19 @@ _SCALES: tuple[tuple[str, float, float], ...] = (
     ("mean_tool_match", 0.4, 0.4),
     ("tool_camel_case", 0.1, 0.3),
 )
-TRAITS = tuple(name for name, _, _ in _SCALES)
+
+
+def _in_order(names: str) -> tuple[str, ...]:
+    return tuple(name for name in TRAITS if name in names.split())
+
+
+TRAITS: tuple[str, ...] = tuple(name for name, _, _ in _SCALES)
 """Names of the traits, in the order of their numbers."""
+STRUCTURE = _in_order(
+    "length lines sentences numbers commas ands questions quotes code_signs camel_case names word_length variety self "
+    "begins_as_question begins_as_request tools best_tool_match mean_tool_match tool_camel_case"
+)
+"""Those that say how a task is built, beside those that say how it is worded."""
 _CENTRE = np.array([centre for _, centre, _ in _SCALES])
 _SPREAD = np.array([spread for _, _, spread in _SCALES])
 _FARTHEST = 4.0
