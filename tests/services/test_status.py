@@ -140,6 +140,8 @@ def test_every_key_is_one_that_the_list_of_keys_declares(
             one.dead,
             one.lease,
             one.fence,
+            one.undo,
+            one.forgotten,
         }
     prefixes = (b.receipt(""), keys.agent("library").receipt(""), keys.nudge(""))
     assert {key for key in found if not key.startswith(prefixes)} <= declared
