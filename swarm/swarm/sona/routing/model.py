@@ -20,7 +20,7 @@ import numpy as np
 
 from swarm.sona.ranking import PRIOR_QUALITY, PRIOR_WEIGHT
 from swarm.sona.routing.features import FEATURES, SUBJECT_FEATURES
-from swarm.sona.routing.statistics import RouteMoments, RouteStatistics
+from swarm.sona.routing.statistics import RouteMoments, RouteStatistics, outcome_moments
 from swarm.sona.vectors import Doubles
 
 DECLARED_WEIGHT = 4.0
@@ -78,30 +78,41 @@ class _Fit:
     """The regressions of one route."""
 
     def __init__(self, moments: RouteMoments, precision: Doubles, prior: Doubles) -> None:
-        regular = moments.gram + np.diag(precision)
-        self.inverse: Doubles = np.asarray(np.linalg.inv(regular), dtype=np.float64)
-        quality = self.inverse @ (moments.targets[0] + precision * prior)
-        # Costs and latencies have no common scale, so only their own mean is their prior.
-        rest = np.array([moments.mean_cost, moments.mean_latency_ms])
-        centred = moments.targets[1:] - rest[:, None] * moments.gram[0]
-        slopes = centred @ self.inverse
-        slopes[:, 0] += rest
-        self.weights: Doubles = np.vstack([quality, slopes])
-        self.least = _LEAST_SHARE * rest
-        self.n = moments.n
-        w = quality
-        residual = moments.sum_quality2 - 2.0 * float(w @ moments.targets[0]) + float(w @ moments.gram @ w)
-        self.variance = max(_LEAST_VARIANCE, (residual + PRIOR_WEIGHT * _PRIOR_VARIANCE) / (moments.n + PRIOR_WEIGHT))
+        self.inverse: Doubles = np.asarray(np.linalg.inv(moments.gram + np.diag(precision)), dtype=np.float64)
+        self._pull = precision * prior
+        self._take(moments)
+
+    def learn(self, phi: Doubles, moments: RouteMoments) -> None:
+        """One more outcome with features `phi` (p,); `moments` holds it already."""
+        # Sherman and Morrison 1950: the inverse of a sum with phi phi^T, without solving anew.
+        direction = self.inverse @ phi
+        self.inverse -= np.outer(direction, direction / (1.0 + float(phi @ direction)))
+        self._take(moments)
 
     def estimate(self, phi: Doubles) -> RouteEstimate:
-        quality, cost, latency_ms = self.weights @ phi
+        """What is expected for a task with features `phi` (p,)."""
+        quality, cost, latency_ms = (self._weights @ phi).tolist()
         return RouteEstimate(
-            quality=min(1.0, max(0.0, float(quality))),
-            quality_error=math.sqrt(self.variance * max(0.0, float(phi @ self.inverse @ phi))),
-            cost=max(float(self.least[0]), float(cost)),
-            latency_ms=max(float(self.least[1]), float(latency_ms)),
-            outcomes=self.n,
+            quality=min(1.0, max(0.0, quality)),
+            quality_error=math.sqrt(self._variance * max(0.0, float(phi @ self.inverse @ phi))),
+            cost=max(self._least[0], cost),
+            latency_ms=max(self._least[1], latency_ms),
+            outcomes=self._n,
         )
+
+    def _take(self, moments: RouteMoments) -> None:
+        # Costs and latencies have no common scale, so only their own mean is their prior.
+        means = np.array([moments.mean_cost, moments.mean_latency_ms])
+        targets = moments.targets.copy()
+        targets[0] += self._pull
+        targets[1:] -= means[:, None] * moments.gram[0]
+        self._weights: Doubles = targets @ self.inverse
+        self._weights[1:, 0] += means
+        self._least = [_LEAST_SHARE * moments.mean_cost, _LEAST_SHARE * moments.mean_latency_ms]
+        self._n = moments.n
+        w = self._weights[0]
+        residual = moments.sum_quality2 - 2.0 * float(w @ moments.targets[0]) + float(w @ moments.gram @ w)
+        self._variance = max(_LEAST_VARIANCE, (residual + PRIOR_WEIGHT * _PRIOR_VARIANCE) / (moments.n + PRIOR_WEIGHT))
 
 
 class RouteModel:
@@ -124,10 +135,12 @@ class RouteModel:
         self._fits: dict[str, _Fit] = {}
         self._common: Doubles | None = None
 
-    def add(self, route: str, moments: RouteMoments) -> None:
-        """Take in further outcomes of one route. What the routes have in common stays as it was."""
-        self.statistics = self.statistics + RouteStatistics(routes={route: moments})
-        self._fits.pop(route, None)
+    def learn(self, route: str, phi: Doubles, quality: float, cost: float, latency_ms: float) -> None:
+        """Take in one more outcome at once. What the routes have in common stays as it was until the next model."""
+        one = outcome_moments(phi[None, :], np.array([quality]), np.array([cost]), np.array([latency_ms]))
+        self.statistics = self.statistics + RouteStatistics(routes={route: one})
+        if route in self._fits:
+            self._fits[route].learn(phi, self.statistics.routes[route])
 
     def estimate(self, route: str, phi: Doubles) -> RouteEstimate:
         """What is expected of `route` for a task with features `phi` (p,)."""
