@@ -149,9 +149,7 @@ def _ours(
     learned = routing_ours.train(log, train, seed)
     expected = [learned.estimates(int(row)) for row in test]
     mean_costs = log.costs_usd[train].mean(axis=0)
-    points = curve(
-        lambda worth: routing_ours.chosen(log, expected, RouteRequest(worth=worth)), logged, mean_costs
-    )
+    points = curve(lambda worth: routing_ours.chosen(log, expected, RouteRequest(worth=worth)), logged, mean_costs)
     quality, cost = logged.of(routing_ours.chosen(log, expected, RouteRequest(strategy=Strategy.BALANCED)))
     weak, strong = (log.models[number] for number in pair)
     gains = np.array([one[strong].quality - one[weak].quality for one in expected])

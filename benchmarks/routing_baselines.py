@@ -30,9 +30,7 @@ class Requests:
     categories: Integers
 
     def take(self, rows: Integers) -> Requests:
-        return Requests(
-            embedding=self.embedding[rows], lengths=self.lengths[rows], categories=self.categories[rows]
-        )
+        return Requests(embedding=self.embedding[rows], lengths=self.lengths[rows], categories=self.categories[rows])
 
 
 Predictor = Callable[[Requests, Doubles, Requests], Doubles]

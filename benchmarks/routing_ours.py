@@ -92,9 +92,7 @@ def train(log: RoutingLog, rows: Integers, seed: int) -> Learned:
     return learned
 
 
-def chosen(
-    log: RoutingLog, expected: Sequence[dict[str, RouteEstimate]], request: RouteRequest
-) -> Integers:
+def chosen(log: RoutingLog, expected: Sequence[dict[str, RouteEstimate]], request: RouteRequest) -> Integers:
     """The model for each request."""
     numbers = {name: number for number, name in enumerate(log.models)}
     return np.array([numbers[choose(estimates, request).route] for estimates in expected], dtype=np.intp)

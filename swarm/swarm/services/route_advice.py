@@ -1,0 +1,141 @@
+"""What the router answers, and what a caller may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from swarm.errors import InputError
+from swarm.sona.routing.choice import Candidate, Choice
+from swarm.sona.routing.request import (
+    MAX_ROUTES_ASKED,
+    Exploration,
+    RouteRequest,
+    Strategy,
+    check_request,
+    check_route,
+    parse_exploration,
+    parse_strategy,
+)
+from swarm.sona.vectors import check_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteAdvice:
+    """A recommended route. Quality in 0..1 with its standard error, latency in ms, cost in USD per task.
+
+    `outcomes` is the evidence behind it. `route` is "" when every route breaks a bound and there is no fallback; `why`
+    then says which bound excluded which. `candidates` are all routes as the choice saw them, best first. What is not
+    known of cost and latency is 0.
+    """
+
+    route: str
+    expected_quality: float
+    quality_error: float
+    outcomes: float
+    latency_ms: float
+    cost: float
+    why: str
+    decision_id: str = ""
+    is_fallback: bool = False
+    candidates: tuple[Candidate, ...] = field(default=(), repr=False)
+
+    @property
+    def model(self) -> str:
+        """The route, by its published name."""
+        return self.route
+
+    @property
+    def estimated_cost(self) -> float:
+        """The cost, by its published name."""
+        return self.cost
+
+    def as_dict(self, *, explain: bool = False) -> dict[str, Any]:
+        """Plain values, for JSON; with `explain` every candidate too."""
+        values = asdict(self)
+        candidates = values.pop("candidates")
+        values |= {"model": self.model, "estimated_cost": self.estimated_cost}
+        return values | ({"candidates": list(candidates)} if explain else {})
+
+
+def advice_of(choice: Choice, decision_id: str) -> RouteAdvice:
+    """A choice as an answer."""
+    expected = choice.chosen.expected
+    return RouteAdvice(
+        route=choice.route,
+        expected_quality=expected.quality,
+        quality_error=expected.quality_error,
+        outcomes=expected.outcomes,
+        latency_ms=expected.latency_ms or 0.0,
+        cost=expected.cost or 0.0,
+        why=choice.why,
+        decision_id=decision_id,
+        is_fallback=choice.is_fallback,
+        candidates=choice.candidates,
+    )
+
+
+def no_route(why: str) -> RouteAdvice:
+    """The answer that there is none."""
+    return RouteAdvice(
+        route="", expected_quality=0.0, quality_error=0.0, outcomes=0.0, latency_ms=0.0, cost=0.0, why=why
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteQuestion:
+    """What a caller asks: the routes to choose from (None: all that are known), the request, and the session."""
+
+    routes: tuple[str, ...] | None
+    request: RouteRequest
+    session: str
+
+
+def route_question(
+    *,
+    routes: Collection[str] | None = None,
+    strategy: str | Strategy = Strategy.BALANCED,
+    max_cost: float | None = None,
+    min_quality: float | None = None,
+    timeout_ms: float | None = None,
+    worth: float | None = None,
+    fallback: str = "",
+    session: str = "",
+    failed: Sequence[str] = (),
+    exploration: str | Exploration = Exploration.GREEDY,
+    seed: int = 0,
+) -> RouteQuestion:
+    """The question, every value of it checked; see `RouteRequest` for what they mean.
+
+    Raises
+    ------
+    InputError
+        If one is of another type or out of its bounds.
+    """
+    names: tuple[str, ...] | None = None
+    if routes is not None:
+        names = tuple(dict.fromkeys(_names(routes, "routes")))
+        if len(names) > MAX_ROUTES_ASKED:
+            raise InputError(f"routes may be {MAX_ROUTES_ASKED} at most, got {len(names)}")
+    request = RouteRequest(
+        strategy=parse_strategy(strategy),
+        max_cost=max_cost,
+        min_quality=min_quality,
+        timeout_ms=timeout_ms,
+        worth=worth,
+        fallback=check_route(fallback, "fallback") if fallback else "",
+        failed=tuple(dict.fromkeys(_names(failed, "failed"))),
+        exploration=parse_exploration(exploration),
+        seed=check_count(seed, "seed", 0, 2**63 - 1),
+    )
+    return RouteQuestion(
+        routes=names, request=check_request(request), session=check_route(session, "session") if session else ""
+    )
+
+
+def _names(names: Collection[str], parameter: str) -> list[str]:
+    # One text alone would be read letter by letter.
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise InputError(f"{parameter} must be a collection of names, got {names!r:.80}")
+    return [check_route(name, parameter) for name in names]

@@ -1,0 +1,58 @@
+"""The Lua scripts of the router: each is one transaction on keys of the swarm's hash tag."""
+
+from __future__ import annotations
+
+PUBLISH_ROUTES = """
+-- keys: lease, routing   args: token, record
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[2], 'record', ARGV[2])
+redis.call('HINCRBY', KEYS[2], 'version', 1)
+return 1
+"""
+"""Publish the statistics of routes: 1, or 0 if the lease was lost."""
+
+RESERVE = """
+-- keys: budgets, spend, reserve   args: amount, ttl ms, then scopes
+local time = redis.call('TIME')
+local now = tonumber(time[1])
+local taken = {}
+for i = 3, #ARGV do
+  local scope = ARGV[i]
+  local record = redis.call('HGET', KEYS[1], scope)
+  if record then
+    local budget = cmsgpack.unpack(record)[3]
+    local window = math.floor(now / budget.period_s)
+    local seen, spent = string.match(redis.call('HGET', KEYS[2], scope) or '', '^(%d+):(.+)$')
+    spent = tonumber(seen) == window and tonumber(spent) or 0
+    if spent + tonumber(ARGV[1]) > budget.amount then return {0, scope} end
+    taken[#taken + 1] = {scope, window, spent}
+  end
+end
+if #taken == 0 then return {1, ''} end
+local held = {ARGV[1]}
+for _, one in ipairs(taken) do
+  redis.call('HSET', KEYS[2], one[1], string.format('%d:%.17g', one[2], one[3] + tonumber(ARGV[1])))
+  held[#held + 1] = string.format('%d', one[2])
+  held[#held + 1] = one[1]
+end
+redis.call('SET', KEYS[3], cmsgpack.pack(held), 'PX', ARGV[2])
+return {1, ''}
+"""
+"""Reserve an amount in every budget that applies, or in none: {1, ''}, or {0, the scope that has too little left}."""
+
+SETTLE = """
+-- keys: spend, reserve   args: actual amount
+local packed = redis.call('GET', KEYS[2])
+if not packed then return 0 end
+redis.call('DEL', KEYS[2])
+local held = cmsgpack.unpack(packed)
+local difference = tonumber(ARGV[1]) - tonumber(held[1])
+for i = 2, #held, 2 do
+  local seen, spent = string.match(redis.call('HGET', KEYS[1], held[i + 1]) or '', '^(%d+):(.+)$')
+  if seen == held[i] then
+    redis.call('HSET', KEYS[1], held[i + 1], string.format('%s:%.17g', seen, math.max(0, tonumber(spent) + difference)))
+  end
+end
+return 1
+"""
+"""Put what was spent in place of what was reserved, once: 1, or 0 if nothing is reserved any more."""
