@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from swarm.embed import HashedEmbedder
 from swarm.sona import SonaConfig, SonaEngine
+from swarm.sona.vectors import Vector
 
 ANSWERS = {
     "reset": "You can reset your password under Settings, Security.",
@@ -39,12 +40,10 @@ def main() -> None:
         print(f"round {round_number}: {thumbs_up} of {len(CONVERSATION)} thumbs up")
 
 
-def choose(engine: SonaEngine, query: object) -> str:
+def choose(engine: SonaEngine, query: Vector) -> str:
     """The answer that past thumbs speak for; one that was not tried yet if all of them speak against theirs."""
     ranked = {hit.action: hit.score for hit in engine.rank_actions(query, k=len(ANSWERS))}
-    disliked = {
-        hit.cluster.action for hit in engine.bank.index.nearest(engine.apply_lora(query), 3) if not hit.cluster.positive
-    }
+    disliked = {hit.cluster.action for hit in engine.bank.index.nearest(query, 3) if not hit.cluster.positive}
     return max(ANSWERS, key=lambda action: (ranked.get(action, 0.0), action not in disliked))
 
 

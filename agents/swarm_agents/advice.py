@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from swarm.services.hits import PatternHit
-from swarm.services.recommend import RouteAdvice
+from swarm.services.route_advice import RouteAdvice
 from swarm.sona.vectors import Vector
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import Literal, ParamSpec, Self, TypeVar, overload
+from typing import Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from swarm.embed.text import check_text
 from swarm.errors import (
@@ -31,7 +31,7 @@ from swarm.errors import (
 )
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt
-from swarm.services.recommend import NEIGHBOURS, recommend_route
+from swarm.services.route_advice import RouteChoices
 from swarm.services.swarm import DEFAULT_ROLE, Swarm, check_idempotency_key, select_agents
 from swarm.settings import load_settings
 from swarm.sona.adapter import Adapter
@@ -47,6 +47,7 @@ from swarm_agents.advice import TaskAdvice
 from swarm_agents.breaker import Breaker
 from swarm_agents.delivery import Delivery
 from swarm_agents.learner import Learner
+from swarm_agents.routing import Routing, report_route
 from swarm_agents.task import Task, quality_of
 
 _P = ParamSpec("_P")
@@ -127,7 +128,8 @@ class Agent:
         agents: Collection[str] | None = None,
         roles: Collection[str] | None = None,
         min_quality: float = 0.0,
-        routes: Sequence[str] | None = None,
+        tools: Sequence[str] = (),
+        **route: Unpack[RouteChoices],
     ) -> TaskAdvice:
         """What has worked for tasks like `text`, for this agent and the others, and which route to take.
 
@@ -136,8 +138,10 @@ class Agent:
         Parameters
         ----------
         k : at most so many patterns, 1..1000
-        agents, roles, min_quality : as in `Swarm.query`
-        routes : the models or tools to choose from; None means those that were used nearby
+        agents, roles, min_quality : as in `Swarm.query`; routes of which less is expected are left out too
+        tools : names of the tools that are offered for the task
+        route : what to route by, such as routes, strategy, max_cost, timeout_ms, fallback, session; see
+            `route_question`. With any of them the decision is kept, can be replayed, and counts in the budgets
 
         Raises
         ------
@@ -146,7 +150,7 @@ class Agent:
         """
         count = check_count(k, "k", 1, 1000)
         check_number(min_quality, "min_quality", 0.0, 1.0)
-        choices = None if routes is None else check_names(routes, "routes")
+        routing = Routing(self.name, self.swarm, self.breaker, min_quality, tools, route)
         query = self.swarm.embed(text)
         if time.monotonic() - self._refreshed_at >= self._refresh_interval:
             self.refresh()
@@ -154,8 +158,8 @@ class Agent:
         if agents is not None or roles is not None:
             sources = select_agents(self._roles, agents, roles)
         y = self._learner.bend(query)
-        hits = self.swarm.replica.rank(y, count, agents=sources, min_quality=min_quality)
-        near = self.swarm.replica.nearest(y, NEIGHBOURS)
+        hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality)
+        advised = routing.advise(query, y, text)
         trajectory = Trajectory(
             id=uuid.uuid4().hex,
             embedding=query,
@@ -164,6 +168,7 @@ class Agent:
             task_type=self.swarm.task_type(query),
             agent=self.name,
             at_s=time.time(),
+            context=routing.context(advised),
         )
         self._remember(trajectory)
         return TaskAdvice(
@@ -171,7 +176,7 @@ class Agent:
             text=text,
             task_type=trajectory.task_type,
             patterns=tuple(pattern_hit(hit, self._roles) for hit in hits),
-            route=recommend_route(near, self.config.temperature, choices),
+            route=advised,
             is_fresh=self._is_fresh and not self.breaker.is_open,
             query=query,
         )
@@ -236,7 +241,7 @@ class Agent:
             route=route,
             latency_ms=check_number(latency_ms, "latency_ms", 0.0, 1e12),
             cost=check_number(cost, "cost", 0.0, 1e9),
-            context=context,
+            context={**trajectory.context, **context},
         )
         if self._delivery.spooled and not self.breaker.is_open:
             self.refresh()
@@ -245,6 +250,7 @@ class Agent:
             self._open.pop(trajectory_id, None)
         if receipt.is_new:
             self._learner.learn(ended)
+            report_route(self.swarm, self.breaker, ended, receipt.stream_id)
         return receipt
 
     def abandon(self, trajectory_id: str) -> None:
@@ -431,6 +437,7 @@ class Agent:
             self._roles = self.swarm.roles()
             self._is_caught_up = False
         self.swarm.replica.refresh()
+        self.swarm.router.refresh()
         self._learner.follow()
         if not self._is_caught_up:
             self._catch_up()

@@ -9,12 +9,14 @@ from swarm.errors import StaleWriterError
 from swarm.services.consolidate import consolidate
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
+from swarm.services.route_update import RouteMerger
 from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, connect, redis_errors
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
 
 Report = dict[str, int | float | str | bool]
@@ -34,7 +36,12 @@ class Background:
         self._keys = SwarmKeys(settings.name)
         self._agents = AgentStore(self._client, self._keys)
         self._bank = BankStore(self._client, self._keys)
-        self._merger = Merger(self._agents, self._bank, settings.lease_ttl)
+        self._merger = Merger(
+            self._agents,
+            self._bank,
+            RouteMerger(self._agents, RouteStore(self._client, self._keys, settings.receipt_ttl)),
+            settings.lease_ttl,
+        )
         self._replicas: dict[tuple[int, float, float], Replica] = {}
 
     def sweep(self, dispatch: Callable[[str, str], None]) -> int:

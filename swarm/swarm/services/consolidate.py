@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from swarm.errors import UnknownIdError
 from swarm.services.batch import read_batch
 from swarm.services.replica import Replica
+from swarm.services.route_update import new_routes
 from swarm.sona.adapter import Adapter
 from swarm.sona.background import CycleReport, Learned, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
+from swarm.sona.trajectory import Trajectory
 from swarm.store.agents import AgentStore, Generation
 from swarm.store.lease import Lease
 from swarm.store.outcomes import OutcomeStore
-from swarm.wire.records import Weights
+from swarm.wire.memory_records import (
+    LearnerRecord,
+    decode_learner,
+    decode_sample,
+    encode_learner,
+    encode_sample,
+)
+from swarm.wire.records import Weights, decode_weights, encode_weights
 
 MAX_OUTCOMES = 2_000
 """Outcomes of one consolidation; what is left makes the agent due again."""
@@ -81,16 +90,18 @@ def _consolidate(
         return Consolidation(agent=agent, status="idle")
     forgotten = agents.forgotten(agent)
     batch = read_batch(entries, config.dim, forgotten)
-    learned = learned_from(agents.clusters(agent), agents.weights(agent), config)
+    stored = agents.values(agent)
+    learned = learned_from(agents.clusters(agent), stored, config)
     replica.refresh()
-    after, report = run_cycle(learned, batch.trajectories, replica.index, config, cycle_rng(config, state.age))
+    after, report = run_cycle(learned, batch.trajectories, replica.index, config, cycle_rng(config, state.age), agent)
     generation = Generation(
         cursor=batch.cursor,
         processed=batch.entries,
         removed=sorted({c.id for c in learned.clusters} - {c.id for c in after.clusters}),
         put=changed_clusters(learned.clusters, after.clusters),
         dead=batch.dead,
-        weights=new_weights(after, report),
+        values=new_values(learned, after, batch.trajectories)
+        | new_routes(stored["routes"], batch.trajectories, config.dim),
         figures=figures_of(report),
         keep=config.trajectory_capacity,
         rewound=len(batch.forgotten),
@@ -108,18 +119,34 @@ def _consolidate(
     )
 
 
-def learned_from(clusters: Sequence[Cluster], weights: Weights | None, config: SonaConfig) -> Learned:
-    """What an agent knows, from what is stored of it; without weights it stands at the beginning."""
+def learned_from(clusters: Sequence[Cluster], values: Mapping[str, bytes | None], config: SonaConfig) -> Learned:
+    """What an agent knows, from what is stored of it: its clusters, and the records that `new_values` made."""
+    weights, learner, sample = (values.get(name) for name in ("weights", "learner", "sample"))
     if weights is None:
         # Every process starts the agent from the same seed, so all of them have the same random A.
-        base = tuple(Adapter.initial(config, np.random.default_rng(config.seed)).base)
-        return Learned(clusters=tuple(clusters), base=base, ewc=EwcMemory.empty())
-    return Learned(clusters=tuple(clusters), base=weights.base, ewc=weights.ewc)
+        base, ewc = tuple(Adapter.initial(config, np.random.default_rng(config.seed)).base), EwcMemory.empty()
+    else:
+        stored = decode_weights(weights)
+        base, ewc = stored.base, stored.ewc
+    learned = Learned(clusters=tuple(clusters), base=base, ewc=ewc)
+    if sample is not None:
+        learned = replace(learned, reservoir=decode_sample(sample))
+    if learner is not None:
+        record = decode_learner(learner)
+        learned = replace(learned, task=record.task, standing=record.standing)
+    return learned
 
 
-def new_weights(after: Learned, report: CycleReport) -> Weights | None:
-    """What a generation stores beside its clusters; None if that stays as it was."""
-    return Weights(base=after.base, ewc=after.ewc) if report.promoted else None
+def new_values(before: Learned, after: Learned, trajectories: Sequence[Trajectory]) -> dict[str, bytes]:
+    """The records that a generation stores beside its clusters; one that is not here stays as it was."""
+    values: dict[str, bytes] = {}
+    if after.base is not before.base or after.ewc is not before.ewc:
+        values["weights"] = encode_weights(Weights(base=after.base, ewc=after.ewc))
+    if trajectories and after.task is not None:
+        values["learner"] = encode_learner(LearnerRecord(task=after.task, standing=after.standing))
+    if after.reservoir.ids != before.reservoir.ids:
+        values["sample"] = encode_sample(after.reservoir)
+    return values
 
 
 def cycle_rng(config: SonaConfig, age: int) -> np.random.Generator:
@@ -136,6 +163,6 @@ def changed_clusters(before: Sequence[Cluster], after: Sequence[Cluster]) -> lis
     return [cluster for cluster in after if known.get(cluster.id) is not cluster]
 
 
-def figures_of(report: CycleReport) -> dict[str, int | float | bool]:
+def figures_of(report: CycleReport) -> dict[str, int | float | bool | str]:
     """The figures of a cycle, for the log."""
     return {name: getattr(report, name) for name in CycleReport.__dataclass_fields__}

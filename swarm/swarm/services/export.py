@@ -41,7 +41,7 @@ def export_agent(
     config = registered(agent, agents).config
     for _ in range(_ATTEMPTS):
         state = agents.state(agent)
-        learned = learned_from(agents.clusters(agent), agents.weights(agent), config)
+        learned = learned_from(agents.clusters(agent), agents.values(agent), config)
         batch = read_batch(_waiting(outcomes, state), config.dim, agents.forgotten(agent))
         log = versions.log(agent)
         if agents.state(agent).generation == state.generation:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.services.labels import label_patterns
+from swarm.services.route_update import RouteMerger
 from swarm.sona.bank import merge_near
 from swarm.sona.clusters import Cluster, family_of
 from swarm.store.agents import AgentStore
@@ -36,9 +37,10 @@ class Merge:
 class Merger:
     """Merges; keeps the clusters of unchanged generations in memory from one merge to the next."""
 
-    def __init__(self, agents: AgentStore, bank: BankStore, lease_ttl: float) -> None:
+    def __init__(self, agents: AgentStore, bank: BankStore, routes: RouteMerger, lease_ttl: float) -> None:
         self._agents = agents
         self._bank = bank
+        self._routes = routes
         self._lease_ttl = lease_ttl
         self._clusters: dict[str, tuple[int, list[Cluster]]] = {}
         self._published: tuple[str, dict[str, Cluster]] | None = None
@@ -72,6 +74,8 @@ class Merger:
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
+        # Before the bank, which says what is merged: killed in between, both are published again.
+        self._routes.publish(lease, self._agents.states(self._agents.names()))
         version = self._bank.publish(lease, put, removed, changed, is_full=self._is_reset(merged))
         self._published = version, {pattern.id: pattern for pattern in labelled}
         return Merge(status="published", version=version, agents=len(changed), put=len(put), removed=len(removed))

@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.services.batch import Batch, read_batch
-from swarm.services.consolidate import MAX_OUTCOMES, cycle_rng, figures_of, learned_from, new_weights
+from swarm.services.consolidate import MAX_OUTCOMES, cycle_rng, figures_of, learned_from, new_values
 from swarm.services.merge import merge_agents
+from swarm.services.route_update import new_routes
 from swarm.sona.background import CycleReport, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import PatternIndex
+from swarm.store.agents import VALUES
 from swarm.store.forgotten import Forgotten
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.versions import Content, Span
-from swarm.wire.records import Weights, decode_cluster, decode_weights
+from swarm.wire.records import decode_cluster
 
-EMPTY = Content(version=0, clusters={}, values={"weights": None}, skipped=0)
+EMPTY = Content(version=0, clusters={}, values=dict.fromkeys(VALUES), skipped=0)
 """What every agent holds before its first generation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What came of it. `weights` None means that those of the version it builds on still hold.
+    """What came of it: clusters, and whole records by name (None for one that was never written).
 
     `replayed` counts the outcomes that were learned again, `passed` those that were taken back; `spans` are those
     with an outcome in them, and `age` that of the content.
     """
 
     clusters: Sequence[Cluster]
-    weights: Weights | None
+    values: Mapping[str, bytes | None]
     spans: tuple[Span, ...]
     replayed: int
     passed: int
     age: int
-    figures: dict[str, int | float | bool]
+    figures: dict[str, int | float | bool | str]
 
 
 def rebuild(
+    agent: str,
     base: Content,
     spans: Sequence[Span],
     config: SonaConfig,
@@ -52,10 +55,9 @@ def rebuild(
     of an agent that never saw what was taken back. Each batch is matched against the bank that `others` (the
     clusters of the other agents, as they are now) and the agent itself make at that moment.
     """
-    stored = base.values["weights"]
     clusters = [decode_cluster(record) for _, record in sorted(base.clusters.items())]
-    learned = learned_from(clusters, None if stored is None else decode_weights(stored), config)
-    weights: Weights | None = None
+    learned = learned_from(clusters, base.values, config)
+    values = dict(base.values)
     reports: list[CycleReport] = []
     used: list[Span] = []
     passed = 0
@@ -65,18 +67,20 @@ def rebuild(
             if not batch.trajectories:
                 continue
             bank = _index([*others, learned.clusters], config)
+            before = learned
             learned, report = run_cycle(
-                learned, batch.trajectories, bank, config, cycle_rng(config, base.age + len(reports))
+                before, batch.trajectories, bank, config, cycle_rng(config, base.age + len(reports)), agent
             )
+            values |= new_values(before, learned, batch.trajectories)
+            values |= new_routes(values["routes"], batch.trajectories, config.dim)
             # In the order in which a consolidation reads them: how clusters are grouped hangs on it.
             learned = replace(learned, clusters=tuple(sorted(learned.clusters, key=lambda cluster: cluster.id)))
-            weights = new_weights(learned, report) or weights
             reports.append(report)
             if used[-1:] != [span]:
                 used.append(span)
     return Rebuilt(
         clusters=learned.clusters,
-        weights=weights,
+        values=values,
         spans=tuple(used),
         replayed=sum(report.outcomes for report in reports),
         passed=passed,
@@ -94,12 +98,12 @@ def _batches(span: Span, outcomes: OutcomeStore, dim: int, forgotten: Forgotten)
 
 
 def _index(parts: Sequence[Sequence[Cluster]], config: SonaConfig) -> PatternIndex:
-    index = PatternIndex(config.dim, config.temperature, config.failure_weight)
+    index = PatternIndex(config)
     index.replace_all(sorted(merge_agents(parts), key=lambda pattern: pattern.id))
     return index
 
 
-def _figures(reports: Sequence[CycleReport], clusters: int) -> dict[str, int | float | bool]:
+def _figures(reports: Sequence[CycleReport], clusters: int) -> dict[str, int | float | bool | str]:
     """The figures of the last batch, with the totals of all."""
     last = figures_of(reports[-1]) if reports else {}
     return {

@@ -18,7 +18,7 @@ from swarm.store.outcomes import OutcomeStore
 from swarm.store.versions import Content, LogEntry, VersionStore, encode_spans
 from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys
-from swarm.wire.records import encode_cluster, encode_weights
+from swarm.wire.records import encode_cluster
 
 REWIND, RETRAIN = "rewind", "retrain"
 """The kinds of such generations in the log."""
@@ -70,7 +70,7 @@ class AgentRebuilder:
         base = EMPTY if plan.base == 0 else self._versions.at(agent, plan.base)
         others = [self._agents.clusters(name) for name in self._agents.names() if name != agent]
         config = registered(agent, self._agents).config
-        built = rebuild(base, plan.spans, config, self.outcomes(agent), self._agents.forgotten(agent), others)
+        built = rebuild(agent, base, plan.spans, config, self.outcomes(agent), self._agents.forgotten(agent), others)
         learned = plan.outcomes
         if not plan.is_whole:
             learned = max(learned, round(sum(cluster.n for cluster in self._agents.clusters(agent))))
@@ -107,9 +107,7 @@ class AgentRebuilder:
         state, built = rework.state, rework.built
         held = self._versions.at(agent, state.generation).clusters
         wanted = {cluster.id: encode_cluster(cluster) for cluster in built.clusters}
-        values = values_of(rework.base.values)
-        if built.weights is not None:
-            values["weights"] = encode_weights(built.weights)
+        values = values_of(built.values)
         return self._committer.write(
             agent,
             lease,

@@ -22,7 +22,7 @@ class Replica:
     def __init__(self, store: BankStore, config: SonaConfig) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self.index = PatternIndex(config.dim, config.temperature, config.failure_weight)
+        self.index = PatternIndex(config)
         self.version: str | None = None
 
     def refresh(self) -> bool:
@@ -48,11 +48,17 @@ class Replica:
         return True
 
     def rank(
-        self, y: Vector, k: int, *, agents: Collection[str] | None = None, min_quality: float = 0.0
+        self,
+        x: Vector,
+        k: int,
+        *,
+        y: Vector | None = None,
+        agents: Collection[str] | None = None,
+        min_quality: float = 0.0,
     ) -> list[ActionHit]:
         """See `PatternIndex.rank`."""
         with self._lock:
-            return self.index.rank(y, k, agents=agents, min_quality=min_quality)
+            return self.index.rank(x, k, y=y, agents=agents, min_quality=min_quality)
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:
         """See `PatternIndex.nearest`."""

@@ -20,6 +20,7 @@ from swarm.services.merge import Merger
 from swarm.services.rebuild_agent import RETRAIN, REWIND, AgentRebuilder
 from swarm.services.rewind_report import Dependent, Rewind, RewoundAgent
 from swarm.services.rewind_targets import Target, one_trajectory, whole_agent
+from swarm.services.route_update import RouteMerger
 from swarm.services.turn import WAIT_S, registered, turn_at
 from swarm.settings import Settings
 from swarm.store.agents import AgentState, AgentStore
@@ -27,6 +28,7 @@ from swarm.store.bank import BankStore
 from swarm.store.connection import Client
 from swarm.store.forgotten import UP_TO, ForgottenStore, is_floor, settled_by
 from swarm.store.reply import stream_position
+from swarm.store.routes import RouteStore
 from swarm.store.versions import LogEntry, VersionStore
 from swarm.wire.keys import SwarmKeys
 
@@ -44,7 +46,12 @@ class Rewinder:
         self._versions = VersionStore(client, keys)
         self._forgotten = ForgottenStore(client, keys)
         self._rebuilder = AgentRebuilder(settings, client)
-        self._merger = Merger(self._agents, self._bank, settings.lease_ttl)
+        self._merger = Merger(
+            self._agents,
+            self._bank,
+            RouteMerger(self._agents, RouteStore(client, keys, settings.receipt_ttl)),
+            settings.lease_ttl,
+        )
 
     def rewind(self, trajectory: str | None, agent: str | None, *, retrain: bool = True) -> Rewind:
         """Take out what came from one trajectory (of one agent, if that is given), or all that came from an agent.

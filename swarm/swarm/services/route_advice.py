@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from swarm.errors import InputError
 from swarm.sona.routing.choice import Candidate, Choice
@@ -92,6 +92,27 @@ class RouteQuestion:
     session: str
 
 
+class RouteChoices(TypedDict, total=False):
+    """The options of `route_question` but `min_quality`, for those who have one of their own."""
+
+    routes: Collection[str] | None
+    strategy: str | Strategy
+    max_cost: float | None
+    timeout_ms: float | None
+    worth: float | None
+    fallback: str
+    session: str
+    failed: Sequence[str]
+    exploration: str | Exploration
+    seed: int
+
+
+class RouteOptions(RouteChoices, total=False):
+    """The options of `route_question`, for those who pass them on."""
+
+    min_quality: float | None
+
+
 def route_question(
     *,
     routes: Collection[str] | None = None,
@@ -136,6 +157,7 @@ def route_question(
 
 def _names(names: Collection[str], parameter: str) -> list[str]:
     # One text alone would be read letter by letter.
-    if isinstance(names, str) or not isinstance(names, Collection):
+    is_usable = isinstance(names, Collection) and not isinstance(names, str)
+    if not is_usable or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{parameter} must be a collection of names, got {names!r:.80}")
     return [check_route(name, parameter) for name in names]

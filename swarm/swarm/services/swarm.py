@@ -11,14 +11,14 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, overload
+from typing import Literal, Unpack, overload
 
 from swarm.embed.base import Embedder
 from swarm.embed.identity import require_same
 from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
-from swarm.errors import InputError, SwarmError, UnknownIdError
+from swarm.errors import InputError, NoRouteError, SwarmError, UnknownIdError
 from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.export import export_agent
@@ -28,6 +28,8 @@ from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
+from swarm.services.route_advice import RouteAdvice, RouteOptions, route_question
+from swarm.services.router import Router
 from swarm.services.status import SwarmStatus, read_status
 from swarm.services.verdict import AgentResult
 from swarm.services.warm_start import WarmStart, warm_start
@@ -37,6 +39,7 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.export import AgentExport
 from swarm.sona.index import ActionHit
 from swarm.sona.lora import LoraPair
+from swarm.sona.routing.near import NEIGHBOURS
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector, check_count, check_number, check_vector
 from swarm.store.agents import AgentStore
@@ -78,6 +81,7 @@ class Swarm:
         self._types: TaskTypes | None = None
         self._is_bound = False
         self._replica: Replica | None = None
+        self._router: Router | None = None
         self._lock = threading.Lock()
 
     @property
@@ -118,6 +122,15 @@ class Swarm:
             if self._replica is None:
                 self._replica = Replica(self.bank, SonaConfig(dim=dim))
             return self._replica
+
+    @property
+    def router(self) -> Router:
+        """What routes, and remembers what it decided."""
+        dim = self.embedder.identity.dim
+        with self._lock:
+            if self._router is None:
+                self._router = Router(self.client, self.keys, dim, self.settings.receipt_ttl)
+            return self._router
 
     def embed(self, text: object, parameter: str = "text") -> Vector:
         """The vector of a text, of shape (d,), unit length; refuses what is not usable text."""
@@ -253,6 +266,35 @@ class Swarm:
         if group_by is None:
             return ask(wanted)
         return {name: hits for name in sorted(known if wanted is None else wanted) if (hits := ask([name]))}
+
+    def route(
+        self, text: str, *, agent: str = "", tools: Sequence[str] = (), **options: Unpack[RouteOptions]
+    ) -> RouteAdvice:
+        """Which model, tool or variant to take for a task like `text`, and why.
+
+        Parameters
+        ----------
+        agent : who asks; its budget applies beside the swarm's
+        tools : names of the tools that are offered for the task
+        options : see `route_question`
+
+        Raises
+        ------
+        InputError
+            For text or options out of their bounds.
+        NoRouteError
+            If every route breaks a bound and there is no fallback, or no route was given and none is known.
+        """
+        question = route_question(**options)
+        query = self.embed(text)
+        self._check_embedder()
+        self.replica.refresh()
+        self.router.refresh()
+        near = self.replica.nearest(query, NEIGHBOURS)
+        advice = self.router.decide(question, query, text, near, tools=tools, agent=agent)
+        if advice is None:
+            raise NoRouteError("no route was given and none is known: name some, or declare them (swarm route declare)")
+        return advice
 
     def retrieve_patterns(
         self,

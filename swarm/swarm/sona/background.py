@@ -1,4 +1,5 @@
-"""One background cycle of an agent: train the base tier, let the gate decide, regroup the clusters.
+"""One background cycle of an agent: can its feedback be believed, has a new task begun, train the base tier, let the
+gate decide, regroup the clusters.
 
 A pure function of what it is given: the engine runs it in process, a worker runs it for an agent.
 """
@@ -6,41 +7,53 @@ A pure function of what it is given: the engine runs it in process, a worker run
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from swarm.sona.boundary import TaskShift
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.grouping import regroup
 from swarm.sona.index import Candidates, PatternIndex
 from swarm.sona.lora import LoraPair
-from swarm.sona.training import Outcomes, fisher, mean_loss, nearest_candidates, train
+from swarm.sona.ranking import action_probabilities
+from swarm.sona.reservoir import Reservoir
+from swarm.sona.standing import Standing, Verdict
+from swarm.sona.training import Outcomes, adapted, fisher, flatten, mean_loss, nearest_candidates, train
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import unit_rows
 
-HELD_OUT_EVERY = 5
-"""Every fifth outcome is kept from training and judges it."""
 MICRO_KEEP = 0.5
 """What is left of the micro tier once the base tier was trained on the same outcomes."""
+MIN_JUDGES = 5
+"""With fewer outcomes held out new weights are not even tried: nobody could judge them."""
+_AUDITED = 200
+"""Outcomes of one cycle that an agent's standing is drawn from, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """What an agent knows after a generation: its clusters, its base tier, its EWC memory."""
+    """What an agent knows after a generation.
+
+    Its clusters, its base tier with the memory of earlier tasks, a sample of its outcomes, the task that it is in,
+    and how far its feedback can be believed.
+    """
 
     clusters: tuple[Cluster, ...]
     base: tuple[LoraPair, ...]
     ewc: EwcMemory
+    reservoir: Reservoir = field(default_factory=Reservoir.empty)
+    task: TaskShift | None = None
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleReport:
     """Figures of one cycle. Losses are mean negative log-likelihoods of held-out outcomes, in nats.
 
-    `promoted` tells whether the new base weights passed the gate; `trained_on` is 0 when no outcome tried an
-    action that the candidates know, and then there was nothing to train.
+    `verdict` says how far the agent's feedback is believed; `why` what became of new base weights: promoted, or the
+    reason for which they were refused or not even tried (then `trained_on` is 0).
     """
 
     outcomes: int = 0
@@ -49,8 +62,28 @@ class CycleReport:
     loss_before: float = 0.0
     loss_after: float = 0.0
     promoted: bool = False
+    why: str = "no outcomes"
     clusters: int = 0
     pruned: int = 0
+    new_task: bool = False
+    tasks: int = 0
+    verdict: str = Verdict.PROBATION
+    audited: float = 0.0
+    z_prior: float = 0.0
+    z_own: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weights:
+    """The base tier after the gate, and how that came."""
+
+    base: tuple[LoraPair, ...]
+    why: str
+    trained_on: int = 0
+    held_out: int = 0
+    before: float = 0.0
+    after: float = 0.0
+    promoted: bool = False
 
 
 def run_cycle(
@@ -59,6 +92,7 @@ def run_cycle(
     shared: PatternIndex,
     config: SonaConfig,
     rng: np.random.Generator,
+    agent: str = "self",
 ) -> tuple[Learned, CycleReport]:
     """The next generation of `learned`, from outcomes that are in no cluster yet.
 
@@ -66,62 +100,108 @@ def run_cycle(
     ----------
     trajectories : in the order in which they ended
     shared : the clusters that queries are matched against (the swarm's bank, or the agent's own)
+    agent : whose outcomes they are; what others know is what `shared` holds of everybody else
     """
     # Draws of their own: how clusters are grouped must not hang on what the training drew before.
     training_rng, grouping_rng = map(np.random.default_rng, rng.integers(2**63, size=2))
-    queries = np.array([t.embedding for t in trajectories], dtype=np.float32).reshape(-1, config.dim)
-    candidates = nearest_candidates(shared.candidates(), queries)
-    outcomes = _usable(trajectories, candidates, config)
-    if len(outcomes):
-        base, ewc, figures = _train_gated(learned, outcomes, candidates, config, training_rng)
-    else:
-        base, ewc, figures = learned.base, learned.ewc, (0, 0, 0.0, 0.0, False)
+    fresh = Reservoir.of(trajectories, config.dim)
+    task, new_task = (learned.task or TaskShift.beginning(config.dim)).seen(fresh.queries)
+    ewc = learned.ewc
+    sample = learned.reservoir.joined(fresh)
+    candidates = nearest_candidates(shared.candidates(), sample.queries)
+    if new_task:
+        ewc = _consolidated(learned, candidates, config, training_rng)
+    standing = learned.standing + _audit(learned, fresh, shared, agent, config)
+    verdict = standing.verdict
+    weights = _train_gated(learned.base, ewc, sample, candidates, verdict, config, training_rng)
     new = [trajectory.as_cluster(config.quality_threshold) for trajectory in trajectories]
     grouping = regroup(learned.clusters, new, config, grouping_rng)
-    trained_on, held_out, before, after, promoted = figures
     report = CycleReport(
         outcomes=len(trajectories),
-        trained_on=trained_on,
-        held_out=held_out,
-        loss_before=before,
-        loss_after=after,
-        promoted=promoted,
+        trained_on=weights.trained_on,
+        held_out=weights.held_out,
+        loss_before=weights.before,
+        loss_after=weights.after,
+        promoted=weights.promoted,
+        why=weights.why,
         clusters=len(grouping.clusters),
         pruned=grouping.pruned,
+        new_task=new_task,
+        tasks=ewc.tasks,
+        verdict=verdict.value,
+        audited=standing.n,
+        z_prior=standing.z_prior,
+        z_own=standing.z_own,
     )
-    return Learned(clusters=grouping.clusters, base=base, ewc=ewc), report
+    after = Learned(
+        clusters=grouping.clusters,
+        base=weights.base,
+        ewc=ewc,
+        reservoir=sample.bounded(config.rehearsal_capacity),
+        task=task,
+        standing=standing,
+    )
+    return after, report
 
 
-def _usable(trajectories: Sequence[Trajectory], candidates: Candidates, config: SonaConfig) -> Outcomes:
+def _usable(sample: Reservoir, candidates: Candidates) -> tuple[Reservoir, Outcomes]:
     """Outcomes that tried an action which the candidates know."""
-    known = frozenset(candidates.actions.tolist())
-    rows = [t for t in trajectories if candidates.codes.get(t.action) in known]
-    queries = np.array([t.embedding for t in rows], dtype=np.float32).reshape(len(rows), config.dim)
-    return Outcomes(
-        unit_rows(queries),
-        np.array([candidates.codes[t.action] for t in rows], dtype=np.intp),
-        np.array([t.quality for t in rows], dtype=np.float32),
-    )
+    rows = np.array([i for i, action in enumerate(sample.actions) if action in candidates.rows], dtype=np.intp)
+    known = sample.take(rows)
+    tried = np.array([candidates.rows[action] for action in known.actions], dtype=np.intp)
+    return known, Outcomes(known.queries, tried, known.qualities)
+
+
+def _consolidated(learned: Learned, candidates: Candidates, config: SonaConfig, rng: np.random.Generator) -> EwcMemory:
+    """The memory with the task that has ended: what mattered for its outcomes, at the weights it ended with."""
+    _, outcomes = _usable(learned.reservoir, candidates)
+    if not len(outcomes) or all(pair.is_untrained for pair in learned.base):
+        return learned.ewc
+    ewc = learned.ewc.copy()
+    importance = fisher(learned.base, outcomes, candidates, config, rng)
+    ewc.consolidate(importance, flatten(learned.base), config.ewc_gamma, config.ewc_max_tasks)
+    return ewc
+
+
+def _audit(learned: Learned, fresh: Reservoir, shared: PatternIndex, agent: str, config: SonaConfig) -> Standing:
+    """What new outcomes say about the agent's feedback, by what was known before them."""
+    others = nearest_candidates(shared.candidates_without(agent), fresh.queries)
+    known, outcomes = _usable(fresh.bounded(_AUDITED), others)
+    if not len(outcomes):
+        return Standing()
+    rows = np.arange(len(outcomes))
+    p = action_probabilities(outcomes.queries, others.prototypes, config.temperature)[rows, outcomes.tried]
+    y, _ = adapted(learned.base, outcomes.queries)
+    r = shared.expected(outcomes.queries, y, known.actions)
+    return Standing.of(outcomes.qualities, p, r)
 
 
 def _train_gated(
-    learned: Learned, outcomes: Outcomes, candidates: Candidates, config: SonaConfig, rng: np.random.Generator
-) -> tuple[tuple[LoraPair, ...], EwcMemory, tuple[int, int, float, float, bool]]:
-    positions = np.arange(len(outcomes))
-    judged = positions % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-    if not judged.any():
-        # Too few to spare one: the gate then looks at the outcomes themselves.
-        held_out = training = outcomes
-    else:
-        held_out, training = outcomes.take(positions[judged]), outcomes.take(positions[~judged])
-    before = mean_loss(learned.base, held_out, candidates, config.temperature)
-    trained = train(learned.base, training, candidates, learned.ewc, config, rng)
+    base: tuple[LoraPair, ...],
+    ewc: EwcMemory,
+    sample: Reservoir,
+    candidates: Candidates,
+    verdict: Verdict,
+    config: SonaConfig,
+    rng: np.random.Generator,
+) -> _Weights:
+    if verdict is Verdict.QUARANTINED:
+        return _Weights(base=base, why="refused: the feedback is not believed")
+    known, outcomes = _usable(sample, candidates)
+    judges = np.flatnonzero(known.held_out)
+    if len(judges) < MIN_JUDGES or len(judges) == len(known) or config.base_lora_lr == 0.0:
+        return _Weights(base=base, why=f"not tried: {len(judges)} outcomes held out, {MIN_JUDGES} needed")
+    held_out, training = outcomes.take(judges), outcomes.take(np.flatnonzero(~known.held_out))
+    before = mean_loss(base, held_out, candidates, config.temperature)
+    trained = train(base, training, candidates, ewc, config, rng)
     after = mean_loss(trained, held_out, candidates, config.temperature)
     promoted = bool(after < before)
-    figures = (len(training), len(held_out), before, after, promoted)
-    if not promoted:
-        return learned.base, learned.ewc, figures
-    ewc = learned.ewc.copy()
-    importance = fisher(trained, training, candidates, config, rng)
-    ewc.consolidate(importance, [array for pair in trained for array in (pair.up, pair.down)], config.ewc_gamma)
-    return tuple(trained), ewc, figures
+    return _Weights(
+        base=tuple(trained) if promoted else base,
+        why="promoted" if promoted else "refused: no better on what was held out",
+        trained_on=len(training),
+        held_out=len(judges),
+        before=before,
+        after=after,
+        promoted=promoted,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,11 @@ class ReasoningBank:
 
     def __init__(self, config: SonaConfig) -> None:
         self.config = config
-        self.index = PatternIndex(config.dim, config.temperature, config.failure_weight)
+        self.index = PatternIndex(config)
+        self.parts: dict[str, tuple[Cluster, ...]] = {}
+        """What is known, by the agent whose outcomes it comes from."""
+        self.silent: frozenset[str] = frozenset()
+        """Agents whose part is kept, but not searched: their feedback is not believed."""
         self.accesses: dict[str, int] = {}
         """How often each pattern was found, by id."""
 
@@ -27,11 +31,22 @@ class ReasoningBank:
         return len(self.index)
 
     def clusters(self) -> tuple[Cluster, ...]:
+        """The patterns that are searched."""
         return self.index.clusters()
 
-    def replace(self, clusters: Iterable[Cluster]) -> None:
-        """Hold a new generation; access counts of patterns that stay are kept."""
-        self.index.replace_all(clusters)
+    def part(self, agent: str) -> tuple[Cluster, ...]:
+        """What comes from the outcomes of one agent."""
+        return self.parts.get(agent, ())
+
+    def replace(self, parts: Mapping[str, Iterable[Cluster]], silent: Iterable[str] = ()) -> None:
+        """Hold these parts; access counts of patterns that stay are kept."""
+        self.parts = {agent: tuple(clusters) for agent, clusters in parts.items()}
+        self.silent = frozenset(silent)
+        by_id: dict[str, list[Cluster]] = defaultdict(list)
+        for agent, clusters in sorted(self.parts.items()):
+            for cluster in clusters if agent not in self.silent else ():
+                by_id[cluster.id].append(cluster)
+        self.index.replace_all(merge_clusters(same) for same in by_id.values())
         self.accesses = {key: count for key, count in self.accesses.items() if key in self.index}
 
     def find(self, y: Vector, k: int) -> list[Hit]:
@@ -41,9 +56,9 @@ class ReasoningBank:
             self.touch(hit.cluster.id)
         return hits
 
-    def rank(self, y: Vector, k: int) -> list[ActionHit]:
-        """The k actions that the patterns vote for; see `ranking.vote`."""
-        return self.index.rank(y, k)
+    def rank(self, x: Vector, k: int, *, y: Vector | None = None) -> list[ActionHit]:
+        """The k actions of which most can be expected; see `PatternIndex.rank`."""
+        return self.index.rank(x, k, y=y)
 
     def touch(self, pattern_id: str) -> None:
         """Count an access."""
@@ -58,31 +73,37 @@ class ReasoningBank:
         Each pattern joins the one with most outcomes that is near enough, so chains do not grow.
         """
         check_number(threshold, "threshold", 0.0, 1.0)
-        families: dict[tuple[str, bool], list[Cluster]] = defaultdict(list)
-        for cluster in self.index.clusters():
-            families[family_of(cluster)].append(cluster)
-        kept = [merged for family in families.values() for merged in merge_near(family, threshold)]
-        gone = len(self) - len(kept)
-        self.replace(kept)
-        return gone
+        return self._changed(lambda clusters: _merged(clusters, threshold))
 
     def decay(self, keep: float) -> None:
         """Multiply all evidence by `keep` in (0, 1]: old experience counts less beside new."""
         check_number(keep, "keep", 1e-6, 1.0)
-        self.replace([_scaled(cluster, keep) for cluster in self.index.clusters()])
+        self._changed(lambda clusters: [_scaled(cluster, keep) for cluster in clusters])
 
     def prune(self, min_outcomes: float = 0.0, min_quality: float = 0.0) -> int:
         """Drop patterns with less evidence, and those of successes with a lower mean quality; how many went."""
         check_number(min_outcomes, "min_outcomes", 0.0, 1e15)
         check_number(min_quality, "min_quality", 0.0, 1.0)
-        kept = [
-            cluster
-            for cluster in self.index.clusters()
-            if cluster.n >= min_outcomes and (not cluster.positive or cluster.mean_quality >= min_quality)
-        ]
-        gone = len(self) - len(kept)
-        self.replace(kept)
-        return gone
+        return self._changed(
+            lambda clusters: [
+                cluster
+                for cluster in clusters
+                if cluster.n >= min_outcomes and (not cluster.positive or cluster.mean_quality >= min_quality)
+            ]
+        )
+
+    def _changed(self, change: Callable[[tuple[Cluster, ...]], Iterable[Cluster]]) -> int:
+        """Change every part; how many patterns went."""
+        before = len(self)
+        self.replace({agent: change(clusters) for agent, clusters in self.parts.items()}, self.silent)
+        return before - len(self)
+
+
+def _merged(clusters: tuple[Cluster, ...], threshold: float) -> list[Cluster]:
+    families: dict[tuple[str, bool], list[Cluster]] = defaultdict(list)
+    for cluster in clusters:
+        families[family_of(cluster)].append(cluster)
+    return [merged for family in families.values() for merged in merge_near(family, threshold)]
 
 
 def merge_near(family: list[Cluster], threshold: float) -> list[Cluster]:

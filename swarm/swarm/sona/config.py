@@ -32,6 +32,8 @@ _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "failure_weight": (0.0, 10.0),
         "ewc_lambda": (0.0, 15_000.0),
         "ewc_gamma": (0.0, 1.0),
+        "ewc_max_tasks": (1, 1000),
+        "rehearsal_capacity": (0, 10_000),
         "fisher_samples": (1, 100_000),
         "pattern_clusters": (10, 1000),
         "min_cluster_size": (1, 1000),
@@ -52,6 +54,8 @@ _INTEGERS = frozenset(
         "base_lora_layers",
         "base_epochs",
         "fisher_samples",
+        "ewc_max_tasks",
+        "rehearsal_capacity",
         "pattern_clusters",
         "min_cluster_size",
         "trajectory_capacity",
@@ -86,12 +90,16 @@ class SonaConfig:
     base_epochs: int = 3
     """Passes of a background cycle over its trajectories."""
     temperature: float = 0.05
-    """Width of the kernel exp((cos - 1) / temperature) with which a cluster votes for its action."""
+    """tau of `ranking`: the width of the kernel, and the softness of the choice between prototypes."""
     failure_weight: float = 1.0
-    """How much a failure near the query counts against an action, beside a success for it."""
+    """phi of `ranking`: how much a failure near the query counts against an action, beside a success for it."""
     ewc_lambda: float = 2000.0
     ewc_gamma: float = 0.95
     fisher_samples: int = 200
+    ewc_max_tasks: int = 10
+    """The memory of more tasks than these weighs no more than so many: old ones fade instead."""
+    rehearsal_capacity: int = 1_000
+    """Outcomes of its own that an agent keeps: four in five to rehearse, one to judge new weights."""
     pattern_clusters: int = 100
     """Clusters of successes an agent keeps at most, and as many of failures."""
     min_cluster_size: int = 5

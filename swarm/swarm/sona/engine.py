@@ -18,13 +18,17 @@ from swarm.errors import UnknownIdError
 from swarm.sona.adapter import Adapter, bend
 from swarm.sona.background import MICRO_KEEP, CycleReport, Learned, run_cycle
 from swarm.sona.bank import ReasoningBank
+from swarm.sona.boundary import TaskShift
 from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
+from swarm.sona.grouping import regroup
 from swarm.sona.index import ActionHit, Hit
 from swarm.sona.instant import gradient_step, outcome_step
 from swarm.sona.recorder import TrajectoryRecorder
+from swarm.sona.reservoir import Reservoir
 from swarm.sona.signals import Baseline, LearningSignal, step_gradient
+from swarm.sona.standing import Standing, Verdict
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.variants import VariantScore
 from swarm.sona.vectors import (
@@ -78,12 +82,17 @@ class SonaEngine(TrajectoryRecorder):
     True
     """
 
-    def __init__(self, config: SonaConfig | int = 256) -> None:
+    def __init__(self, config: SonaConfig | int = 256, *, agent: str = "self") -> None:
         super().__init__(config if isinstance(config, SonaConfig) else SonaConfig(dim=config))
+        self.agent = agent
+        """Whose outcomes train the adapter; trajectories of others, such as seeds, only found patterns."""
         self._rng = np.random.default_rng(self.config.seed)
         self.adapter = Adapter.initial(self.config, self._rng)
         self.bank = ReasoningBank(self.config)
         self.ewc = EwcMemory.empty()
+        self.reservoir = Reservoir.empty()
+        self.task = TaskShift.beginning(self.config.dim)
+        self.standing = Standing()
         self.baseline = Baseline()
         self._recent: deque[Trajectory] = deque(maxlen=_RECENT)
         self._enabled = True
@@ -133,14 +142,15 @@ class SonaEngine(TrajectoryRecorder):
     def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
         """The k actions that past outcomes near the adapted query speak for, best first."""
         checked = check_count(k, "k", 1, _MAX_K)
-        return self.bank.rank(self.apply_lora(check_direction(x, self.config.dim, "x")), checked)
+        query = check_direction(x, self.config.dim, "x")
+        return self.bank.rank(query, checked, y=self.apply_lora(query))
 
     def predict_variant_scores(self, x: object, k: int = 10) -> list[VariantScore]:
         """Mean quality and evidence of every route among the k patterns nearest to `x`."""
         checked = check_count(k, "k", 1, _MAX_K)
         n: dict[str, float] = {}
         quality: dict[str, float] = {}
-        for hit in self.bank.index.nearest(self.apply_lora(check_direction(x, self.config.dim, "x")), checked):
+        for hit in self.bank.index.nearest(check_direction(x, self.config.dim, "x"), checked):
             for name, route in hit.cluster.routes.items():
                 n[name] = n.get(name, 0.0) + route.n
                 quality[name] = quality.get(name, 0.0) + route.sum_quality
@@ -197,13 +207,34 @@ class SonaEngine(TrajectoryRecorder):
         if not self._enabled:
             return CycleReport(clusters=len(self.bank))
         self.run_instant_cycle()
-        learned = Learned(clusters=self.bank.clusters(), base=self.adapter.base, ewc=self.ewc)
         trajectories = self.buffered()
-        learned, report = run_cycle(learned, trajectories, self.bank.index, self.config, self._rng)
+        own = [t for t in trajectories if t.agent == self.agent]
+        known = self.bank.parts
+        parts = dict(known)
+        for name in sorted({t.agent for t in trajectories} - {self.agent}):
+            new = [t.as_cluster(self.config.quality_threshold) for t in trajectories if t.agent == name]
+            parts[name] = regroup(self.bank.part(name), new, self.config, self._rng).clusters
+        if len(own) < len(trajectories):
+            self.bank.replace(parts, self.bank.silent)
+        learned = Learned(
+            clusters=self.bank.part(self.agent),
+            base=self.adapter.base,
+            ewc=self.ewc,
+            reservoir=self.reservoir,
+            task=self.task,
+            standing=self.standing,
+        )
+        try:
+            learned, report = run_cycle(learned, own, self.bank.index, self.config, self._rng, self.agent)
+        except BaseException:
+            self.bank.replace(known, self.bank.silent)
+            raise
         # The buffer is emptied only now: a cycle that fails loses no outcome.
         self._forget(trajectories)
-        self.bank.replace(learned.clusters)
-        self.ewc = learned.ewc
+        silent = {self.agent} if learned.standing.verdict is Verdict.QUARANTINED else ()
+        self.bank.replace({**parts, self.agent: learned.clusters}, silent)
+        self.ewc, self.reservoir, self.standing = learned.ewc, learned.reservoir, learned.standing
+        self.task = learned.task or self.task
         if report.promoted:
             self.adapter.set_base(learned.base)
             self.adapter.decay_micro(MICRO_KEEP)

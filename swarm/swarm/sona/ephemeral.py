@@ -10,12 +10,11 @@ import numpy as np
 from swarm.errors import ShapeError
 from swarm.sona.adapter import Adapter
 from swarm.sona.background import MICRO_KEEP, CycleReport, Learned, run_cycle
-from swarm.sona.bank import ReasoningBank
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.export import AgentExport
-from swarm.sona.index import ActionHit, Hit
+from swarm.sona.index import ActionHit, Hit, PatternIndex
 from swarm.sona.instant import outcome_step
 from swarm.sona.lora import LoraPair
 from swarm.sona.trajectory import Trajectory, check_trajectory
@@ -61,7 +60,7 @@ class EphemeralAgent:
                 raise ShapeError(f"base must have the shapes of the configuration, got {[p.up.shape for p in base]}")
             self.adapter.set_base([pair.copy() for pair in base])
         self._given = tuple(patterns)
-        self._index = ReasoningBank(self.config).index
+        self._index = PatternIndex(self.config)
         self._index.replace_all(self._given)
         self._learned = Learned(clusters=(), base=self.adapter.base, ewc=EwcMemory.empty())
         self._buffer: list[Trajectory] = []
@@ -105,7 +104,7 @@ class EphemeralAgent:
 
     def force_learn(self) -> CycleReport:
         """Train the base tier on what is buffered and group it into clusters, however little it is."""
-        learned, report = run_cycle(self._learned, self._buffer, self._index, self.config, self._rng)
+        learned, report = run_cycle(self._learned, self._buffer, self._index, self.config, self._rng, self.agent)
         self._learned, self._buffer = learned, []
         self._index.replace_all((*self._given, *learned.clusters))
         if report.promoted:
@@ -120,8 +119,8 @@ class EphemeralAgent:
 
     def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
         """The k actions that all patterns vote for, those given and its own, for the adapted query (d,)."""
-        y = self.adapter.apply(check_direction(x, self.config.dim, "x"))
-        return self._index.rank(y, check_count(k, "k", 1, _MAX_K))
+        query = check_direction(x, self.config.dim, "x")
+        return self._index.rank(query, check_count(k, "k", 1, _MAX_K), y=self.adapter.apply(query))
 
     def find_patterns(self, x: object, k: int = 5) -> list[Hit]:
         """The k patterns nearest to the query `x` (d,) as it is, by similarity and evidence."""

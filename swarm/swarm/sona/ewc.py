@@ -11,6 +11,7 @@ lambda/2 (Lambda theta^2 - 2 nu theta + kappa) = lambda/2 sum_k F_k (theta - the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,8 +42,27 @@ class EwcMemory:
             [a.copy() for a in self.importance], [a.copy() for a in self.anchor], self.constant, self.tasks
         )
 
-    def consolidate(self, fisher: Sequence[Vector], parameters: Sequence[Vector], gamma: float) -> None:
-        """Add a task that ended at `parameters` with the diagonal Fisher information `fisher`."""
+    def strength(self, ewc_lambda: float) -> float:
+        """lambda for the tasks so far: lambda / sqrt(tasks).
+
+        The sums grow with every task; with a constant lambda the later ones could not be learned any more.
+        """
+        return ewc_lambda / math.sqrt(max(1, self.tasks))
+
+    def importance_of(self) -> list[Vector]:
+        """Importance of each weight in [0, 1]: its Fisher information beside the largest one; empty at the start."""
+        largest = max((float(weight.max(initial=0.0)) for weight in self.importance), default=0.0)
+        return [weight / np.float32(largest) if largest else weight for weight in self.importance]
+
+    def consolidate(
+        self, fisher: Sequence[Vector], parameters: Sequence[Vector], gamma: float, max_tasks: int = 10
+    ) -> None:
+        """Add a task that ended at `parameters` with the diagonal Fisher information `fisher`.
+
+        The tasks before fade by `gamma`; once there are `max_tasks`, by so much more that the memory weighs no more.
+        """
+        if self.tasks >= max_tasks:
+            gamma *= (max_tasks - 1) / max_tasks
         if [f.shape for f in fisher] != [p.shape for p in parameters]:
             raise ShapeError("fisher must have the shapes of the parameters")
         if not self.importance:

@@ -15,7 +15,7 @@ import numpy as np
 
 from swarm.errors import CapacityError, EmbedderMismatchError, InputError, ShapeError
 from swarm.sona.adapter import bend
-from swarm.sona.bank import ReasoningBank, merge_near
+from swarm.sona.bank import merge_near
 from swarm.sona.clusters import Cluster, family_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.ephemeral import EphemeralAgent
@@ -165,8 +165,8 @@ class FederatedCoordinator:
 
     def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
         """The k actions that the patterns vote for, for the query `x` (d,) as the fused adapter bends it."""
-        y = bend(check_direction(x, self.config.dim, "x"), self._trained())
-        return self._patterns().rank(y, check_count(k, "k", 1, _MAX_K))
+        query = check_direction(x, self.config.dim, "x")
+        return self._patterns().rank(query, check_count(k, "k", 1, _MAX_K), y=bend(query, self._trained()))
 
     def apply_lora(self, x: object) -> Vector:
         """`x` of shape (d,) or (n, d), adapted by the fused adapter."""
@@ -243,7 +243,7 @@ class FederatedCoordinator:
             for name in self.agents():
                 for cluster in self._accepted(self._exports[name]):
                     families[family_of(cluster)].append(cluster)
-            self._index = ReasoningBank(self.config).index
+            self._index = PatternIndex(self.config)
             self._index.replace_all(
                 pattern
                 for _, family in sorted(families.items())

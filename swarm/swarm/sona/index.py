@@ -1,13 +1,13 @@
-"""Exact search over clusters: by similarity and evidence, or by the vote of clusters for actions.
+"""Exact search over clusters: by similarity and evidence, or by what actions can be expected to achieve.
 
-One matrix product over all rows, float32; rows are written in place, removed by moving the last one into the
-gap, so a replica that follows the bank's changes pays for what changed only.
+Rows are written in place, removed by moving the last one into the gap, so a replica that follows the bank's
+changes pays for what changed only. The prototypes of actions whose clusters changed are renewed at the next use.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,11 +15,16 @@ import numpy as np
 
 from swarm.errors import InputError, ShapeError
 from swarm.sona.clusters import Cluster
-from swarm.sona.ranking import evidence, vote
+from swarm.sona.config import SonaConfig
+from swarm.sona.prototypes import prototypes_of
+from swarm.sona.ranking import EVIDENCE_EXPONENT, evidence, expected_quality, kernel, prior
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector, check_number
 
 _LEAST = 1e-9
 """Evidence whose logarithm stands for none at all: a cluster that decayed to nothing."""
+_CHUNK = 64
+_FILTERS = 32
+"""So many sets of agents keep their evidence and prototypes ready between changes."""
 
 
 class Hit(NamedTuple):
@@ -32,9 +37,9 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionHit:
-    """An action that was voted for, with the nearest cluster where it worked as its pattern.
+    """An action, with the nearest cluster where it worked as its pattern.
 
-    `score` is the vote S_a of `ranking.vote`; `share` its part of all positive votes, in [0, 1];
+    `score` is the quality P_a to expect (see `ranking`), in [0, 1]; `share` its part of the sum over all actions;
     `failures` the number of outcomes in the nearest clusters that speak against it.
     """
 
@@ -48,37 +53,43 @@ class ActionHit:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The clusters of successes, as the arrays that `ranking.outcome_gradient` wants."""
+    """Actions that compete for a query: prototypes of shape (m, d), and the row of each action."""
 
-    centroids: Vector
-    log_evidence: Vector
-    actions: Integers
-    codes: dict[str, int]
+    prototypes: Vector
+    rows: dict[str, int]
+
+
+class _View(NamedTuple):
+    """What the index makes of its clusters: for everybody, or for the evidence of some agents alone."""
+
+    weights: Doubles
+    qualities: Doubles
+    usable: Flags
+    prototypes: Vector
+    known: Flags
 
 
 class PatternIndex:
-    """Clusters by id, and the arrays to search them.
+    """Clusters by id, and the arrays to search them. Of `config` it reads dim, temperature and failure_weight."""
 
-    Parameters
-    ----------
-    dim : d
-    temperature : tau of the vote
-    failure_weight : phi of the vote
-    """
-
-    def __init__(self, dim: int, temperature: float, failure_weight: float) -> None:
-        self.dim = dim
-        self.temperature = temperature
-        self.failure_weight = failure_weight
+    def __init__(self, config: SonaConfig) -> None:
+        self.dim = config.dim
+        self.temperature = config.temperature
+        self.failure_weight = config.failure_weight
         self._rows: dict[str, int] = {}
         self._clusters: list[Cluster] = []
-        self._centroids = np.empty((64, dim), dtype=np.float32)
+        self._centroids = np.empty((64, self.dim), dtype=np.float32)
         self._codes: dict[str, int] = {}
         self._names: list[str] = []
         self._actions = np.empty(64, dtype=np.intp)
         self._positive = np.empty(64, dtype=np.bool_)
-        self._signed = np.empty(64, dtype=np.float64)
+        self._weights = np.empty(64, dtype=np.float64)
+        self._qualities = np.empty(64, dtype=np.float64)
         self._bonus = np.empty(64, dtype=np.float32)
+        self._prototypes = np.zeros((64, self.dim), dtype=np.float32)
+        self._known = np.zeros(64, dtype=np.bool_)
+        self._stale: set[int] = set()
+        self._views: dict[frozenset[str], _View] = {}
         self._found: list[Cluster] | None = None
         self._found_centroids = self._centroids
         self._found_bonus = self._bonus
@@ -108,6 +119,7 @@ class PatternIndex:
             if row == len(self._centroids):
                 self._grow()
         else:
+            self._stale.add(int(self._actions[row]))
             self._clusters[row] = cluster
         self._write(row, cluster)
 
@@ -117,7 +129,9 @@ class PatternIndex:
         if row is None:
             return
         last = self._clusters.pop()
+        self._stale.add(int(self._actions[row]))
         self._found = None
+        self._views.clear()
         if row < len(self._clusters):
             self._clusters[row] = last
             self._rows[last.id] = row
@@ -129,6 +143,9 @@ class PatternIndex:
         self._clusters.clear()
         self._codes.clear()
         self._names.clear()
+        self._known[:] = False
+        self._stale.clear()
+        self._views.clear()
         self._found = None
         for cluster in clusters:
             self.put(cluster)
@@ -153,47 +170,96 @@ class PatternIndex:
 
     def rank(
         self,
-        y: Vector,
+        x: Vector,
         k: int,
         *,
+        y: Vector | None = None,
         agents: Collection[str] | None = None,
         min_quality: float = 0.0,
     ) -> list[ActionHit]:
-        """The k actions with the highest vote, best first.
+        """The k actions with the highest P_a, best first; see `ranking`.
 
         Parameters
         ----------
-        y : of shape (d,), unit length, already checked
+        x : the query, of shape (d,), unit length, already checked
+        y : the adapted query, of shape (d,), unit length; None stands for x
         agents : count only the evidence of these agents; None counts everybody's
         min_quality : leave out patterns whose mean quality is below
         """
-        n = len(self._clusters)
+        n, m = len(self._clusters), len(self._names)
         check_number(min_quality, "min_quality", 0.0, 1.0)
         if not n:
             return []
-        similarities = self._centroids[:n].dot(y)
-        signed = self._signed[:n] if agents is None else self._signed_for(agents)
+        view = self._view(agents)
+        usable = view.usable
+        weights = view.weights
         if min_quality > 0.0:
-            good = [not c.positive or c.mean_quality >= min_quality for c in self._clusters]
-            signed = np.where(good, signed, 0.0)
-        votes = vote(similarities, signed, self._actions[:n], len(self._names), self.temperature)
-        usable = self._positive[:n] & (signed > 0.0)
-        votes[np.bincount(self._actions[:n], weights=usable, minlength=len(votes)) == 0.0] = -math.inf
-        return self._hits(similarities, usable, votes, k)
+            poor = np.array([c.positive and c.mean_quality < min_quality for c in self._clusters], dtype=np.bool_)
+            usable = usable & ~poor
+            weights = np.where(poor, 0.0, weights)
+        similarities = self._centroids[:n].dot(x)
+        mass = weights * kernel(similarities, self.temperature)
+        actions = self._actions[:n]
+        worked: Doubles = np.bincount(actions, weights=mass * view.qualities, minlength=m).astype(np.float64)
+        failed = np.bincount(actions, weights=mass * (1.0 - view.qualities), minlength=m)
+        closeness = view.prototypes.dot(x if y is None else y)
+        closeness[~view.known] = -math.inf
+        scores = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
+        scores[np.bincount(actions, weights=usable, minlength=m) == 0.0] = -math.inf
+        return self._hits(similarities, usable, scores, k)
 
-    def rank_batch(self, y: Vector, *, agents: Collection[str] | None = None) -> list[str]:
-        """The best action for each row of `y` (b, d), as `rank` would find it; "" where there is none."""
-        n = len(self._clusters)
-        signed = self._signed[:n] if agents is None else self._signed_for(agents)
+    def rank_batch(self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None) -> list[str]:
+        """The best action for each row of `x` (b, d), as `rank` would find it; "" where there is none."""
+        codes = self.score_batch(x, y=y, agents=agents)
+        if not codes.shape[1] or not np.isfinite(codes).any():
+            return [""] * len(x)
+        return [self._names[code] for code in codes.argmax(axis=1).tolist()]
+
+    def score_batch(self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None) -> Doubles:
+        """P of shape (b, m) for each row of `x` (b, d), -inf for actions that never worked; columns as in `names`."""
+        n, m = len(self._clusters), len(self._names)
+        view = self._view(agents)
         rows = np.argsort(self._actions[:n], kind="stable")
         codes, starts = np.unique(self._actions[:n][rows], return_index=True)
-        usable = np.bincount(self._actions[:n], weights=self._positive[:n] & (signed > 0.0), minlength=len(self._names))
-        if not usable.any():
-            return [""] * len(y)
-        kernels = np.exp((y.dot(self._centroids[rows].T).astype(np.float64) - 1.0) / self.temperature) * signed[rows]
-        votes = np.add.reduceat(kernels, starts, axis=1)
-        votes[:, usable[codes] == 0.0] = -math.inf
-        return [self._names[code] for code in codes[votes.argmax(axis=1)].tolist()]
+        worked = np.zeros((len(x), m))
+        failed = np.zeros((len(x), m))
+        if n:
+            mass = kernel(x.dot(self._centroids[rows].T), self.temperature) * view.weights[rows]
+            good = mass * view.qualities[rows]
+            worked[:, codes] = np.add.reduceat(good, starts, axis=1)
+            failed[:, codes] = np.add.reduceat(mass - good, starts, axis=1)
+        closeness = (x if y is None else y).dot(view.prototypes.T)
+        closeness[:, ~view.known] = -math.inf
+        pi = prior(closeness, self.temperature)
+        scores = expected_quality(pi, worked, worked + self.failure_weight * failed)
+        scores[:, np.bincount(self._actions[:n], weights=view.usable, minlength=m) == 0.0] = -math.inf
+        return scores
+
+    def expected(self, x: Vector, y: Vector, actions: Sequence[str]) -> Doubles:
+        """P of shape (b,) of one action for each row of `x` and of the adapted `y` (b, d); 0 where none is known."""
+        candidates = self.candidates()
+        pi = np.zeros(len(x))
+        worked, happened = np.zeros(len(x)), np.zeros(len(x))
+        if len(candidates.rows):
+            for start in range(0, len(x), _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                columns = np.array([candidates.rows.get(action, -1) for action in actions[rows]], dtype=np.intp)
+                found = prior(y[rows].dot(candidates.prototypes.T), self.temperature)
+                pi[rows] = np.where(columns >= 0, found[np.arange(len(columns)), columns], 0.0)
+        n = len(self._clusters)
+        for action in set(actions):
+            own = np.flatnonzero(self._actions[:n] == self._codes.get(action, -1))
+            asked = np.array([i for i, name in enumerate(actions) if name == action], dtype=np.intp)
+            if len(own):
+                mass = kernel(x[asked].dot(self._centroids[own].T), self.temperature) * self._weights[own]
+                worked[asked] = mass.dot(self._qualities[own])
+                happened[asked] = worked[asked] + self.failure_weight * mass.dot(1.0 - self._qualities[own])
+        return expected_quality(pi, worked, happened)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Actions in the order of the columns of `score_batch`."""
+        return tuple(self._names)
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:
         """The k clusters, of successes or failures, nearest to `y` (d,); the score is the similarity."""
@@ -204,38 +270,49 @@ class PatternIndex:
             for row, similarity in zip(rows.tolist(), similarities[rows].tolist(), strict=True)
         ]
 
-    def contest(self, y: Vector, action: str, k: int) -> Candidates | None:
-        """The k clusters of successes nearest to `y` and all those of `action`; None if the action has none."""
-        n = len(self._clusters)
-        own = self._positive[:n] & (self._actions[:n] == self._codes.get(action, -1))
-        if not own.any():
+    def contest(self, y: Vector, action: str, k: int) -> tuple[Vector, int] | None:
+        """Prototypes of shape (m, d) that compete with that of `action`, and its row; None if it has none.
+
+        Of more than `k` actions the nearest to `y` (d,), and the action itself.
+        """
+        self._renew()
+        code = self._codes.get(action, -1)
+        if code < 0 or not self._known[code]:
             return None
-        similarities = np.where(self._positive[:n], self._centroids[:n].dot(y), -math.inf)
-        own[_largest(similarities, k)] = True
-        rows = np.flatnonzero(own & self._positive[:n])
-        return Candidates(
-            self._centroids[rows],
-            np.log(np.maximum(self._signed[rows], _LEAST)).astype(np.float32),
-            self._actions[rows],
-            self._codes,
-        )
+        m = len(self._names)
+        if m <= k:
+            # Rows without a prototype are zero and weigh next to nothing.
+            return self._prototypes[:m], code
+        similarities = self._prototypes[:m].dot(y)
+        similarities[code] = math.inf
+        rows = _largest(similarities, k)
+        return self._prototypes[rows], 0
 
     def candidates(self) -> Candidates:
-        """The clusters of successes as arrays; copies, so that the index may change meanwhile."""
-        rows = np.flatnonzero(self._positive[: len(self._clusters)])
-        return Candidates(
-            self._centroids[rows],
-            np.log(np.maximum(self._signed[rows], _LEAST)).astype(np.float32),
-            self._actions[rows],
-            dict(self._codes),
-        )
+        """The actions that worked somewhere; a copy, so that the index may change meanwhile."""
+        self._renew()
+        m = len(self._names)
+        codes = np.flatnonzero(self._known[:m])
+        return Candidates(self._prototypes[codes], {self._names[code]: row for row, code in enumerate(codes.tolist())})
 
-    def _hits(self, similarities: Vector, usable: Flags, votes: Doubles, k: int) -> list[ActionHit]:
-        total = float(np.maximum(votes, 0.0).sum())
+    def candidates_without(self, agent: str) -> Candidates:
+        """The actions that worked for somebody else than `agent`: what others know."""
+        positive = self._positive
+        rows = [
+            row
+            for row, cluster in enumerate(self._clusters)
+            if positive[row] and any(name != agent and tally.n > 0.0 for name, tally in cluster.agents.items())
+        ]
+        prototypes, known = self._prototypes_of(rows, np.ones(len(rows)))
+        codes = np.flatnonzero(known)
+        return Candidates(prototypes[codes], {self._names[code]: row for row, code in enumerate(codes.tolist())})
+
+    def _hits(self, similarities: Vector, usable: Flags, scores: Doubles, k: int) -> list[ActionHit]:
+        total = float(np.maximum(scores, 0.0).sum())
         hits = []
         actions = self._actions[: len(similarities)]
-        for code in _largest(votes, k).tolist():
-            if votes[code] == -math.inf:
+        for code in _largest(scores, k).tolist():
+            if scores[code] == -math.inf:
                 break
             own = actions == code
             best = int(np.where(own & usable, similarities, -math.inf).argmax())
@@ -247,26 +324,65 @@ class PatternIndex:
                     action=self._names[code],
                     pattern=self._clusters[best],
                     similarity=float(similarities[best]),
-                    score=float(votes[code]),
-                    share=max(0.0, float(votes[code])) / total if total > 0.0 else 0.0,
+                    score=float(scores[code]),
+                    share=float(scores[code]) / total if total > 0.0 else 0.0,
                     failures=sum(self._clusters[row].n for row in np.flatnonzero(against)),
                 )
             )
         return hits
 
-    def _signed_for(self, agents: Collection[str]) -> Doubles:
+    def _view(self, agents: Collection[str] | None) -> _View:
+        n = len(self._clusters)
+        if agents is None:
+            self._renew()
+            usable = self._positive[:n] & (self._weights[:n] > 0.0)
+            m = len(self._names)
+            return _View(self._weights[:n], self._qualities[:n], usable, self._prototypes[:m], self._known[:m])
         if isinstance(agents, str):
             raise InputError(f"agents must be a collection of names, got the text {agents!r:.40}")
         wanted = frozenset(agents)
+        if wanted not in self._views:
+            if len(self._views) >= _FILTERS:
+                self._views.clear()
+            self._views[wanted] = self._filtered(wanted)
+        return self._views[wanted]
+
+    def _filtered(self, wanted: frozenset[str]) -> _View:
         n = np.zeros(len(self._clusters))
         quality = np.zeros(len(self._clusters))
+        share = np.zeros(len(self._clusters))
         for row, cluster in enumerate(self._clusters):
             for name in wanted & cluster.agents.keys():
                 tally = cluster.agents[name]
                 n[row] += tally.n
                 quality[row] += tally.sum_quality
-        positive = self._positive[: len(n)]
-        return evidence(n, quality, positive) * np.where(positive, 1.0, -self.failure_weight)
+            share[row] = n[row] / cluster.n if cluster.n else 0.0
+        rows = np.flatnonzero(self._positive[: len(n)] & (n > 0.0)).tolist()
+        prototypes, known = self._prototypes_of(rows, share[rows])
+        mean = quality / np.maximum(n, _LEAST)
+        return _View(np.power(n, EVIDENCE_EXPONENT), mean, self._positive[: len(n)] & (n > 0.0), prototypes, known)
+
+    def _prototypes_of(self, rows: list[int], shares: Doubles) -> tuple[Vector, Flags]:
+        # In the order of the ids, so that equal contents add up to equal bits, however they came here.
+        order = sorted(range(len(rows)), key=lambda position: self._clusters[rows[position]].id)
+        sums = [shares[position] * self._clusters[rows[position]].sum_embedding for position in order]
+        actions = self._actions[np.array([rows[position] for position in order], dtype=np.intp)]
+        return prototypes_of(np.array(sums).reshape(-1, self.dim), actions, len(self._names))
+
+    def _renew(self) -> None:
+        """Bring the prototypes up to date with the clusters."""
+        if not self._stale:
+            return
+        n, m = len(self._clusters), len(self._names)
+        while m > len(self._known):
+            self._prototypes = np.concatenate([self._prototypes, np.zeros_like(self._prototypes)])
+            self._known = np.concatenate([self._known, np.zeros_like(self._known)])
+        stale = np.zeros(m, dtype=np.bool_)
+        stale[[code for code in self._stale if code < m]] = True
+        rows = np.flatnonzero(stale[self._actions[:n]] & self._positive[:n]).tolist()
+        prototypes, known = self._prototypes_of(rows, np.ones(len(rows)))
+        self._prototypes[:m][stale], self._known[:m][stale] = prototypes[stale], known[stale]
+        self._stale.clear()
 
     def _write(self, row: int, cluster: Cluster) -> None:
         code = self._code(cluster.action)
@@ -276,8 +392,11 @@ class PatternIndex:
         self._centroids[row] = cluster.centroid
         self._actions[row] = code
         self._positive[row] = cluster.positive
-        self._signed[row] = weight if cluster.positive else -self.failure_weight * weight
+        self._weights[row] = cluster.n**EVIDENCE_EXPONENT
+        self._qualities[row] = cluster.mean_quality
         self._bonus[row] = self.temperature * math.log(max(weight, _LEAST))
+        self._stale.add(code)
+        self._views.clear()
         self._found = None
 
     def _code(self, action: str) -> int:
@@ -289,6 +408,8 @@ class PatternIndex:
                 self._codes = {name: position for position, name in enumerate(self._names)}
                 for row, cluster in enumerate(self._clusters):
                     self._actions[row] = self._codes[cluster.action]
+                self._known[:] = False
+                self._stale = set(range(len(self._names)))
                 return self._code(action)
             code = self._codes[action] = len(self._names)
             self._names.append(action)
@@ -299,7 +420,8 @@ class PatternIndex:
         self._centroids = np.resize(self._centroids, (size, self.dim))
         self._actions = np.resize(self._actions, size)
         self._positive = np.resize(self._positive, size)
-        self._signed = np.resize(self._signed, size)
+        self._weights = np.resize(self._weights, size)
+        self._qualities = np.resize(self._qualities, size)
         self._bonus = np.resize(self._bonus, size)
 
     def _prepare_search(self) -> None:

@@ -1,31 +1,38 @@
-"""How clusters of past outcomes vote for actions, and the loss that moves a query through that vote.
+"""How past outcomes rank actions for a query, and the loss that bends the query.
 
-Legend: y (d,) the adapted query, unit length; c_j (d,) centroid of cluster j, unit length, in base space;
-a(j) the action that cluster j is about; w_j > 0 its evidence; tau the temperature; n clusters, m actions.
+Legend: x (d,) the query and y (d,) the adapted query, unit length; C_a (d,) prototype of action a: direction of the
+summed embeddings of its successes; c_j (d,) centroid of cluster j, w_j > 0 its weight, q_j in [0, 1] its mean quality,
+a(j) its action; all in base space. tau the temperature; n clusters, m actions.
 
-    K_j(y) = exp((y . c_j - 1) / tau)
-    S_a(y) = sum_{a(j) = a, successes} w_j K_j(y)  -  phi sum_{a(j) = a, failures} w_j K_j(y)
+    pi_a = exp(y . C_a / tau) / (exp(theta / tau) + sum_b exp(y . C_b / tau))
+    K_j  = exp((x . c_j - 1) / tau)
+    P_a  = (kappa pi_a + sum_{a(j) = a} w_j K_j q_j) / (kappa + sum_{a(j) = a} w_j K_j (q_j + phi (1 - q_j)))
 
-A Nadaraya-Watson vote with signed evidence: an action scores where it worked, and loses where it failed.
-On bandit feedback the second sum is worth most: on BANKING77 success rises from 68 to 77 without it and
-to 87 with it, because greedy success alone keeps repeating the same mistakes.
+P_a is the quality to expect of action a: a kernel regression over what happened near the query (Nadaraya 1964, Watson
+1964), shrunken towards pi_a where little happened. The first part generalises and is what the adapter trains; the
+second remembers, failures as well as successes. Without evidence near x, and untrained, the ranking is that of the
+prototypes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from swarm.sona.vectors import Doubles, Integers, Vector
+from swarm.sona.vectors import Doubles, Flags, Integers, Vector
 
 EVIDENCE_EXPONENT = 0.7
 """Outcomes that fell into one cluster are not independent: n of them count as n ** 0.7."""
 PRIOR_QUALITY = 0.5
 PRIOR_WEIGHT = 1.0
 """Mean quality is shrunk towards `PRIOR_QUALITY` as if so many outcomes had been seen there."""
+BACKGROUND = 0.2
+"""theta: the similarity of "none of these". It keeps the only action there is from being certain for every query."""
+KAPPA = 0.05
+"""kappa: how much evidence, in outcomes at the very place of the query, pi_a is worth."""
 
 
-def evidence(n: Doubles, sum_quality: Doubles, positive: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Doubles:
-    """w_j >= 0 of clusters: n ** 0.7 times the shrunken mean quality (or its complement, for failures).
+def evidence(n: Doubles, sum_quality: Doubles, positive: Flags) -> Doubles:
+    """Weight >= 0 of clusters in a search for patterns: n ** 0.7 times the shrunken mean quality (or its complement).
 
     So a single lucky case does not outrank a proven one: with n = 1 a success weighs 0.75, with n = 20 8.0.
 
@@ -42,40 +49,31 @@ def evidence(n: Doubles, sum_quality: Doubles, positive: np.ndarray[tuple[int], 
     return np.asarray(np.power(n, EVIDENCE_EXPONENT) * np.where(positive, mean, 1.0 - mean), dtype=np.float64)
 
 
-def vote(similarities: Vector, signed_evidence: Doubles, actions: Integers, m: int, tau: float) -> Doubles:
-    """S of shape (m,): the vote of n clusters for m actions.
-
-    Parameters
-    ----------
-    similarities : y . c_j of shape (n,)
-    signed_evidence : of shape (n,), w_j for successes, -phi w_j for failures
-    actions : a(j) of shape (n,), in 0..m-1
-    """
-    weighted = signed_evidence * np.exp((similarities.astype(np.float64) - 1.0) / tau)
-    return np.asarray(np.bincount(actions, weights=weighted, minlength=m), dtype=np.float64)
+def kernel(similarities: Vector, tau: float) -> Doubles:
+    """K = exp((s - 1) / tau): 1 at the query itself, falling with distance; any shape."""
+    return np.asarray(np.exp((similarities.astype(np.float64) - 1.0) / tau), dtype=np.float64)
 
 
-def action_probabilities(
-    y: Vector, centroids: Vector, log_evidence: Vector, actions: Integers, tried: Integers, tau: float
-) -> tuple[Vector, Vector]:
-    """pi over clusters of successes, and its sum over the action tried, for a batch of queries.
+def prior(similarities: Vector, tau: float) -> Doubles:
+    """pi over actions, of the shape (m,) or (b, m) of y . C_a; -inf there means that an action has no prototype."""
+    mass = kernel(similarities, tau)
+    total = mass.sum(axis=-1, keepdims=True) + np.exp((BACKGROUND - 1.0) / tau)
+    return np.asarray(mass / total, dtype=np.float64)
 
-    pi_j = w_j K_j(y) / sum_i w_i K_i(y): a softmax of y . c_j / tau + log w_j.
 
-    Parameters
-    ----------
-    y : of shape (b, d); centroids of shape (n, d); log_evidence, actions of shape (n,)
-    tried : of shape (b,), the action each query tried
+def expected_quality(pi: Doubles, worked: Doubles, happened: Doubles) -> Doubles:
+    """P = (kappa pi + sum w K q) / (kappa + sum w K (q + phi (1 - q))), all of shape (m,) or (b, m)."""
+    return np.asarray((KAPPA * pi + worked) / (KAPPA + happened), dtype=np.float64)
 
-    Returns
-    -------
-    pi of shape (b, n), and the probability of the action tried, of shape (b,)
-    """
-    logits = y.dot(centroids.T) / np.float32(tau) + log_evidence
-    logits -= logits.max(axis=1, keepdims=True)
-    pi = np.exp(logits)
-    pi /= pi.sum(axis=1, keepdims=True)
-    return pi, np.where(actions == tried[:, None], pi, 0.0).sum(axis=1)
+
+def action_probabilities(y: Vector, prototypes: Vector, tau: float) -> Vector:
+    """pi of shape (b, m) for adapted queries y (b, d) and prototypes (m, d)."""
+    logits: Vector = y.dot(prototypes.T)
+    logits -= np.float32(1.0)
+    logits /= np.float32(tau)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True) + np.float32(np.exp((BACKGROUND - 1.0) / tau))
+    return logits
 
 
 _SMALLEST = 1e-6
@@ -90,35 +88,27 @@ def outcome_loss(probability: Vector, quality: Vector) -> Vector:
 
 
 def outcome_gradient(
-    y: Vector,
-    lengths: Vector,
-    quality: Vector,
-    centroids: Vector,
-    log_evidence: Vector,
-    actions: Integers,
-    tried: Integers,
-    tau: float,
+    y: Vector, lengths: Vector, quality: Vector, prototypes: Vector, tried: Integers, tau: float
 ) -> tuple[Vector, Vector]:
-    """dL/dz of shape (b, d) for `outcome_loss`, and the probabilities of the actions tried.
+    """dL/dz of shape (b, d) for `outcome_loss`, and the probabilities of the actions tried, of shape (b,).
 
-    With own_j = pi_j [a(j) = a] and rest_j = pi_j - own_j, which sum to pi_a and 1 - pi_a:
-    success part e_j = pi_j - own_j / pi_a, failure part e_j = own_j - rest_j pi_a / (1 - pi_a);
-    g_y = sum_j e_j c_j / tau, and through y = z / |z|: g_z = (g_y - y (y . g_y)) / |z|.
-    Both quotients are distributions, so the gradient is bounded however small its denominator. A failure of the
-    only action there is teaches nothing here: there is nothing to prefer to it.
+    Success part e_j = pi_j - [j = a]; failure part e_a = pi_a, e_j = -pi_j pi_a / (1 - pi_a);
+    g_y = sum_j e_j C_j / tau, and through y = z / |z|: g_z = (g_y - y (y . g_y)) / |z|.
 
     Parameters
     ----------
     y : adapted queries of unit length, shape (b, d); lengths : |z| of shape (b,)
-    quality : in [0, 1], shape (b,); the rest as in `action_probabilities`
+    quality : in [0, 1], shape (b,)
+    prototypes : of shape (m, d); tried : row in `prototypes` of the action each query tried, shape (b,)
     """
-    pi, probability = action_probabilities(y, centroids, log_evidence, actions, tried, tau)
-    own = np.where(actions == tried[:, None], pi, np.float32(0.0))
-    rest = pi - own
-    p, others = probability[:, None], rest.sum(axis=1, keepdims=True)
-    q = quality[:, None]
-    e = q * (pi - own / np.maximum(p, _TINY))
-    e += (1.0 - q) * (others > 0.0) * (own - rest * (p / np.maximum(others, _TINY)))
-    g_y = e.dot(centroids) / np.float32(tau)
+    pi = action_probabilities(y, prototypes, tau)
+    rows = np.arange(len(y))
+    p = pi[rows, tried]
+    # In front of pi_j: q for the success part, -(1 - q) pi_a / (1 - pi_a) for the failure part.
+    factor = quality - (1.0 - quality) * p / np.maximum(1.0 - p, _TINY)
+    e = pi * factor[:, None]
+    # Of the action tried itself: q (pi_a - 1) + (1 - q) pi_a = pi_a - q.
+    e[rows, tried] = p - quality
+    g_y = e.dot(prototypes) / np.float32(tau)
     g_z = (g_y - y * np.einsum("bd,bd->b", y, g_y)[:, None]) / lengths[:, None]
-    return np.asarray(g_z, dtype=np.float32), np.asarray(probability, dtype=np.float32)
+    return np.asarray(g_z, dtype=np.float32), p

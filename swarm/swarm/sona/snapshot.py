@@ -17,16 +17,19 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from swarm.errors import DamagedRecordError, NewerRecordError, RecordError
-from swarm.sona.clusters import MAX_TIME_S, Cluster, Exemplar, RouteTally, Tally, check_cluster
+from swarm.sona.boundary import TaskShift
+from swarm.sona.clusters import MAX_SUM, MAX_TIME_S, Cluster, Exemplar, RouteTally, Tally, check_cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.engine import SonaEngine
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
+from swarm.sona.reservoir import Reservoir
+from swarm.sona.standing import Standing
 from swarm.sona.training import flatten
 from swarm.sona.trajectory import Step, Trajectory
-from swarm.sona.vectors import Vector, check_count, check_number
+from swarm.sona.vectors import Vector, check_count, check_number, check_text
 
-FORMAT = 1
+FORMAT = 2
 _MANY = 2**63 - 1
 Arrays: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
 
@@ -42,9 +45,12 @@ def save(engine: SonaEngine, file: IO[bytes]) -> None:
         arrays[f"base_up_{layer}"], arrays[f"base_down_{layer}"] = pair.up, pair.down
     for i, (weight, anchor) in enumerate(zip(engine.ewc.importance, engine.ewc.anchor, strict=True)):
         arrays[f"ewc_importance_{i}"], arrays[f"ewc_anchor_{i}"] = weight, anchor
-    clusters = engine.bank.clusters()
-    if clusters:
-        arrays["cluster_sums"] = np.array([cluster.sum_embedding for cluster in clusters])
+    parts = [(agent, cluster) for agent, clusters in engine.bank.parts.items() for cluster in clusters]
+    if parts:
+        arrays["cluster_sums"] = np.array([cluster.sum_embedding for _, cluster in parts])
+    sample, task = engine.reservoir, engine.task
+    arrays["sample_embeddings"], arrays["sample_qualities"] = sample.embeddings, sample.qualities
+    arrays["task_sums"] = np.array([task.total, task.waiting, task.strange])
     buffered = engine.buffered()
     for i, trajectory in enumerate(buffered):
         arrays[f"trajectory_{i}"] = trajectory.embedding
@@ -64,7 +70,12 @@ def save(engine: SonaEngine, file: IO[bytes]) -> None:
         "enabled": engine.is_enabled,
         "counts": [engine.instant_updates, engine.background_cycles, engine.promotions],
         "last_cycle_s": engine.last_cycle_s,
-        "clusters": [cluster_as_dict(cluster) for cluster in clusters],
+        "agent": engine.agent,
+        "clusters": [[agent, cluster_as_dict(cluster)] for agent, cluster in parts],
+        "silent": sorted(engine.bank.silent),
+        "sample": [sample.ids, sample.actions],
+        "task": [task.n, task.waiting_n, task.strange_n, task.strange_batches, task.tasks],
+        "standing": engine.standing.as_dict(),
         "accesses": engine.bank.accesses,
         "buffer": [trajectory_as_dict(trajectory) for trajectory in buffered],
         "recorder": engine.recorder_state(),
@@ -110,14 +121,18 @@ def _arrays(file: IO[bytes]) -> Arrays:
 
 
 def _restore(header: Mapping[str, Any], arrays: Arrays) -> SonaEngine:
-    engine = SonaEngine(SonaConfig.from_dict(header["config"]))
+    engine = SonaEngine(SonaConfig.from_dict(header["config"]), agent=check_text(header["agent"], "agent"))
     micro, base = engine.adapter.micro, engine.adapter.base
     engine.adapter.set_micro(_pair("micro", "", micro, arrays))
     engine.adapter.set_base([_pair("base", f"_{layer}", pair, arrays) for layer, pair in enumerate(base)])
     engine.ewc = _ewc(header["ewc"], flatten(base), arrays)
-    engine.bank.replace(
-        cluster_from_dict(values, arrays["cluster_sums"][row]) for row, values in enumerate(header["clusters"])
-    )
+    parts: dict[str, list[Cluster]] = {}
+    for row, (agent, values) in enumerate(header["clusters"]):
+        parts.setdefault(check_text(agent, "agent"), []).append(cluster_from_dict(values, arrays["cluster_sums"][row]))
+    engine.bank.replace(parts, header["silent"])
+    engine.reservoir = _sample(header["sample"], engine.config.dim, arrays)
+    engine.task = task_from(header["task"], arrays["task_sums"])
+    engine.standing = Standing.from_dict(header["standing"])
     engine.bank.accesses = {str(name): check_count(n, "accesses", 0, _MANY) for name, n in header["accesses"].items()}
     for i, values in enumerate(header["buffer"]):
         engine.restore_buffered(trajectory_from_dict(values, i, arrays))
@@ -148,6 +163,33 @@ def _ewc(values: Mapping[str, Any], parameters: Sequence[Vector], arrays: Arrays
     memory.tasks = check_count(values["tasks"], "tasks", 0, _MANY)
     memory.constant = check_number(values["constant"], "constant", 0.0, math.inf)
     return memory
+
+
+def _sample(names: Sequence[Sequence[str]], dim: int, arrays: Arrays) -> Reservoir:
+    ids, actions = ([check_text(name, "sample") for name in part] for part in names)
+    embeddings, qualities = arrays["sample_embeddings"], arrays["sample_qualities"]
+    shapes = (embeddings.shape, qualities.shape, len(actions))
+    if shapes != ((len(ids), dim), (len(ids),), len(ids)) or not np.isfinite(embeddings).all():
+        raise DamagedRecordError(f"engine file: a sample of {len(ids)} outcomes has the shapes {shapes}")
+    return Reservoir.made(ids, embeddings, actions, qualities)
+
+
+def task_from(counts: Sequence[object], sums: np.ndarray[Any, Any]) -> TaskShift:
+    """The task that an agent is in, from its counts and its three sums of shape (d,)."""
+    n, waiting_n, strange_n, batches, tasks = counts
+    if sums.ndim != 2 or len(sums) != 3 or not np.isfinite(sums).all():
+        raise DamagedRecordError(f"task: expected three finite sums, got shape {sums.shape}")
+    total, waiting, strange = sums.astype(np.float64)
+    return TaskShift(
+        check_number(n, "n", 0.0, MAX_SUM),
+        total,
+        check_number(waiting_n, "waiting_n", 0.0, MAX_SUM),
+        waiting,
+        check_number(strange_n, "strange_n", 0.0, MAX_SUM),
+        strange,
+        check_count(batches, "strange_batches", 0, _MANY),
+        check_count(tasks, "tasks", 0, _MANY),
+    )
 
 
 def _weights(array: np.ndarray[Any, Any], like: Vector) -> Vector:

@@ -6,6 +6,7 @@ clusters yet: a query is nearest to itself, and would teach nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,15 +19,16 @@ from swarm.sona.lora import LoraPair
 from swarm.sona.ranking import action_probabilities, outcome_gradient, outcome_loss
 from swarm.sona.vectors import Integers, Vector
 
-_BATCH = 32
-_REHEARSED = 64
+_BATCH = 128
+_REHEARSED = 32
+"""Prototypes of the bank that every batch is joined by, each a query for which its own action is right."""
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 MAX_CANDIDATES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Queries (n, d) of unit length, codes of the actions they tried (n,), and qualities (n,)."""
+    """Queries (n, d) of unit length, the row of the prototype that each tried (n,), and qualities (n,)."""
 
     queries: Vector
     tried: Integers
@@ -53,25 +55,14 @@ def mean_loss(pairs: Sequence[LoraPair], outcomes: Outcomes, candidates: Candida
     if not len(outcomes):
         return 0.0
     y, _ = adapted(pairs, outcomes.queries)
-    _, probability = action_probabilities(
-        y, candidates.centroids, candidates.log_evidence, candidates.actions, outcomes.tried, tau
-    )
+    probability = action_probabilities(y, candidates.prototypes, tau)[np.arange(len(y)), outcomes.tried]
     return float(outcome_loss(probability, outcomes.qualities).mean())
 
 
 def gradient_z(pairs: Sequence[LoraPair], outcomes: Outcomes, candidates: Candidates, tau: float) -> Vector:
     """dL/dz of each outcome, of shape (n, d)."""
     y, lengths = adapted(pairs, outcomes.queries)
-    gradient, _ = outcome_gradient(
-        y,
-        lengths,
-        outcomes.qualities,
-        candidates.centroids,
-        candidates.log_evidence,
-        candidates.actions,
-        outcomes.tried,
-        tau,
-    )
+    gradient, _ = outcome_gradient(y, lengths, outcomes.qualities, candidates.prototypes, outcomes.tried, tau)
     return gradient
 
 
@@ -85,21 +76,24 @@ def train(
 ) -> list[LoraPair]:
     """New base pairs; those given stay as they are.
 
-    Each minibatch of outcomes is joined by as many rehearsed centroids, each a query for which its own action
-    succeeded. They keep the adapter from bending queries away from what others know.
+    Each minibatch of outcomes is joined by prototypes of the bank, each a query for which its own action succeeded.
+    They keep the adapter from bending queries away from what others know.
     """
     trained = [pair.copy() for pair in pairs]
     parameters = flatten(trained)
     moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
     step = 0
+    steps = config.base_epochs * math.ceil(len(outcomes) / _BATCH)
     for _ in range(config.base_epochs):
         order = rng.permutation(len(outcomes))
         for start in range(0, len(order), _BATCH):
             step += 1
             batch = outcomes.take(order[start : start + _BATCH])
             gradients = _batch_gradients(trained, batch, candidates, config, rng)
-            rates = _adam(parameters, gradients, moments, step, config.base_lora_lr)
-            ewc.pull(parameters, config.ewc_lambda, rates)
+            # The rate falls to nothing: where training ends must not depend on what the last batches happened to be.
+            rate = config.base_lora_lr * (1.0 - (step - 1) / steps)
+            rates = _adam(parameters, gradients, moments, step, rate)
+            ewc.pull(parameters, ewc.strength(config.ewc_lambda), rates)
     return trained
 
 
@@ -128,13 +122,15 @@ def flatten(pairs: Sequence[LoraPair]) -> list[Vector]:
 
 def nearest_candidates(candidates: Candidates, queries: Vector) -> Candidates:
     """At most `MAX_CANDIDATES` of the candidates: those that come nearest to any of the queries (n, d)."""
-    if len(candidates.actions) <= MAX_CANDIDATES or not len(queries):
+    m = len(candidates.rows)
+    if m <= MAX_CANDIDATES or not len(queries):
         return candidates
-    closeness = queries.dot(candidates.centroids.T).max(axis=0)
+    closeness = np.full(m, -np.inf, dtype=np.float32)
+    for start in range(0, len(queries), _BATCH):
+        np.maximum(closeness, queries[start : start + _BATCH].dot(candidates.prototypes.T).max(axis=0), out=closeness)
     rows = np.sort(np.argpartition(-closeness, MAX_CANDIDATES)[:MAX_CANDIDATES])
-    return Candidates(
-        candidates.centroids[rows], candidates.log_evidence[rows], candidates.actions[rows], candidates.codes
-    )
+    names = list(candidates.rows)
+    return Candidates(candidates.prototypes[rows], {names[row]: new for new, row in enumerate(rows.tolist())})
 
 
 def _batch_gradients(
@@ -144,11 +140,11 @@ def _batch_gradients(
     config: SonaConfig,
     rng: np.random.Generator,
 ) -> list[Vector]:
-    rehearsed = rng.integers(0, len(candidates.actions), _REHEARSED)
+    rehearsed = rng.integers(0, len(candidates.rows), min(_REHEARSED, len(candidates.rows)))
     joint = Outcomes(
-        np.concatenate([batch.queries, candidates.centroids[rehearsed]]),
-        np.concatenate([batch.tried, candidates.actions[rehearsed]]),
-        np.concatenate([batch.qualities, np.ones(_REHEARSED, dtype=np.float32)]),
+        np.concatenate([batch.queries, candidates.prototypes[rehearsed]]),
+        np.concatenate([batch.tried, rehearsed]),
+        np.concatenate([batch.qualities, np.ones(len(rehearsed), dtype=np.float32)]),
     )
     masks = [_mask(pair, config.lora_dropout, rng) for pair in pairs]
     masked = [LoraPair(pair.down * mask, pair.up, pair.scale) for pair, mask in zip(pairs, masks, strict=True)]

@@ -14,6 +14,7 @@ from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash, to_text
 from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys, check_name
+from swarm.wire.memory_records import LearnerRecord, decode_learner
 from swarm.wire.records import (
     Registration,
     Weights,
@@ -22,7 +23,6 @@ from swarm.wire.records import (
     decode_weights,
     encode_cluster,
     encode_registration,
-    encode_weights,
 )
 
 
@@ -70,8 +70,9 @@ class Generation:
     removed: Sequence[str]
     put: Sequence[Cluster]
     dead: Mapping[str, str]
-    weights: Weights | None
-    figures: Mapping[str, int | float | bool]
+    values: Mapping[str, bytes]
+    """Whole records by name, see `Commit`."""
+    figures: Mapping[str, int | float | bool | str]
     keep: int
     """Outcomes to keep in the stream behind the cursor."""
     rewound: int = 0
@@ -82,6 +83,8 @@ class Generation:
     """Whether no outcome was learned, so that the content is as old as before."""
 
 
+VALUES = ("weights", "learner", "sample", "routes")
+"""The names of the whole records of a generation."""
 _COUNTS = (
     "generation",
     "accepted",
@@ -170,6 +173,30 @@ class AgentStore:
             found = to_bytes(self._client.get(self._keys.agent(name).weights))
         return None if found is None else decode_weights(found)
 
+    def values(self, name: str) -> dict[str, bytes | None]:
+        """The whole records of the current generation; None for one that was never written."""
+        keys = self._keys.agent(name)
+        with redis_errors(f"read what {name} has learned"):
+            found = self._client.mget(keys.weights, keys.learner, keys.sample, keys.routes)
+        return dict(zip(VALUES, map(to_bytes, found), strict=True))
+
+    def routes(self, name: str) -> bytes | None:
+        """The statistics of the routes that an agent used, as stored; None if it used none."""
+        with redis_errors(f"read the routes of {name}"):
+            return to_bytes(self._client.get(self._keys.agent(name).routes))
+
+    def learners(self, names: Iterable[str]) -> dict[str, LearnerRecord]:
+        """Task and standing of several agents, of those that have any."""
+        wanted = list(names)
+        if not wanted:
+            return {}
+        with redis_errors("read the standing of the agents"):
+            pipeline = self._client.pipeline(transaction=False)
+            for name in wanted:
+                pipeline.get(self._keys.agent(name).learner)
+            found = pipeline.execute()
+        return {name: decode_learner(data) for name, data in zip(wanted, found, strict=True) if data is not None}
+
     def clusters(self, name: str) -> list[Cluster]:
         """The clusters of the current generation, by id."""
         with redis_errors(f"read the clusters of {name}"):
@@ -203,7 +230,7 @@ class AgentStore:
                 removed=generation.removed,
                 put={cluster.id: encode_cluster(cluster) for cluster in generation.put},
                 dead=generation.dead,
-                values={} if generation.weights is None else {"weights": encode_weights(generation.weights)},
+                values=generation.values,
                 figures=encode("figures", generation.figures),
                 keep=generation.keep,
                 newly_skipped=int(generation.is_empty),

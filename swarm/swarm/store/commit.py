@@ -25,8 +25,8 @@ UNREACHABLE = -1
 class Commit:
     """What a commit writes: everything that changed since the generation before.
 
-    `values` are whole records by name (`weights`); one that is not here stays as it is. `since` is the version that
-    a rollback of this one leads to, by default the one before; those between cannot be reached any more.
+    `values` are whole records by name (those of `VALUES`); one that is not here stays as it is. `since` is the version
+    that a rollback of this one leads to, by default the one before; those between cannot be reached any more.
     `newly_skipped` is added to the state's `skipped`. A commit that `is_reset` voids what the agent's processes
     learned by themselves. `rewound` counts outcomes that are taken out or passed over, `settled` are the fields of
     `forgotten` that this generation is free of. `origin` holds further fields of the log entry.
@@ -94,6 +94,9 @@ class Committer:
             keys.dead,
             keys.undo,
             keys.forgotten,
+            keys.learner,
+            keys.sample,
+            keys.routes,
         ]
         with redis_errors(f"commit generation {expected + 1} of {name}"):
             result = int(self._script(keys=touched, args=args))

@@ -20,7 +20,7 @@ return {1, id}
 """Append an outcome once per idempotency key: {1 new | 0 seen before | -1 full, stream id}."""
 
 COMMIT = """
--- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten
+-- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes
 -- args: token, generation, cursor, processed, figures, keep,
 --       since, newly skipped, is reset, rewound, undo versions, undo bytes, then six counted lists:
 --       (value name, record, or '-' to drop it) to set; cluster ids to remove; (cluster id, record) to put;
@@ -30,7 +30,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 local generation = tonumber(redis.call('HGET', KEYS[2], 'generation') or '0')
 if generation ~= tonumber(ARGV[2]) then return -2 end
 local number = generation + 1
-local value_keys = {weights = KEYS[4]}
+local value_keys = {weights = KEYS[4], learner = KEYS[10], sample = KEYS[11], routes = KEYS[12]}
 
 -- What the values were at version `since`: usually the one before this. Those between cannot be reached any more.
 local old = {to = generation, clusters = {}, values = {}, skipped = redis.call('HGET', KEYS[2], 'skipped') or '0'}

@@ -9,6 +9,7 @@ from typing import Any
 import msgpack
 
 from swarm.errors import BoundsError, DamagedRecordError
+from swarm.store.agents import VALUES
 from swarm.store.connection import Client, redis_errors
 from swarm.store.reply import to_bytes, to_entries, to_hash
 from swarm.wire.codec import decode
@@ -39,7 +40,7 @@ class LogEntry:
 class Content:
     """What an agent held at a version, as stored: clusters by id, and whole records by name.
 
-    Of the records `weights` is always here, None before the first promotion; of another one only what changed since.
+    All records of `VALUES` are here, None before they were first written.
     """
 
     version: int
@@ -93,13 +94,13 @@ class VersionStore:
         """
         keys = self._keys.agent(name)
         with redis_errors(f"read the versions of {name}"):
-            state, clusters, weights = (
+            state, clusters, found = (
                 self._client.hmget(keys.state, "generation", "skipped"),
                 to_hash(self._client.hgetall(keys.clusters)),
-                to_bytes(self._client.get(keys.weights)),
+                self._client.mget(keys.weights, keys.learner, keys.sample, keys.routes),
             )
         number, skipped = (int(value or 0) for value in state)
-        values: dict[str, bytes | None] = {"weights": weights}
+        values = dict(zip(VALUES, map(to_bytes, found), strict=True))
         current = number
         while number > version:
             undo = self._undo(name, number)

@@ -15,6 +15,13 @@ Swarm, tag `{NAME}`
   pools     hash    pool -> what was asked for (host, pid, concurrency); written by `swarm workers`
   reliability hash  agent:n, agent:right -> of so many executions, right in so many; added to with `execution`, for ever
   execution string  per execution -> the verdict on it; written once with `reliability`, expires
+  routing   hash    version and record: the statistics of routes of all agents; written by the merge, read by routers
+  models    hash    route -> what was declared of it; written by `swarm route declare`, for ever
+  decision  string  per decision of the router -> all it hung on; expires
+  session   string  per session -> its route and those that failed in it; written by routers, expires
+  budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
+  spend     hash    scope -> present period and what was spent in it; written with `reserve`
+  reserve   string  per decision -> what it holds in `spend` until it is settled; expires
   nudge     string  per agent, one for the merge: a task is on its way; one for the turn to sweep; expire
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
@@ -24,6 +31,9 @@ Agent, tag `{NAME/AGENT}`
                     skipped; by append and commit
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
+  learner   string  task and standing after the current generation; written by the commit, read by merge and status
+  sample    string  outcomes that the agent rehearses, and those that judge; written by the commit, read by the next
+  routes    string  statistics of the routes that the agent used; written by the commit, read by the merge
   log       stream  one entry per generation (cursor, counts, figures, where its content comes from); by the commit
   undo      hash    generation -> what its commit replaced; written and trimmed by the commit, read by rollback
   forgotten hash    stream id, or "<=" and one: outcomes that `rewind` took back -> how far; by rewind and commit
@@ -90,6 +100,18 @@ class AgentKeys:
     @property
     def weights(self) -> str:
         return self._key("weights")
+
+    @property
+    def learner(self) -> str:
+        return self._key("learner")
+
+    @property
+    def sample(self) -> str:
+        return self._key("sample")
+
+    @property
+    def routes(self) -> str:
+        return self._key("routes")
 
     @property
     def log(self) -> str:
@@ -177,6 +199,31 @@ class SwarmKeys:
 
     def execution(self, execution: str) -> str:
         return self._key(f"execution:{execution}")
+
+    @property
+    def routing(self) -> str:
+        return self._key("routing")
+
+    @property
+    def models(self) -> str:
+        return self._key("models")
+
+    def decision(self, decision_id: str) -> str:
+        return self._key(f"decision:{decision_id}")
+
+    def session(self, session: str) -> str:
+        return self._key(f"session:{session}")
+
+    @property
+    def budgets(self) -> str:
+        return self._key("budgets")
+
+    @property
+    def spend(self) -> str:
+        return self._key("spend")
+
+    def reserve(self, decision_id: str) -> str:
+        return self._key(f"reserve:{decision_id}")
 
     def nudge(self, what: str) -> str:
         return self._key(f"nudge:{what}")

@@ -21,7 +21,7 @@ class LoneAgent:
     ) -> None:
         self._name = name
         self._batch = batch
-        self._engine = SonaEngine(config)
+        self._engine = SonaEngine(config, agent=name)
         for number, (request, vector) in enumerate(zip(seeds, vectors, strict=True)):
             self._engine.submit_trajectory(
                 Trajectory(
@@ -55,4 +55,4 @@ class LoneAgent:
 
     def answers(self, queries: Vector) -> list[str]:
         """The action it would try for each row of `queries` (n, d)."""
-        return self._engine.bank.index.rank_batch(self._engine.apply_lora(queries))
+        return self._engine.bank.index.rank_batch(queries, y=self._engine.apply_lora(queries))

@@ -80,7 +80,10 @@ def measure(swarm: Swarm, agents: Sequence[str], lone: Sequence[LoneAgent], held
     return Score(
         frozen,
         [held_out.right(agent.answers(held_out.vectors)) for agent in lone],
-        [held_out.right(replica.index.rank_batch(_stored_adapter(swarm, name, held_out.vectors))) for name in agents],
+        [
+            held_out.right(replica.index.rank_batch(held_out.vectors, y=_stored_adapter(swarm, name, held_out.vectors)))
+            for name in agents
+        ],
     )
 
 

@@ -260,7 +260,8 @@ class Stage:
             request = self.split.held_out[row]
             agent = self.agents[number]
             agent.refresh()
-            [hit] = self.swarm.replica.rank(agent.adapter.apply(self.held_out.vectors[row]), 1)
+            query = self.held_out.vectors[row]
+            [hit] = self.swarm.replica.rank(query, 1, y=agent.adapter.apply(query))
             pattern = pattern_hit(hit, {})
             yield ShownPattern(
                 asked_by=agent.name,

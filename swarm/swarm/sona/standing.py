@@ -1,0 +1,115 @@
+"""Whether an agent's feedback can be believed: additive sums over its outcomes, and what they say.
+
+Legend: over the outcomes whose action others know as well: q_i the reported quality, p_i the probability that the
+others' knowledge alone gave the action that was tried (pi of `ranking`, not adapted), r_i the quality that everything
+known before predicted. z = corr(., q) sqrt(n) is standard normal when a report does not depend on what was tried.
+
+Reports of an honest agent agree with what is known (p predicts q), or at least with one another (r predicts q).
+Shuffled reports do neither; inverted ones contradict what is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from swarm.sona.vectors import Doubles, Vector, check_number
+
+PROBATION = 60.0
+"""Outcomes for which an agent is believed before there is evidence either way."""
+AGREES = 3.0
+"""z from which feedback is believed."""
+CONTRADICTS = -2.5
+"""z_prior below which it is not, however well it fits itself."""
+CONSTANT = 0.02
+"""Reports whose variance is below say nothing: an agent that always succeeds stays on probation."""
+_BOUND = 1e15
+
+
+class Verdict(StrEnum):
+    """What an agent's feedback counts for."""
+
+    TRUSTED = "trusted"
+    PROBATION = "probation"
+    """Too little is known: it counts, at swarm scope for little."""
+    QUARANTINED = "quarantined"
+    """It is kept and does not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Sums over an agent's outcomes; two standings add up."""
+
+    n: float = 0.0
+    q: float = 0.0
+    qq: float = 0.0
+    p: float = 0.0
+    pp: float = 0.0
+    pq: float = 0.0
+    r: float = 0.0
+    rr: float = 0.0
+    rq: float = 0.0
+
+    def __add__(self, other: Standing) -> Standing:
+        mine, theirs = asdict(self), asdict(other)
+        return Standing(**{name: mine[name] + theirs[name] for name in mine})
+
+    @classmethod
+    def of(cls, quality: Vector, known: Vector | Doubles, predicted: Vector | Doubles) -> Standing:
+        """The sums over outcomes: q_i, p_i and r_i of shape (n,)."""
+        q, p, r = (np.asarray(values, dtype=np.float64) for values in (quality, known, predicted))
+        return cls(
+            n=float(len(q)),
+            q=float(q.sum()),
+            qq=float(q.dot(q)),
+            p=float(p.sum()),
+            pp=float(p.dot(p)),
+            pq=float(p.dot(q)),
+            r=float(r.sum()),
+            rr=float(r.dot(r)),
+            rq=float(r.dot(q)),
+        )
+
+    @property
+    def z_prior(self) -> float:
+        """How clearly the reports agree with what others know."""
+        return _z(self.n, self.p, self.pp, self.q, self.qq, self.pq)
+
+    @property
+    def z_own(self) -> float:
+        """How clearly the reports agree with everything known before them."""
+        return _z(self.n, self.r, self.rr, self.q, self.qq, self.rq)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the sums say."""
+        if self.n >= PROBATION / 2 and self.z_prior < CONTRADICTS:
+            return Verdict.QUARANTINED
+        if max(self.z_prior, self.z_own) >= AGREES:
+            return Verdict.TRUSTED
+        if self.n < PROBATION or _variance(self.n, self.q, self.qq) < CONSTANT:
+            return Verdict.PROBATION
+        return Verdict.QUARANTINED
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values, for records; `from_dict` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Standing:
+        return cls(**{name: check_number(value, name, 0.0, _BOUND) for name, value in values.items()})
+
+
+def _variance(n: float, total: float, squares: float) -> float:
+    return max(0.0, squares / n - (total / n) ** 2) if n else 0.0
+
+
+def _z(n: float, a: float, aa: float, b: float, bb: float, ab: float) -> float:
+    spread = _variance(n, a, aa) * _variance(n, b, bb)
+    if n < 3.0 or spread < 1e-9:
+        return 0.0
+    return (ab / n - a * b / n**2) / math.sqrt(spread) * math.sqrt(n)
