@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": ("swarm_cli.commands.demo", "Watch a swarm learn on real text, in under two minutes."),
     "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
     "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
+    "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
     "agents": ("swarm_cli.commands.agents", "See the agents of the swarm, their versions, and roll them back."),
     "rewind": ("swarm_cli.commands.rewind", "Take out all that came from one trajectory, or from one agent."),
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, drain and stop worker pools."),

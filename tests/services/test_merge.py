@@ -15,6 +15,7 @@ from swarm.services.background import Background
 from swarm.services.labels import label_patterns
 from swarm.services.merge import MERGE_SIMILARITY, Merger, merge_agents
 from swarm.services.receipts import ReceiptState
+from swarm.services.route_update import RouteMerger
 from swarm.services.swarm import Swarm
 from swarm.sona.clusters import Cluster
 from swarm.store.connection import Client
@@ -184,7 +185,8 @@ def test_while_somebody_else_has_the_lease_the_merge_waits(
     assert lease is not None
     assert background.merge("worker", 0.0)["status"] == "busy"
     assert swarm.bank.count() == 0
-    merger = Merger(swarm.agents, swarm.bank, 30.0)
+    routes = RouteMerger(swarm.agents, swarm.router.store)
+    merger = Merger(swarm.agents, swarm.bank, routes, 30.0)
     assert merger.is_due()
     lease.release()
     assert merger.run().status == "published"
