@@ -1,0 +1,221 @@
+"""A stream of requests with bandit feedback over the real engine: what several benchmarks share.
+
+The protocol. `SEEDS_PER_LABEL` training rows of each label are known at the start, as outcomes of the agent `LIBRARY`
+with quality 1; the other training rows are the stream, in an order drawn by the seed. The agent tries the action that
+it ranks first and learns whether that one was right, nothing else. When it was wrong the agent goes down the list that
+it was given, `TRIES` tries at most; each try is one feedback event. Rankings are renewed after every `ASKED_AT_ONCE`
+requests (loop A has learned from those before), the background cycle runs after every `CYCLE` requests. On the test
+rows only the action ranked first counts.
+
+The configuration is of the size of "research", with the largest bank and rehearsal that the bounds allow:
+`SonaConfig(base_lora_rank=32, base_lora_layers=2, base_lora_lr=2e-3, pattern_clusters=1000,
+trajectory_capacity=50_000, rehearsal_capacity=10_000)`.
+
+The action of a label is its number in decimal. Rows out of scope are in neither the stream nor the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.labelled import LabelledTexts
+from swarm.sona import SonaConfig, SonaEngine, Trajectory
+from swarm.sona.background import CycleReport, Learned, run_cycle
+from swarm.sona.vectors import Doubles, Flags, Integers, Vector
+
+LIBRARY = "library"
+"""The agent whose outcomes the seeds are: nobody's adapter is trained by them."""
+SEEDS_PER_LABEL = 5
+TRIES = 3
+CYCLE = 250
+ASKED_AT_ONCE = 50
+_CHUNK = 512
+
+Judge = Callable[[int, int], float]
+"""(row of the request, label that was tried) -> the quality that the agent is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Rows of labelled texts by their part in the protocol; arrays of row numbers."""
+
+    embedding: Vector
+    """Of shape (n, d), all rows of the data."""
+    labels: Integers
+    """Of shape (n,)."""
+    seeds: Integers
+    requests: Integers
+    test: Integers
+    seed: int
+
+    def right_or_wrong(self, row: int, label: int) -> float:
+        """The honest `Judge`."""
+        return float(self.labels[row] == label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driven:
+    """What happened while a stream was driven."""
+
+    requests: int
+    events: int
+    right_at_first: int
+    """Requests whose first try was told to be good (quality >= 0.5)."""
+
+
+def draw_stream(data: LabelledTexts, seed: int, per_label: int = SEEDS_PER_LABEL) -> Stream:
+    """Seeds of every label that has training rows (all of them, if fewer than `per_label`), and the shuffled rest."""
+    rng = np.random.default_rng(seed)
+    train = np.flatnonzero(data.train)
+    known = []
+    for label in np.unique(data.labels[train]):
+        own = train[data.labels[train] == label]
+        known.append(rng.choice(own, min(per_label, len(own)), replace=False))
+    seeds = np.sort(np.concatenate(known)) if per_label else np.empty(0, dtype=np.intp)
+    return Stream(
+        embedding=data.embedding,
+        labels=data.labels,
+        seeds=seeds,
+        requests=rng.permutation(np.setdiff1d(train, seeds)),
+        test=np.flatnonzero(data.test),
+        seed=seed,
+    )
+
+
+def bench_config(dim: int, seed: int, **changes: float) -> SonaConfig:
+    """The configuration that the module's docstring states, for embeddings of `dim` numbers."""
+    config = SonaConfig(
+        dim=dim,
+        seed=seed,
+        base_lora_rank=32,
+        base_lora_layers=2,
+        base_lora_lr=2e-3,
+        pattern_clusters=1000,
+        trajectory_capacity=50_000,
+        rehearsal_capacity=10_000,
+    )
+    return config.updated(**changes)
+
+
+def seeded_engine(stream: Stream, config: SonaConfig, agent: str = "self") -> SonaEngine:
+    """An engine that knows the seeds and nothing else: its ranking is the frozen one."""
+    return engine_knowing(stream.embedding[stream.seeds], stream.labels[stream.seeds], config, agent)
+
+
+def engine_knowing(embedding: Vector, labels: Integers, config: SonaConfig, agent: str = "self") -> SonaEngine:
+    """An engine whose bank holds one success of `LIBRARY` for each row of `embedding` (k, d) with its label (k,)."""
+    engine = SonaEngine(config, agent=agent)
+    for i, (x, label) in enumerate(zip(embedding, labels.tolist(), strict=True)):
+        engine.submit_trajectory(
+            Trajectory(id=f"{LIBRARY}-{i}", embedding=x, quality=1.0, action=str(label), agent=LIBRARY)
+        )
+    engine.force_learn()
+    return engine
+
+
+def drive(
+    engine: SonaEngine,
+    stream: Stream,
+    requests: Integers | None = None,
+    *,
+    tries: int = TRIES,
+    judge: Judge | None = None,
+    cycle: Callable[[], object] | None = None,
+    cycle_every: int = CYCLE,
+    watch: Callable[[int], object] | None = None,
+    tag: str = "",
+) -> Driven:
+    """Let the engine's agent meet `requests` (rows of the stream; by default all of it), in that order.
+
+    Parameters
+    ----------
+    tries : at most so many labels are tried for one request, best first, until one is told to be good
+    judge : what the agent is told; by default whether it was right
+    cycle : loop B, after every `cycle_every` requests and at the end; by default the engine's own
+    watch : called with the number of events so far after every `ASKED_AT_ONCE` requests, and after every cycle
+    tag : makes trajectory ids differ when one engine is driven more than once over the same rows
+    """
+    rows = stream.requests if requests is None else requests
+    judge = stream.right_or_wrong if judge is None else judge
+    cycle = engine.force_learn if cycle is None else cycle
+    events = right = 0
+    for start in range(0, len(rows), cycle_every):
+        batch = rows[start : start + cycle_every]
+        for at in range(0, len(batch), ASKED_AT_ONCE):
+            asked = batch[at : at + ASKED_AT_ONCE]
+            for row, labels in zip(asked.tolist(), ranked(engine, stream.embedding[asked], tries), strict=True):
+                for attempt, label in enumerate(labels.tolist()):
+                    quality = judge(row, label)
+                    engine.submit_trajectory(
+                        Trajectory(
+                            id=f"{stream.seed}{tag}-{row}-{attempt}",
+                            embedding=stream.embedding[row],
+                            quality=quality,
+                            action=str(label),
+                            agent=engine.agent,
+                        )
+                    )
+                    events += 1
+                    right += attempt == 0 and quality >= 0.5
+                    if quality >= 0.5:
+                        break
+            if watch is not None:
+                watch(events)
+        cycle()
+        if watch is not None:
+            watch(events)
+    return Driven(requests=len(rows), events=events, right_at_first=right)
+
+
+def adapter_cycle(engine: SonaEngine) -> CycleReport:
+    """Loop B for the adapter alone: the base tier is trained and gated, the clusters stay as they are."""
+    own = [trajectory for trajectory in engine.buffered() if trajectory.agent == engine.agent]
+    before = Learned(
+        clusters=(),
+        base=engine.adapter.base,
+        ewc=engine.ewc,
+        reservoir=engine.reservoir,
+        task=engine.task,
+        standing=engine.standing,
+    )
+    rng = np.random.default_rng((engine.config.seed, engine.background_cycles))
+    after, report = run_cycle(before, own, engine.bank.index, engine.config, rng, engine.agent)
+    engine.discard()
+    engine.adapter.set_base(after.base)
+    engine.ewc, engine.reservoir, engine.standing = after.ewc, after.reservoir, after.standing
+    engine.task = after.task or engine.task
+    engine.background_cycles += 1
+    engine.promotions += report.promoted
+    return report
+
+
+def scores(engine: SonaEngine, queries: Vector) -> Doubles:
+    """P of shape (b, m) for queries (b, d), by the whole engine; columns as in `labels_of`, -inf for the unknown."""
+    parts = [
+        engine.bank.index.score_batch(x, y=engine.apply_lora(x))
+        for x in (queries[start : start + _CHUNK] for start in range(0, len(queries), _CHUNK))
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, len(labels_of(engine))))
+
+
+def labels_of(engine: SonaEngine) -> Integers:
+    """The label of each column of `scores`, of shape (m,)."""
+    return np.array([int(name) for name in engine.bank.index.names], dtype=np.intp)
+
+
+def ranked(engine: SonaEngine, queries: Vector, k: int) -> Integers:
+    """The k labels that the engine ranks first for each query (b, d), best first; of shape (b, min(k, m))."""
+    return labels_of(engine)[np.argsort(-scores(engine, queries), axis=1, kind="stable")[:, :k]]
+
+
+def right_at_1(engine: SonaEngine, queries: Vector, labels: Integers) -> Flags:
+    """Whether the action ranked first for each query (b, d) is the one of its label (b,)."""
+    return np.asarray(ranked(engine, queries, 1)[:, 0] == labels, dtype=np.bool_)
+
+
+def success_at_1(engine: SonaEngine, stream: Stream) -> float:
+    """Share of the test rows for which the action ranked first is the right one."""
+    return float(right_at_1(engine, stream.embedding[stream.test], stream.labels[stream.test]).mean())
