@@ -8,123 +8,238 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sona_support import PROPERTY, unit_vectors
 
-from swarm.sona.ranking import action_probabilities, evidence, outcome_gradient, outcome_loss, vote
-from swarm.sona.vectors import Doubles, Integers, Vector, unit_rows
+from swarm.sona.instant import _gradient
+from swarm.sona.ranking import (
+    BACKGROUND,
+    KAPPA,
+    action_probabilities,
+    evidence,
+    expected_quality,
+    kernel,
+    outcome_gradient,
+    outcome_loss,
+    prior,
+)
+from swarm.sona.vectors import Doubles, Vector, unit_rows
 
 TAU = 0.2
 
 
-def slow_probability(
-    y: Doubles, centroids: Vector, log_evidence: Vector, actions: Integers, tried: int, tau: float
-) -> tuple[float, float]:
-    """The probability of the action tried, and of all others, from a loop over the clusters in float64."""
-    own = others = 0.0
-    for j in range(len(centroids)):
-        weight = math.exp(float(np.dot(y, centroids[j].astype(np.float64))) / tau + float(log_evidence[j]))
-        if actions[j] == tried:
-            own += weight
-        else:
-            others += weight
-    return own / (own + others), others / (own + others)
+def slow_masses(y: Doubles, prototypes: Vector, tau: float) -> list[float]:
+    """exp(y . C / tau) of every prototype, and last of "none of these", from a loop in float64."""
+    masses = [math.exp((float(np.dot(y, row.astype(np.float64))) - 1.0) / tau) for row in prototypes]
+    return [*masses, math.exp((BACKGROUND - 1.0) / tau)]
 
 
-def slow_loss(
-    z: Doubles, quality: float, centroids: Vector, log_evidence: Vector, actions: Integers, tried: int, tau: float
-) -> float:
+def slow_loss(z: Doubles, quality: float, prototypes: Vector, tried: int, tau: float) -> float:
     """-q log pi_a - (1 - q) log(1 - pi_a) as a function of the query before it gets unit length."""
-    own, others = slow_probability(z / np.linalg.norm(z), centroids, log_evidence, actions, tried, tau)
-    return -quality * math.log(own) - (1.0 - quality) * math.log(others)
+    masses = slow_masses(z / np.linalg.norm(z), prototypes, tau)
+    own, total = masses[tried], math.fsum(masses)
+    others = math.fsum(masses[:tried] + masses[tried + 1 :])
+    return -quality * math.log(own / total) - (1.0 - quality) * math.log(others / total)
 
 
-def scene(seed: int, n: int = 7, dim: int = 6, m: int = 3) -> tuple[Vector, Vector, Vector, Integers]:
-    """A query before it gets unit length, centroids, log evidence and actions, of which each has a cluster."""
+def slopes(z: Vector, quality: float, prototypes: Vector, tried: int, tau: float, step: float = 1e-5) -> list[float]:
+    """Central differences of `slow_loss` at `z`."""
+    exact, result = z.astype(np.float64), []
+    for shift in np.eye(len(z)) * step:
+        above = slow_loss(exact + shift, quality, prototypes, tried, tau)
+        below = slow_loss(exact - shift, quality, prototypes, tried, tau)
+        result.append((above - below) / (2 * step))
+    return result
+
+
+def scene(seed: int, m: int = 4, dim: int = 6) -> tuple[Vector, Vector]:
+    """A query before it gets unit length, and prototypes."""
     rng = np.random.default_rng(seed)
     z = rng.standard_normal(dim).astype(np.float32) * np.float32(rng.uniform(0.3, 3.0))
-    log_evidence = rng.uniform(-1.0, 1.0, n).astype(np.float32)
-    actions = np.array([*range(m), *rng.integers(m, size=n - m)], dtype=np.intp)
-    return z, unit_vectors(rng, n, dim), log_evidence, actions
+    return z, unit_vectors(rng, m, dim)
 
 
-def gradient_of(
-    z: Vector, quality: float, centroids: Vector, log_evidence: Vector, actions: Integers, tried: int, tau: float
-) -> tuple[Vector, float]:
+def gradient_of(z: Vector, quality: float, prototypes: Vector, tried: int, tau: float) -> tuple[Vector, float]:
     length = np.float32(np.linalg.norm(z))
     gradient, probability = outcome_gradient(
         (z / length)[None, :],
         np.array([length], dtype=np.float32),
         np.array([quality], dtype=np.float32),
-        centroids,
-        log_evidence,
-        actions,
+        prototypes,
         np.array([tried], dtype=np.intp),
         tau,
     )
     return gradient[0], float(probability[0])
 
 
+def instant_gradient_of(z: Vector, quality: float, prototypes: Vector, tried: int, tau: float) -> Vector:
+    """The same gradient as loop A computes it."""
+    length = float(np.linalg.norm(z))
+    return _gradient((z / np.float32(length)).astype(np.float32), length, quality, prototypes, tried, tau)
+
+
+# Expectations
+
+
+def test_expected_quality_of_two_actions_worked_by_hand() -> None:
+    # tau = .5, x . c = 1, .5, 0: kernels 1, 1/e, 1/e^2. Action 0 has a success at the query (weight 2, quality .9)
+    # and a failure far away (weight 1, quality 0); action 1 has weight 3 of quality 1 in between.
+    masses = np.array([2.0, 3.0, 1.0]) * kernel(np.array([1.0, 0.5, 0.0], dtype=np.float32), 0.5)
+    assert masses.tolist() == pytest.approx([2.0, 3.0 / math.e, math.exp(-2.0)])
+    worked = np.array([0.9 * masses[0], masses[1]])
+    happened = worked + np.array([0.1 * masses[0] + masses[2], 0.0])
+    # y . C = 1, 0 and theta = .2, so that the masses are e^0, e^-2, and e^-1.6 of "none of these".
+    pi = prior(np.array([1.0, 0.0], dtype=np.float32), 0.5)
+    total = 1.0 + math.exp(-2.0) + math.exp(-1.6)
+    assert pi.tolist() == pytest.approx([1.0 / total, math.exp(-2.0) / total], rel=1e-6)
+    expected = [
+        (0.05 / total + 1.8) / (0.05 + 1.8 + 0.2 + math.exp(-2.0)),
+        (0.05 * math.exp(-2.0) / total + 3.0 / math.e) / (0.05 + 3.0 / math.e),
+    ]
+    assert expected_quality(pi, worked, happened).tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_evidence_the_quality_to_expect_is_the_prior() -> None:
+    pi = np.array([0.7, 0.2, 0.0])
+    nothing = np.zeros(3)
+    assert expected_quality(pi, nothing, nothing).tolist() == pytest.approx(pi.tolist())
+
+
+def test_so_much_evidence_as_kappa_weighs_as_much_as_the_prior() -> None:
+    worked = np.array([KAPPA, 0.0])
+    happened = np.array([KAPPA, KAPPA])
+    assert expected_quality(np.array([0.4, 0.4]), worked, happened).tolist() == pytest.approx([0.7, 0.2])
+
+
 @PROPERTY
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.integers(0, 2))
+@given(st.integers(0, 10_000), st.floats(0.01, 1.0))
+def test_the_quality_to_expect_lies_between_the_prior_and_what_happened(seed: int, tau: float) -> None:
+    rng = np.random.default_rng(seed)
+    pi = prior(rng.uniform(-1, 1, 8).astype(np.float32), tau)
+    worked, failed = rng.exponential(1.0, 8) ** 3, rng.exponential(1.0, 8) ** 3
+    found = expected_quality(pi, worked, worked + failed)
+    seen = worked / (worked + failed)
+    assert (found >= np.minimum(pi, seen) - 1e-12).all()
+    assert (found <= np.maximum(pi, seen) + 1e-12).all()
+
+
+def test_more_that_worked_raises_and_more_that_failed_lowers_what_to_expect() -> None:
+    pi, base = np.full(1, 0.3), np.full(1, 0.4)
+    middle = expected_quality(pi, base, base + 0.4)
+    assert expected_quality(pi, base + 0.1, base + 0.5) > middle > expected_quality(pi, base, base + 0.5)
+
+
+def test_prior_leaves_room_for_none_of_these_and_nothing_to_what_has_no_prototype() -> None:
+    far = prior(np.array([-0.5, -0.5, -math.inf], dtype=np.float32), 0.05)
+    assert far.sum() < 1e-5
+    assert far[2] == 0.0
+    # The only action there is is not certain for every query: at theta it is one of two.
+    assert prior(np.array([BACKGROUND], dtype=np.float32), 0.05).tolist() == pytest.approx([0.5], rel=1e-6)
+    assert prior(np.array([1.0], dtype=np.float32), 0.05)[0] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_prior_of_a_batch_equals_one_by_one_and_what_is_trained_by() -> None:
+    rng = np.random.default_rng(8)
+    y, prototypes = unit_vectors(rng, 9, 6), unit_vectors(rng, 5, 6)
+    batch = prior(y.dot(prototypes.T), TAU)
+    np.testing.assert_allclose(action_probabilities(y, prototypes, TAU), batch, rtol=1e-5)
+    for row, pi in zip(y, batch, strict=True):
+        masses = slow_masses(row.astype(np.float64), prototypes, TAU)
+        np.testing.assert_allclose(prior(prototypes.dot(row), TAU), pi, rtol=1e-6)
+        np.testing.assert_allclose(pi, np.array(masses[:-1]) / math.fsum(masses), rtol=1e-5)
+
+
+# The gradient
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.integers(0, 3))
 def test_outcome_gradient_equals_finite_differences(seed: int, quality: float, tried: int) -> None:
-    z, centroids, log_evidence, actions = scene(seed)
-    gradient, probability = gradient_of(z, quality, centroids, log_evidence, actions, tried, TAU)
+    z, prototypes = scene(seed)
+    gradient, probability = gradient_of(z, quality, prototypes, tried, TAU)
     exact = z.astype(np.float64)
-    own, _ = slow_probability(exact / np.linalg.norm(exact), centroids, log_evidence, actions, tried, TAU)
-    assert probability == pytest.approx(own, rel=1e-3, abs=1e-6)
-    step = 1e-5
-    for i in range(len(z)):
-        shift = np.zeros(len(z))
-        shift[i] = step
-        above = slow_loss(exact + shift, quality, centroids, log_evidence, actions, tried, TAU)
-        below = slow_loss(exact - shift, quality, centroids, log_evidence, actions, tried, TAU)
-        assert gradient[i] == pytest.approx((above - below) / (2 * step), rel=2e-3, abs=2e-3)
+    masses = slow_masses(exact / np.linalg.norm(exact), prototypes, TAU)
+    assert probability == pytest.approx(masses[tried] / math.fsum(masses), rel=1e-3, abs=1e-6)
+    assert gradient.tolist() == pytest.approx(slopes(z, quality, prototypes, tried, TAU), rel=2e-3, abs=2e-3)
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.integers(0, 3))
+def test_the_gradient_of_the_instant_step_equals_finite_differences(seed: int, quality: float, tried: int) -> None:
+    z, prototypes = scene(seed)
+    gradient = instant_gradient_of(z, quality, prototypes, tried, TAU)
+    assert gradient.tolist() == pytest.approx(slopes(z, quality, prototypes, tried, TAU), rel=2e-3, abs=2e-3)
 
 
 @pytest.mark.parametrize("quality", [0.0, 1.0])
-def test_outcome_gradient_is_right_where_the_outcome_is_all_but_impossible(quality: float) -> None:
-    # At tau = 0.05, opposite centroids: the probability of the action is about e-17, or 1 less as much.
-    centroids = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0]], dtype=np.float32)
+@pytest.mark.parametrize("tau", [0.05, 0.03, 0.02])
+def test_outcome_gradient_is_right_where_the_outcome_is_all_but_impossible(quality: float, tau: float) -> None:
+    # The query is at the first prototype: what lacks the probability of that action to one is far below the
+    # resolution of float32, and that of the opposite action is about 1e-17 or less.
+    near = [0.6, 0.8, 0.0]
+    prototypes = np.array([[1, 0, 0], [-1, 0, 0], near], dtype=np.float32)
     tried = 1 if quality == 1.0 else 0
-    z = unit_rows(np.array([[1.0, 0.1, 0.05]], dtype=np.float32))[0]
-    actions, zeros = np.array([0, 1, 2], dtype=np.intp), np.zeros(3, dtype=np.float32)
-    gradient, _ = gradient_of(z, quality, centroids, zeros, actions, tried, 0.05)
-    step, exact = 1e-6, z.astype(np.float64)
-    for i in range(3):
-        shift = np.eye(3)[i] * step
-        above = slow_loss(exact + shift, quality, centroids, zeros, actions, tried, 0.05)
-        below = slow_loss(exact - shift, quality, centroids, zeros, actions, tried, 0.05)
-        assert gradient[i] == pytest.approx((above - below) / (2 * step), rel=1e-2, abs=1e-2)
+    z = unit_rows(np.array([[1.0, 0.01, 0.005]], dtype=np.float32))[0]
+    expected = slopes(z, quality, prototypes, tried, tau, 1e-7)
+    gradient, _ = gradient_of(z, quality, prototypes, tried, tau)
+    assert gradient.tolist() == pytest.approx(expected, rel=1e-2, abs=1e-2)
+    assert instant_gradient_of(z, quality, prototypes, tried, tau).tolist() == pytest.approx(
+        expected, rel=1e-2, abs=1e-2
+    )
+
+
+@pytest.mark.parametrize("tau", [0.005, 0.01, 0.05, 1.0])
+@pytest.mark.parametrize("quality", [0.0, 0.5, 1.0])
+def test_gradients_are_finite_and_no_longer_than_they_can_be_at_every_temperature(tau: float, quality: float) -> None:
+    # |g_y| <= sum_j |e_j| / tau, and neither part of e sums up to more than two.
+    rng = np.random.default_rng(9)
+    prototypes = unit_vectors(rng, 6, 8)
+    for y in (*prototypes, *-prototypes, *unit_vectors(rng, 20, 8)):
+        for tried in range(6):
+            for gradient in (
+                gradient_of(y, quality, prototypes, tried, tau)[0],
+                instant_gradient_of(y, quality, prototypes, tried, tau),
+            ):
+                assert np.isfinite(gradient).all()
+                assert np.linalg.norm(gradient) <= 2.0 / tau * (1 + 1e-5)
 
 
 def test_outcome_gradient_is_orthogonal_to_the_query_and_shrinks_with_its_length() -> None:
-    z, centroids, log_evidence, actions = scene(3)
-    gradient, _ = gradient_of(z, 1.0, centroids, log_evidence, actions, 0, TAU)
-    longer, _ = gradient_of(4 * z, 1.0, centroids, log_evidence, actions, 0, TAU)
+    z, prototypes = scene(3)
+    gradient, _ = gradient_of(z, 1.0, prototypes, 0, TAU)
+    longer, _ = gradient_of(4 * z, 1.0, prototypes, 0, TAU)
     assert float(gradient @ z) == pytest.approx(0.0, abs=1e-5)
     np.testing.assert_allclose(longer, gradient / 4, rtol=1e-4, atol=1e-6)
 
 
-def test_outcome_gradient_of_a_batch_equals_one_by_one() -> None:
+def test_outcome_gradient_of_a_batch_equals_one_by_one_and_the_instant_step() -> None:
     rng = np.random.default_rng(5)
-    _, centroids, log_evidence, actions = scene(5)
+    _, prototypes = scene(5)
     z = rng.standard_normal((20, 6)).astype(np.float32)
     lengths = np.linalg.norm(z, axis=1).astype(np.float32)
     quality = rng.random(20).astype(np.float32)
-    tried = rng.integers(3, size=20).astype(np.intp)
-    y = z / lengths[:, None]
-    gradient, probability = outcome_gradient(y, lengths, quality, centroids, log_evidence, actions, tried, TAU)
+    tried = rng.integers(4, size=20).astype(np.intp)
+    gradient, probability = outcome_gradient(z / lengths[:, None], lengths, quality, prototypes, tried, TAU)
     for i in range(20):
-        one, p = gradient_of(z[i], float(quality[i]), centroids, log_evidence, actions, int(tried[i]), TAU)
+        case = z[i], float(quality[i]), prototypes, int(tried[i]), TAU
+        one, p = gradient_of(*case)
         np.testing.assert_allclose(gradient[i], one, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(instant_gradient_of(*case), one, rtol=1e-4, atol=1e-5)
         assert probability[i] == pytest.approx(p, rel=1e-4, abs=1e-7)
 
 
-def test_failure_of_the_only_action_there_is_teaches_nothing() -> None:
-    centroids = unit_vectors(np.random.default_rng(6), 3, 4)
-    actions = np.zeros(3, dtype=np.intp)
-    z = np.array([1.0, 2.0, 0.5, -1.0], dtype=np.float32)
-    gradient, probability = gradient_of(z, 0.0, centroids, np.zeros(3, dtype=np.float32), actions, 0, TAU)
-    assert probability == pytest.approx(1.0)
-    assert not gradient.any()
+def test_failure_of_the_only_action_there_is_pushes_the_query_towards_none_of_these() -> None:
+    prototypes = np.eye(1, 4, dtype=np.float32)
+    z = np.array([0.6, 0.8, 0.0, 0.0], dtype=np.float32)
+    gradient, probability = gradient_of(z, 0.0, prototypes, 0, TAU)
+    assert probability == pytest.approx(1 / (1 + math.exp((BACKGROUND - 0.6) / TAU)), rel=1e-5)
+    # Down the gradient the similarity falls.
+    assert gradient[0] > 0.0
+
+
+def test_outcome_gradient_leaves_what_it_was_given() -> None:
+    z, prototypes = scene(7)
+    before = z.tobytes(), prototypes.tobytes()
+    gradient_of(z, 0.3, prototypes, 1, TAU)
+    instant_gradient_of(z, 0.3, prototypes, 1, TAU)
+    assert (z.tobytes(), prototypes.tobytes()) == before
 
 
 def test_outcome_loss_is_finite_where_the_outcome_was_impossible() -> None:
@@ -136,24 +251,7 @@ def test_outcome_loss_is_finite_where_the_outcome_was_impossible() -> None:
     assert loss[2] == pytest.approx(math.log(2.0))
 
 
-def test_vote_of_three_clusters_worked_by_hand() -> None:
-    # tau = 0.5, y . c = 1, 0.5, 0: kernels 1, e^-1, e^-2. Two clusters for action 0, of which one failed.
-    similarities = np.array([1.0, 0.5, 0.0], dtype=np.float32)
-    signed = np.array([2.0, 3.0, -1.0])
-    votes = vote(similarities, signed, np.array([0, 1, 0], dtype=np.intp), 3, 0.5)
-    assert votes.tolist() == pytest.approx([2.0 - math.exp(-2.0), 3.0 * math.exp(-1.0), 0.0])
-
-
-def test_probabilities_of_three_clusters_worked_by_hand() -> None:
-    # Logits at tau = 1: 1 + log 1, 0 + log 2, 0 + log 1, so the weights are e, 2, 1.
-    y = np.array([[1.0, 0.0]], dtype=np.float32)
-    centroids = np.array([[1, 0], [0, 1], [0, -1]], dtype=np.float32)
-    log_evidence = np.log(np.array([1, 2, 1], dtype=np.float32))
-    actions = np.array([0, 1, 0], dtype=np.intp)
-    pi, own = action_probabilities(y, centroids, log_evidence, actions, np.array([0], dtype=np.intp), 1.0)
-    total = math.e + 3.0
-    assert pi[0].tolist() == pytest.approx([math.e / total, 2 / total, 1 / total], rel=1e-5)
-    assert own[0] == pytest.approx((math.e + 1) / total, rel=1e-5)
+# Evidence
 
 
 def test_evidence_of_few_and_many_outcomes_worked_by_hand() -> None:

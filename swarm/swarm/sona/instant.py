@@ -13,7 +13,6 @@ from swarm.sona.ranking import BACKGROUND
 from swarm.sona.vectors import Vector
 
 CANDIDATES = 256
-_ONE = np.float32(1.0)
 _TINY = 1e-30
 
 
@@ -37,13 +36,16 @@ def outcome_step(
 def _gradient(y: Vector, length: float, quality: float, prototypes: Vector, row: int, tau: float) -> Vector:
     """dL/dz of shape (d,): `ranking.outcome_gradient` for one query, with as few calls as it takes."""
     e = prototypes.dot(y)
-    e -= _ONE
+    largest = max(float(e.max()), BACKGROUND)
+    e -= np.float32(largest)
     e *= np.float32(1.0 / tau)
     np.exp(e, out=e)
-    e *= np.float32(1.0 / (float(e.sum()) + math.exp((BACKGROUND - 1.0) / tau)))
-    p = float(e[row])
-    e *= np.float32(quality - (1.0 - quality) * p / max(1.0 - p, _TINY))
-    e[row] = p - quality
+    own = float(e[row])
+    e[row] = 0.0
+    others = float(e.sum()) + math.exp((BACKGROUND - largest) / tau)
+    total = own + others
+    e *= np.float32((quality - (1.0 - quality) * own / max(others, _TINY)) / total)
+    e[row] = own / total - quality
     g: Vector = e.dot(prototypes)
     g -= y * y.dot(g)
     g *= np.float32(1.0 / (tau * length))

@@ -10,8 +10,16 @@ a(j) its action; all in base space. tau the temperature; n clusters, m actions.
 
 P_a is the quality to expect of action a: a kernel regression over what happened near the query (Nadaraya 1964, Watson
 1964), shrunken towards pi_a where little happened. The first part generalises and is what the adapter trains; the
-second remembers, failures as well as successes. Without evidence near x, and untrained, the ranking is that of the
-prototypes.
+second remembers, failures as well as successes.
+
+**Novelty guard.** All of that knows more of the actions that were tried than of those that were not, and would rank the
+former first whatever is asked. So it counts only where there is evidence. With C0_a the prototype of what was given
+(by a library) or, where nothing was, C_a; s_a the successes of a in feedback; f_a its failures near x:
+
+    e_a  = s_a / (s_a + 5),      pi0_a = softmax_a(x . C0_a / tau),      g = sum_a pi0_a e_a
+    rank by  g P_a + (1 - g + 1 - e_a) pi0_a kappa / (kappa + f_a)
+
+Without feedback e and g are zero, and the ranking is the frozen one, that of pi0.
 """
 
 from __future__ import annotations
@@ -29,6 +37,9 @@ BACKGROUND = 0.2
 """theta: the similarity of "none of these". It keeps the only action there is from being certain for every query."""
 KAPPA = 0.05
 """kappa: how much evidence, in outcomes at the very place of the query, pi_a is worth."""
+_BACKED = 5.0
+"""So many successes in feedback back an action by half."""
+_TINY = np.float32(1e-30)
 
 
 def evidence(n: Doubles, sum_quality: Doubles, positive: Flags) -> Doubles:
@@ -66,19 +77,45 @@ def expected_quality(pi: Doubles, worked: Doubles, happened: Doubles) -> Doubles
     return np.asarray((KAPPA * pi + worked) / (KAPPA + happened), dtype=np.float64)
 
 
+def backing(successes: Doubles) -> Doubles:
+    """e = s / (s + 5): how far feedback backs an action, of shape (m,)."""
+    return np.asarray(successes / (successes + _BACKED), dtype=np.float64)
+
+
+def frozen_prior(similarities: Vector, tau: float) -> Doubles:
+    """pi0 over actions, of the shape (m,) or (b, m) of x . C0_a; -inf there means that an action has no prototype."""
+    mass = np.asarray(np.exp((similarities.astype(np.float64) - 1.0) / tau), dtype=np.float64)
+    return np.asarray(mass / np.maximum(mass.sum(axis=-1, keepdims=True), _TINY), dtype=np.float64)
+
+
+def guarded(expected: Doubles, frozen: Doubles, backed: Doubles, failed: Doubles) -> Doubles:
+    """g P_a + (1 - g + 1 - e_a) pi0_a kappa / (kappa + f_a), of shape (m,) or (b, m); `backed` is e of shape (m,)."""
+    g = frozen.dot(backed)[..., None]
+    return np.asarray(g * expected + (2.0 - g - backed) * frozen * (KAPPA / (KAPPA + failed)), dtype=np.float64)
+
+
 def action_probabilities(y: Vector, prototypes: Vector, tau: float) -> Vector:
     """pi of shape (b, m) for adapted queries y (b, d) and prototypes (m, d)."""
-    logits: Vector = y.dot(prototypes.T)
-    logits -= np.float32(1.0)
-    logits /= np.float32(tau)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True) + np.float32(np.exp((BACKGROUND - 1.0) / tau))
-    return logits
+    mass, background = _masses(y, prototypes, tau)
+    mass /= (mass.sum(axis=1) + background)[:, None]
+    return mass
+
+
+def _masses(y: Vector, prototypes: Vector, tau: float) -> tuple[Vector, Vector]:
+    """exp(y . C / tau) of shape (b, m) and exp(theta / tau) of shape (b,), both over the largest of the row.
+
+    So nothing overflows, and a row never sums up to zero, at any temperature.
+    """
+    mass: Vector = y.dot(prototypes.T)
+    largest = mass.max(axis=1, initial=BACKGROUND)
+    mass -= largest[:, None]
+    mass /= np.float32(tau)
+    np.exp(mass, out=mass)
+    return mass, np.asarray(np.exp((np.float32(BACKGROUND) - largest) / np.float32(tau)), dtype=np.float32)
 
 
 _SMALLEST = 1e-6
 """The loss takes probabilities no nearer to 0 and 1, so that one surprising outcome is finite."""
-_TINY = np.float32(1e-30)
 
 
 def outcome_loss(probability: Vector, quality: Vector) -> Vector:
@@ -101,12 +138,16 @@ def outcome_gradient(
     quality : in [0, 1], shape (b,)
     prototypes : of shape (m, d); tried : row in `prototypes` of the action each query tried, shape (b,)
     """
-    pi = action_probabilities(y, prototypes, tau)
+    e, background = _masses(y, prototypes, tau)
     rows = np.arange(len(y))
-    p = pi[rows, tried]
+    own = e[rows, tried]
+    e[rows, tried] = 0.0
+    # Summed without the action itself: 1 - pi_a, of a pi_a near to one, would be rounding alone.
+    others = e.sum(axis=1) + background
+    total = own + others
+    p = own / total
     # In front of pi_j: q for the success part, -(1 - q) pi_a / (1 - pi_a) for the failure part.
-    factor = quality - (1.0 - quality) * p / np.maximum(1.0 - p, _TINY)
-    e = pi * factor[:, None]
+    e *= ((quality - (1.0 - quality) * own / np.maximum(others, _TINY)) / total)[:, None]
     # Of the action tried itself: q (pi_a - 1) + (1 - q) pi_a = pi_a - q.
     e[rows, tried] = p - quality
     g_y = e.dot(prototypes) / np.float32(tau)
