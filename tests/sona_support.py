@@ -128,7 +128,7 @@ def bandit(
     """
     rng = np.random.default_rng([seed, 1])
     queries, labels = world.draw(rng, n)
-    clusters = engine.bank.clusters()
+    parts = engine.bank.parts
     for i, (x, label) in enumerate(zip(queries, labels, strict=True)):
         action = engine.rank_actions(x, 1)[0].action
         right = bool(rng.random() < 0.5) if coin else action == str(label)
@@ -136,4 +136,4 @@ def bandit(
         if (i + 1) % 200 == 0:
             engine.force_learn()
             if keep_clusters:
-                engine.bank.replace(clusters)
+                engine.bank.replace(parts, engine.bank.silent)

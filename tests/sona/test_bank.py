@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from sona_support import DIM, PROPERTY, cluster, near, unit_vectors
 
 from swarm.errors import BoundsError
-from swarm.sona import ReasoningBank, RouteTally, SonaConfig, Tally
+from swarm.sona import Cluster, ReasoningBank, RouteTally, SonaConfig, Tally
 from swarm.sona.bank import merge_near
 
 
-def bank_of(*clusters: object) -> ReasoningBank:
+def bank_of(*clusters: Cluster) -> ReasoningBank:
     bank = ReasoningBank(SonaConfig(dim=DIM))
-    bank.replace(clusters)  # type: ignore[arg-type]
+    bank.replace({"self": clusters})
     return bank
 
 
@@ -71,7 +71,7 @@ def test_access_counts_follow_what_was_found_and_stay_with_patterns_that_stay() 
     bank.find(x[0], 1)
     bank.find(x[0], 2)
     assert (bank.access_count("a"), bank.access_count("b"), bank.access_count("c")) == (2, 1, 0)
-    bank.replace([cluster("a", x[2])])
+    bank.replace({"self": [cluster("a", x[2])]})
     assert (bank.access_count("a"), bank.access_count("b")) == (2, 0)
 
 
@@ -117,3 +117,59 @@ def test_parameters_out_of_bounds_are_refused_and_nothing_changes(value: float) 
     with pytest.raises(BoundsError, match="min_quality must be"):
         bank.prune(0.0, value)
     assert bank.clusters() == before
+
+
+def test_parts_of_several_agents_are_searched_together_and_each_stays_its_own() -> None:
+    x = np.eye(3, DIM, dtype=np.float32)
+    bank = ReasoningBank(SonaConfig(dim=DIM))
+    ada = cluster("a", x[0], action="a", n=2, agents={"ada": Tally(n=2, sum_quality=2)})
+    bob = cluster("b", x[1], action="b", n=3, agents={"bob": Tally(n=3, sum_quality=3)})
+    bank.replace({"ada": [ada], "bob": [bob]})
+    assert [hit.action for hit in bank.rank(x[0], 5)] == ["a", "b"]
+    assert (bank.part("ada"), bank.part("bob"), bank.part("cyd")) == ((ada,), (bob,), ())
+    bank.decay(0.5)
+    assert [(name, part[0].n) for name, part in bank.parts.items()] == [("ada", 1.0), ("bob", 1.5)]
+
+
+def test_one_pattern_that_several_agents_hold_is_one_with_their_sums() -> None:
+    x = np.eye(2, DIM, dtype=np.float32)
+    bank = ReasoningBank(SonaConfig(dim=DIM))
+    bank.replace(
+        {
+            "ada": [cluster("same", x[0], n=2, agents={"ada": Tally(n=2, sum_quality=2)})],
+            "bob": [cluster("same", x[1], n=1, quality=0.5, agents={"bob": Tally(n=1, sum_quality=0.5)})],
+        }
+    )
+    (merged,) = bank.clusters()
+    assert (merged.n, merged.sum_quality, set(merged.agents)) == (3.0, 2.5, {"ada", "bob"})
+    np.testing.assert_allclose(merged.sum_embedding, 2.0 * x[0] + x[1])
+
+
+def test_the_part_of_a_silent_agent_is_kept_and_not_searched() -> None:
+    x = np.eye(2, DIM, dtype=np.float32)
+    parts = {"ada": [cluster("a", x[0], action="a")], "bob": [cluster("b", x[1], action="b")]}
+    bank = ReasoningBank(SonaConfig(dim=DIM))
+    bank.replace(parts, silent=["bob"])
+    assert {c.id for c in bank.clusters()} == {"a"}
+    assert [hit.action for hit in bank.rank(x[1], 5)] == ["a"]
+    assert [hit.cluster.id for hit in bank.find(x[1], 5)] == ["a"]
+    assert [c.id for c in bank.part("bob")] == ["b"]
+    # What changes every part keeps it silent, and it can be heard again.
+    bank.decay(0.5)
+    assert bank.silent == {"bob"}
+    assert [c.n for c in bank.part("bob")] == [0.5]
+    bank.replace(bank.parts)
+    assert {c.id for c in bank.clusters()} == {"a", "b"}
+
+
+def test_parts_given_in_another_order_are_the_same_bank() -> None:
+    rng = np.random.default_rng(4)
+    parts = {
+        agent: [cluster(f"c{k}", x, action=f"a{k}", n=k + 1.0) for k, x in enumerate(unit_vectors(rng, 5))]
+        for agent in ("ada", "bob", "cyd")
+    }
+    one, other = ReasoningBank(SonaConfig(dim=DIM)), ReasoningBank(SonaConfig(dim=DIM))
+    one.replace(parts)
+    other.replace(dict(reversed(parts.items())))
+    for query in unit_vectors(rng, 10):
+        assert [(h.action, h.score) for h in one.rank(query, 9)] == [(h.action, h.score) for h in other.rank(query, 9)]

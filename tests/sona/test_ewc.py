@@ -152,6 +152,70 @@ def test_without_a_task_or_with_lambda_zero_nothing_is_pulled() -> None:
             assert p.tobytes() == original.tobytes()
 
 
+def test_strength_is_lambda_by_the_square_root_of_the_tasks() -> None:
+    memory = EwcMemory.empty()
+    assert memory.strength(2000.0) == 2000.0
+    found = []
+    for seed in range(9):
+        memory.consolidate(arrays(seed, positive=True), arrays(seed + 100), 0.95)
+        found.append(memory.strength(2000.0))
+    assert found == pytest.approx([2000.0 / (k + 1) ** 0.5 for k in range(9)])
+    assert found[0] == 2000.0
+
+
+def test_importance_is_the_fisher_information_beside_the_largest_one() -> None:
+    memory = EwcMemory.empty()
+    assert memory.importance_of() == []
+    fisher = [np.array([[1.0, 4.0]], dtype=np.float32), np.array([8.0, 0.0], dtype=np.float32)]
+    memory.consolidate(fisher, [np.zeros_like(f) for f in fisher], 1.0)
+    assert [array.tolist() for array in memory.importance_of()] == [[[0.125, 0.5]], [1.0, 0.0]]
+    # The memory itself keeps its unit.
+    assert [array.tolist() for array in memory.importance] == [[[1.0, 4.0]], [8.0, 0.0]]
+
+
+def test_importance_of_a_memory_that_found_nothing_important_is_zero() -> None:
+    memory = EwcMemory.empty()
+    memory.consolidate([np.zeros(3, dtype=np.float32)], [np.ones(3, dtype=np.float32)], 0.9)
+    assert [array.tolist() for array in memory.importance_of()] == [[0.0, 0.0, 0.0]]
+
+
+@PROPERTY
+@given(st.integers(0, 1000), st.integers(1, 6))
+def test_importance_lies_between_zero_and_one_and_does_not_depend_on_the_unit(seed: int, tasks: int) -> None:
+    memory, scaled = EwcMemory.empty(), EwcMemory.empty()
+    for task in range(tasks):
+        fisher, parameters = arrays(seed + task, positive=True), arrays(seed + task + 100)
+        memory.consolidate(fisher, parameters, 0.9)
+        scaled.consolidate([np.float32(1e-4) * f for f in fisher], parameters, 0.9)
+    found = memory.importance_of()
+    assert max(float(array.max()) for array in found) == 1.0
+    assert min(float(array.min()) for array in found) >= 0.0
+    for one, other in zip(found, scaled.importance_of(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3)
+
+
+def test_the_memory_of_more_tasks_than_it_may_hold_weighs_no_more_than_of_so_many() -> None:
+    # Equal tasks without fading: the importance grows to max_tasks and stays there.
+    one = [np.ones(2, dtype=np.float32)]
+    memory, weights = EwcMemory.empty(), []
+    for _ in range(9):
+        memory.consolidate(one, one, 1.0, max_tasks=4)
+        weights.append(float(memory.importance[0][0]))
+    assert weights == pytest.approx([1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0], rel=1e-6)
+    assert memory.tasks == 9
+    assert memory.constant == pytest.approx(2 * 4.0)
+    # The anchor is one still: only the weight of the memory is bounded.
+    assert float(memory.anchor[0][0] / memory.importance[0][0]) == pytest.approx(1.0)
+
+
+def test_a_memory_of_one_task_forgets_those_before() -> None:
+    memory = EwcMemory.empty()
+    for seed in range(3):
+        memory.consolidate(arrays(seed, positive=True), arrays(seed + 100), 0.95, max_tasks=1)
+    assert memory.penalty(arrays(102), 2000.0) == pytest.approx(0.0, abs=1e-2)
+    assert memory.penalty(arrays(101), 2000.0) > 100.0
+
+
 def test_a_copy_does_not_change_with_the_original() -> None:
     memory, _ = remembered()
     copy = memory.copy()

@@ -10,7 +10,7 @@ from swarm.sona import EwcMemory, PatternIndex, SonaConfig
 from swarm.sona import training as module
 from swarm.sona.index import Candidates
 from swarm.sona.lora import LoraPair
-from swarm.sona.ranking import outcome_gradient
+from swarm.sona.ranking import BACKGROUND, outcome_gradient
 from swarm.sona.training import Outcomes, fisher, flatten, gradient_z, mean_loss, nearest_candidates, train
 from swarm.sona.vectors import Doubles, Vector
 
@@ -20,11 +20,11 @@ CONFIG = SonaConfig(dim=DIM, base_lora_rank=4, temperature=0.2)
 def scene(seed: int, n: int = 24, actions: int = 4) -> tuple[Candidates, Outcomes, list[LoraPair]]:
     """Clusters of some actions, outcomes about them, and two base layers that are trained already."""
     rng = np.random.default_rng(seed)
-    index = PatternIndex(DIM, CONFIG.temperature, 1.0)
+    index = PatternIndex(CONFIG)
     for k, row in enumerate(unit_vectors(rng, 2 * actions)):
         index.put(cluster(f"c{k}", row, action=str(k % actions), n=float(rng.integers(1, 9))))
     candidates = index.candidates()
-    tried = np.array([candidates.codes[str(k)] for k in rng.integers(actions, size=n)], dtype=np.intp)
+    tried = np.array([candidates.rows[str(k)] for k in rng.integers(actions, size=n)], dtype=np.intp)
     outcomes = Outcomes(unit_vectors(rng, n), tried, rng.random(n).astype(np.float32))
     pairs = [LoraPair.initial(3, DIM, 0.8, rng) for _ in range(2)]
     for pair in pairs:
@@ -40,9 +40,9 @@ def slow_loss(factors: list[Doubles], scale: float, outcomes: Outcomes, candidat
         for up, down in zip(factors[::2], factors[1::2], strict=True):
             z += scale * up.T @ (down @ x)
         y = z / np.linalg.norm(z)
-        weights = np.exp(candidates.centroids.astype(np.float64) @ y / CONFIG.temperature + candidates.log_evidence)
-        own = weights[candidates.actions == tried].sum()
-        others = weights.sum() - own
+        weights = np.exp(candidates.prototypes.astype(np.float64) @ y / CONFIG.temperature)
+        own = weights[tried]
+        others = np.delete(weights, tried).sum() + np.exp(BACKGROUND / CONFIG.temperature)
         total -= float(q) * np.log(own / (own + others)) + (1 - float(q)) * np.log(others / (own + others))
     return float(total)
 
@@ -121,10 +121,10 @@ def test_adam_equals_a_slow_reference_over_several_steps() -> None:
 def test_training_lowers_the_loss_moves_both_factors_and_leaves_what_it_was_given() -> None:
     candidates, outcomes, _ = scene(6, n=64)
     pairs = [LoraPair.initial(4, DIM, 1.0, np.random.default_rng(0)) for _ in range(2)]
-    before = [array.tobytes() for array in (*flatten(pairs), outcomes.queries, candidates.centroids)]
+    before = [array.tobytes() for array in (*flatten(pairs), outcomes.queries, candidates.prototypes)]
     config = replace(CONFIG, base_lora_lr=0.01, base_epochs=10)
     trained = train(pairs, outcomes, candidates, EwcMemory.empty(), config, np.random.default_rng(1))
-    assert [array.tobytes() for array in (*flatten(pairs), outcomes.queries, candidates.centroids)] == before
+    assert [array.tobytes() for array in (*flatten(pairs), outcomes.queries, candidates.prototypes)] == before
     tau = config.temperature
     assert mean_loss(trained, outcomes, candidates, tau) < mean_loss(pairs, outcomes, candidates, tau) - 0.05
     for old, new in zip(flatten(pairs), flatten(trained), strict=True):
@@ -175,11 +175,11 @@ def test_gradients_under_dropout_belong_to_the_masked_adapter() -> None:
     config = replace(CONFIG, lora_dropout=0.5)
     gradients = module._batch_gradients(pairs, outcomes, candidates, config, np.random.default_rng(4))
     rng = np.random.default_rng(4)
-    rehearsed = rng.integers(0, len(candidates.actions), module._REHEARSED)
+    rehearsed = rng.integers(0, 4, 4)
     masks = [module._mask(pair, 0.5, rng) for pair in pairs]
-    queries = np.concatenate([outcomes.queries, candidates.centroids[rehearsed]])
-    tried = np.concatenate([outcomes.tried, candidates.actions[rehearsed]])
-    quality = np.concatenate([outcomes.qualities, np.ones(module._REHEARSED, dtype=np.float32)])
+    queries = np.concatenate([outcomes.queries, candidates.prototypes[rehearsed]])
+    tried = np.concatenate([outcomes.tried, rehearsed])
+    quality = np.concatenate([outcomes.qualities, np.ones(4, dtype=np.float32)])
     joint = Outcomes(queries, tried, quality)
 
     def loss(factors: list[Doubles]) -> float:
@@ -200,14 +200,13 @@ def test_gradients_under_dropout_belong_to_the_masked_adapter() -> None:
 def test_nearest_candidates_keep_those_that_come_nearest_to_a_query() -> None:
     rng = np.random.default_rng(11)
     n = module.MAX_CANDIDATES + 100
-    many = Candidates(
-        unit_vectors(rng, n), np.zeros(n, dtype=np.float32), np.arange(n, dtype=np.intp), {str(i): i for i in range(n)}
-    )
+    many = Candidates(unit_vectors(rng, n), {str(i): i for i in range(n)})
     queries = unit_vectors(rng, 5)
     kept = nearest_candidates(many, queries)
-    closeness = (queries @ many.centroids.T).max(axis=0)
+    closeness = (queries @ many.prototypes.T).max(axis=0)
     expected = np.sort(np.argsort(-closeness)[: module.MAX_CANDIDATES])
-    assert kept.actions.tolist() == expected.tolist()
+    assert kept.rows == {str(old): new for new, old in enumerate(expected.tolist())}
+    assert kept.prototypes.tobytes() == many.prototypes[expected].tobytes()
     assert nearest_candidates(kept, queries) is kept
     assert nearest_candidates(many, queries[:0]) is many
 
@@ -217,7 +216,35 @@ def test_gradient_of_outcomes_equals_the_gradient_of_the_loss_they_are_told_by()
     y: Vector = outcomes.queries
     ones = np.ones(len(outcomes), dtype=np.float32)
     expected, _ = outcome_gradient(
-        y, ones, outcomes.qualities, candidates.centroids, candidates.log_evidence, candidates.actions,
-        outcomes.tried, CONFIG.temperature,
-    )  # fmt: skip
+        y, ones, outcomes.qualities, candidates.prototypes, outcomes.tried, CONFIG.temperature
+    )
     np.testing.assert_allclose(gradient_z([], outcomes, candidates, CONFIG.temperature), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_learning_rate_falls_to_nothing_so_that_the_last_batches_do_not_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    candidates, outcomes, pairs = scene(13, n=2 * module._BATCH + 1)
+    rates: list[float] = []
+    adam = module._adam
+
+    def noted(*args: object) -> object:
+        rates.append(float(args[-1]))  # type: ignore[arg-type]
+        return adam(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_adam", noted)
+    config = replace(CONFIG, base_lora_lr=0.01, base_epochs=2)
+    train(pairs, outcomes, candidates, EwcMemory.empty(), config, np.random.default_rng(0))
+    # Two passes of three batches each: 1, 5/6, ... 1/6 of the rate.
+    assert rates == pytest.approx([0.01 * (6 - k) / 6 for k in range(6)])
+
+
+def test_the_strength_of_ewc_in_training_falls_with_the_tasks_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates, outcomes, pairs = scene(14)
+    memory = EwcMemory.empty()
+    for _ in range(4):
+        memory.consolidate([np.ones_like(p) for p in flatten(pairs)], flatten(pairs), 1.0)
+    strengths: list[float] = []
+    monkeypatch.setattr(EwcMemory, "pull", lambda _, parameters, strength, rates: strengths.append(strength))
+    train(pairs, outcomes, candidates, memory, replace(CONFIG, ewc_lambda=2000.0), np.random.default_rng(0))
+    assert set(strengths) == {1000.0}

@@ -90,7 +90,7 @@ class SonaEngine(TrajectoryRecorder):
         self.adapter = Adapter.initial(self.config, self._rng)
         self.bank = ReasoningBank(self.config)
         self.ewc = EwcMemory.empty()
-        self.reservoir = Reservoir.empty()
+        self.reservoir = Reservoir.empty(self.config.dim)
         self.task = TaskShift.beginning(self.config.dim)
         self.standing = Standing()
         self.baseline = Baseline()
