@@ -11,6 +11,11 @@ The configuration is of the size of "research", with the largest bank and rehear
 `SonaConfig(base_lora_rank=32, base_lora_layers=2, base_lora_lr=2e-3, pattern_clusters=1000,
 trajectory_capacity=50_000, rehearsal_capacity=10_000)`.
 
+Two rankings: `scores` is the whole engine's, novelty guard and memory included. `adapter_scores` is that of the adapter
+alone, the adapted query beside the prototypes. Where the clusters stay at the seeds nothing backs any action, so the
+guard lets no adapter through and `scores` would be the frozen ranking whatever the adapter has learned: who measures an
+adapter over fixed seeds must take `adapter_scores`. Untrained, both rank alike.
+
 The action of a label is its number in decimal. Rows out of scope are in neither the stream nor the test.
 """
 
@@ -36,6 +41,9 @@ _CHUNK = 512
 
 Judge = Callable[[int, int], float]
 """(row of the request, label that was tried) -> the quality that the agent is told."""
+
+Scorer = Callable[[SonaEngine, Vector], Doubles]
+"""(engine, queries (b, d)) -> a score for each action, of shape (b, m); columns as in `labels_of`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +131,7 @@ def drive(
     *,
     tries: int = TRIES,
     judge: Judge | None = None,
+    score: Scorer | None = None,
     cycle: Callable[[], object] | None = None,
     cycle_every: int = CYCLE,
     watch: Callable[[int], object] | None = None,
@@ -134,19 +143,22 @@ def drive(
     ----------
     tries : at most so many labels are tried for one request, best first, until one is told to be good
     judge : what the agent is told; by default whether it was right
+    score : what the agent ranks by; by default the whole engine's `scores`
     cycle : loop B, after every `cycle_every` requests and at the end; by default the engine's own
     watch : called with the number of events so far after every `ASKED_AT_ONCE` requests, and after every cycle
     tag : makes trajectory ids differ when one engine is driven more than once over the same rows
     """
     rows = stream.requests if requests is None else requests
     judge = stream.right_or_wrong if judge is None else judge
+    score = scores if score is None else score
     cycle = engine.force_learn if cycle is None else cycle
     events = right = 0
     for start in range(0, len(rows), cycle_every):
         batch = rows[start : start + cycle_every]
         for at in range(0, len(batch), ASKED_AT_ONCE):
             asked = batch[at : at + ASKED_AT_ONCE]
-            for row, labels in zip(asked.tolist(), ranked(engine, stream.embedding[asked], tries), strict=True):
+            order = ranked(engine, stream.embedding[asked], tries, score)
+            for row, labels in zip(asked.tolist(), order, strict=True):
                 for attempt, label in enumerate(labels.tolist()):
                     quality = judge(row, label)
                     engine.submit_trajectory(
@@ -193,12 +205,18 @@ def adapter_cycle(engine: SonaEngine) -> CycleReport:
 
 
 def scores(engine: SonaEngine, queries: Vector) -> Doubles:
-    """P of shape (b, m) for queries (b, d), by the whole engine; columns as in `labels_of`, -inf for the unknown."""
-    parts = [
-        engine.bank.index.score_batch(x, y=engine.apply_lora(x))
-        for x in (queries[start : start + _CHUNK] for start in range(0, len(queries), _CHUNK))
-    ]
+    """What the whole engine ranks by, of shape (b, m), for queries (b, d); -inf for actions that never worked."""
+    parts = [engine.bank.index.score_batch(x, y=engine.apply_lora(x)) for x in _chunks(queries)]
     return np.concatenate(parts) if parts else np.empty((0, len(labels_of(engine))))
+
+
+def adapter_scores(engine: SonaEngine, queries: Vector) -> Doubles:
+    """y . C of shape (b, m) for adapted queries y and the prototypes C: the adapter alone, without guard and memory."""
+    index = engine.bank.index
+    candidates = index.candidates()
+    columns = np.array([candidates.rows.get(name, -1) for name in index.names], dtype=np.intp)
+    similarities = engine.apply_lora(queries).dot(candidates.prototypes.T).astype(np.float64)
+    return np.where(columns >= 0, similarities[:, columns], -np.inf)
 
 
 def labels_of(engine: SonaEngine) -> Integers:
@@ -206,16 +224,20 @@ def labels_of(engine: SonaEngine) -> Integers:
     return np.array([int(name) for name in engine.bank.index.names], dtype=np.intp)
 
 
-def ranked(engine: SonaEngine, queries: Vector, k: int) -> Integers:
+def ranked(engine: SonaEngine, queries: Vector, k: int, score: Scorer = scores) -> Integers:
     """The k labels that the engine ranks first for each query (b, d), best first; of shape (b, min(k, m))."""
-    return labels_of(engine)[np.argsort(-scores(engine, queries), axis=1, kind="stable")[:, :k]]
+    return labels_of(engine)[np.argsort(-score(engine, queries), axis=1, kind="stable")[:, :k]]
 
 
-def right_at_1(engine: SonaEngine, queries: Vector, labels: Integers) -> Flags:
+def right_at_1(engine: SonaEngine, queries: Vector, labels: Integers, score: Scorer = scores) -> Flags:
     """Whether the action ranked first for each query (b, d) is the one of its label (b,)."""
-    return np.asarray(ranked(engine, queries, 1)[:, 0] == labels, dtype=np.bool_)
+    return np.asarray(ranked(engine, queries, 1, score)[:, 0] == labels, dtype=np.bool_)
 
 
-def success_at_1(engine: SonaEngine, stream: Stream) -> float:
+def success_at_1(engine: SonaEngine, stream: Stream, score: Scorer = scores) -> float:
     """Share of the test rows for which the action ranked first is the right one."""
-    return float(right_at_1(engine, stream.embedding[stream.test], stream.labels[stream.test]).mean())
+    return float(right_at_1(engine, stream.embedding[stream.test], stream.labels[stream.test], score).mean())
+
+
+def _chunks(queries: Vector) -> list[Vector]:
+    return [queries[start : start + _CHUNK] for start in range(0, len(queries), _CHUNK)]
