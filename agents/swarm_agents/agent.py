@@ -158,7 +158,7 @@ class Agent:
         if agents is not None or roles is not None:
             sources = select_agents(self._roles, agents, roles)
         y = self._learner.bend(query)
-        hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality)
+        hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality, asker=self.name)
         advised = routing.advise(query, y, text)
         trajectory = Trajectory(
             id=uuid.uuid4().hex,

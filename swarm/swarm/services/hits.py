@@ -55,6 +55,8 @@ class PatternHit:
     examples: tuple[Example, ...]
     first_s: float
     last_s: float
+    confirmed: bool = True
+    """False while it is the word of one agent that has not shown yet that it can be believed."""
 
     @property
     def trajectory_ids(self) -> tuple[str, ...]:
@@ -95,4 +97,5 @@ def pattern_hit(hit: ActionHit, roles: Mapping[str, str]) -> PatternHit:
         ),
         first_s=pattern.first_s,
         last_s=pattern.last_s,
+        confirmed=pattern.confirmed,
     )

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from swarm.services.labels import label_patterns
 from swarm.services.route_update import RouteMerger
 from swarm.sona.bank import merge_near
-from swarm.sona.clusters import Cluster, family_of
+from swarm.sona.clusters import Cluster, family_of, is_library
+from swarm.sona.standing import Verdict
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore, MergedAgent
 from swarm.store.lease import Lease
@@ -70,7 +71,8 @@ class Merger:
             return Merge(status="idle")
         self._load()
         before = self._before()
-        after = merge_agents(clusters for _, clusters in self._clusters.values())
+        parts = {name: clusters for name, (_, clusters) in self._clusters.items()}
+        after = bank_of(parts, verdicts_of(self._agents, parts))
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
@@ -106,6 +108,31 @@ class Merger:
             known = self._clusters.get(name)
             if known is None or known[0] != state.generation:
                 self._clusters[name] = (state.generation, self._agents.clusters(name))
+
+
+def verdicts_of(agents: AgentStore, names: Iterable[str]) -> dict[str, Verdict]:
+    """How far each agent's feedback can be believed; what a library gives is."""
+    learners = agents.learners(names)
+    return {name: Verdict.TRUSTED if is_library(name) else record.standing.verdict for name, record in learners.items()}
+
+
+def bank_of(parts: Mapping[str, Sequence[Cluster]], verdicts: Mapping[str, Verdict]) -> list[Cluster]:
+    """The patterns of the swarm: nothing from agents in quarantine, the rest merged, and marked if unconfirmed.
+
+    A pattern is confirmed by independent agents: by a second one, or by one whose reports have proven to agree with
+    what others know. Where there is one agent only, nobody could confirm anything, and nothing is marked.
+    """
+    counted = {name: part for name, part in parts.items() if verdicts.get(name) is not Verdict.QUARANTINED}
+    patterns = merge_agents(counted.values())
+    if sum(not is_library(name) and len(part) > 0 for name, part in counted.items()) < 2:
+        return patterns
+    trusted = {name for name, verdict in verdicts.items() if verdict is Verdict.TRUSTED}
+    return [
+        pattern
+        if len(pattern.agents) > 1 or not trusted.isdisjoint(pattern.agents)
+        else replace(pattern, confirmed=False)
+        for pattern in patterns
+    ]
 
 
 def merge_agents(parts: Iterable[Sequence[Cluster]]) -> list[Cluster]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from swarm.services.batch import Batch, read_batch
 from swarm.services.consolidate import MAX_OUTCOMES, cycle_rng, figures_of, learned_from, new_values
-from swarm.services.merge import merge_agents
+from swarm.services.merge import bank_of
 from swarm.services.route_update import new_routes
 from swarm.sona.background import CycleReport, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import PatternIndex
+from swarm.sona.standing import Verdict
 from swarm.store.agents import VALUES
 from swarm.store.forgotten import Forgotten
 from swarm.store.outcomes import OutcomeStore
@@ -47,7 +48,8 @@ def rebuild(
     config: SonaConfig,
     outcomes: OutcomeStore,
     forgotten: Forgotten,
-    others: Sequence[Sequence[Cluster]],
+    others: Mapping[str, Sequence[Cluster]],
+    verdicts: Mapping[str, Verdict],
 ) -> Rebuilt:
     """The content of `base` after the outcomes of `spans`, without those that were taken back.
 
@@ -66,7 +68,8 @@ def rebuild(
             passed += len(batch.forgotten)
             if not batch.trajectories:
                 continue
-            bank = _index([*others, learned.clusters], config)
+            standing = {**verdicts, agent: learned.standing.verdict}
+            bank = _index(bank_of({**others, agent: learned.clusters}, standing), config)
             before = learned
             learned, report = run_cycle(
                 before, batch.trajectories, bank, config, cycle_rng(config, base.age + len(reports)), agent
@@ -97,9 +100,9 @@ def _batches(span: Span, outcomes: OutcomeStore, dim: int, forgotten: Forgotten)
         yield batch
 
 
-def _index(parts: Sequence[Sequence[Cluster]], config: SonaConfig) -> PatternIndex:
+def _index(patterns: Sequence[Cluster], config: SonaConfig) -> PatternIndex:
     index = PatternIndex(config)
-    index.replace_all(sorted(merge_agents(parts), key=lambda pattern: pattern.id))
+    index.replace_all(sorted(patterns, key=lambda pattern: pattern.id))
     return index
 
 

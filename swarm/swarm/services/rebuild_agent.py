@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from swarm.services.lineage import Plan, plan_without
+from swarm.services.merge import verdicts_of
 from swarm.services.rebuild import EMPTY, Rebuilt, rebuild
 from swarm.services.rollback import ROLLBACK, values_of
 from swarm.services.turn import registered
@@ -68,9 +69,18 @@ class AgentRebuilder:
         state = self._agents.state(agent)
         plan = plan_without(self._versions.log(agent), self._versions.reachable(agent), state.generation, is_tainted)
         base = EMPTY if plan.base == 0 else self._versions.at(agent, plan.base)
-        others = [self._agents.clusters(name) for name in self._agents.names() if name != agent]
+        others = {name: self._agents.clusters(name) for name in self._agents.names() if name != agent}
         config = registered(agent, self._agents).config
-        built = rebuild(agent, base, plan.spans, config, self.outcomes(agent), self._agents.forgotten(agent), others)
+        built = rebuild(
+            agent,
+            base,
+            plan.spans,
+            config,
+            self.outcomes(agent),
+            self._agents.forgotten(agent),
+            others,
+            verdicts_of(self._agents, others),
+        )
         learned = plan.outcomes
         if not plan.is_whole:
             learned = max(learned, round(sum(cluster.n for cluster in self._agents.clusters(agent))))

@@ -55,10 +55,11 @@ class Replica:
         y: Vector | None = None,
         agents: Collection[str] | None = None,
         min_quality: float = 0.0,
+        asker: str = "",
     ) -> list[ActionHit]:
         """See `PatternIndex.rank`."""
         with self._lock:
-            return self.index.rank(x, k, y=y, agents=agents, min_quality=min_quality)
+            return self.index.rank(x, k, y=y, agents=agents, min_quality=min_quality, asker=asker)
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:
         """See `PatternIndex.nearest`."""

@@ -169,11 +169,11 @@ def _audit(learned: Learned, fresh: Reservoir, shared: PatternIndex, agent: str,
     known, outcomes = _usable(fresh.bounded(_AUDITED), others)
     if not len(outcomes):
         return Standing()
-    rows = np.arange(len(outcomes))
-    p = action_probabilities(outcomes.queries, others.prototypes, config.temperature)[rows, outcomes.tried]
+    pi = action_probabilities(outcomes.queries, others.prototypes, config.temperature)
+    p = pi[np.arange(len(outcomes)), outcomes.tried]
     y, _ = adapted(learned.base, outcomes.queries)
     r = shared.expected(outcomes.queries, y, known.actions)
-    return Standing.of(outcomes.qualities, p, r)
+    return Standing.of(outcomes.qualities, p, r, pi.max(axis=1))
 
 
 def _train_gated(

@@ -21,6 +21,12 @@ from swarm.sona.vectors import Doubles, Vector, check_number, check_text
 MAX_EXEMPLARS = 8
 MAX_SUM = 1e15
 MAX_TIME_S = 1e15
+LIBRARY = "library"
+"""Name, or beginning of the name before a dash, of agents whose outcomes are given as true."""
+UNCONFIRMED = 2.0
+"""A pattern that nobody has confirmed counts as so many outcomes at most, however often its agent repeats it."""
+INSISTED = 20.0
+"""A pattern that nobody has confirmed after so many outcomes of its agent is shown to that agent alone."""
 OWN_ACTION = "~"
 """Prefix of the action of a cluster that names no result: the cluster itself is the action."""
 
@@ -90,12 +96,19 @@ class Cluster:
     first_s: float = 0.0
     last_s: float = 0.0
     label: str = ""
+    confirmed: bool = True
+    """Whether more stands behind it than the word of one agent that has not shown yet that it can be believed."""
 
     @property
     def centroid(self) -> Vector:
         """Direction of the mean embedding, of shape (d,), unit length."""
         length = math.sqrt(float(self.sum_embedding.dot(self.sum_embedding)))
         return np.asarray(self.sum_embedding / (length or 1.0), dtype=np.float32)
+
+    @property
+    def insisted(self) -> bool:
+        """Whether one agent repeats, again and again, what nobody confirms."""
+        return not self.confirmed and self.n > INSISTED
 
     @property
     def mean_quality(self) -> float:
@@ -128,8 +141,9 @@ def check_cluster(cluster: Cluster) -> Cluster:
     InputError
         If one is not.
     """
-    if not isinstance(cluster.positive, bool):
-        raise InputError(f"positive must be True or False, got {cluster.positive!r:.40}")
+    for name in ("positive", "confirmed"):
+        if not isinstance(getattr(cluster, name), bool):
+            raise InputError(f"{name} must be True or False, got {getattr(cluster, name)!r:.40}")
     if not np.isfinite(cluster.sum_embedding).all():
         raise BoundsError("sum_embedding must be finite")
     for name in ("id", "action", "response", "label"):
@@ -150,6 +164,15 @@ def check_cluster(cluster: Cluster) -> Cluster:
         for text in (exemplar.text, exemplar.agent, exemplar.trajectory_id):
             check_text(text, "exemplars")
     return cluster
+
+
+def is_library(agent: str) -> bool:
+    """Whether an agent of that name gives what it knows, instead of finding it out: its outcomes are the seeds.
+
+    >>> is_library("library"), is_library("library-of-plans"), is_library("librarian")
+    (True, True, False)
+    """
+    return agent == LIBRARY or agent.startswith(f"{LIBRARY}-")
 
 
 def family_of(cluster: Cluster) -> tuple[str, bool]:

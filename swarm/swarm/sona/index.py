@@ -14,10 +14,19 @@ from typing import NamedTuple
 import numpy as np
 
 from swarm.errors import InputError, ShapeError
-from swarm.sona.clusters import Cluster
+from swarm.sona.clusters import UNCONFIRMED, Cluster, is_library
 from swarm.sona.config import SonaConfig
 from swarm.sona.prototypes import prototypes_of
-from swarm.sona.ranking import EVIDENCE_EXPONENT, evidence, expected_quality, kernel, prior
+from swarm.sona.ranking import (
+    EVIDENCE_EXPONENT,
+    backing,
+    evidence,
+    expected_quality,
+    frozen_prior,
+    guarded,
+    kernel,
+    prior,
+)
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector, check_number
 
 _LEAST = 1e-9
@@ -39,7 +48,7 @@ class Hit(NamedTuple):
 class ActionHit:
     """An action, with the nearest cluster where it worked as its pattern.
 
-    `score` is the quality P_a to expect (see `ranking`), in [0, 1]; `share` its part of the sum over all actions;
+    `score` is what it was ranked by, the guarded P_a of `ranking`; `share` its part of the sum over all actions;
     `failures` the number of outcomes in the nearest clusters that speak against it.
     """
 
@@ -60,13 +69,19 @@ class Candidates:
 
 
 class _View(NamedTuple):
-    """What the index makes of its clusters: for everybody, or for the evidence of some agents alone."""
+    """What the index makes of its clusters: for everybody, or for the evidence of some agents alone.
+
+    Per cluster its weight, its mean quality and whether it is one of successes; per action its prototype, whether it
+    has one, the prototype of what was given, and how far feedback backs it.
+    """
 
     weights: Doubles
     qualities: Doubles
     usable: Flags
     prototypes: Vector
     known: Flags
+    given: Vector
+    backed: Doubles
 
 
 class PatternIndex:
@@ -86,7 +101,11 @@ class PatternIndex:
         self._weights = np.empty(64, dtype=np.float64)
         self._qualities = np.empty(64, dtype=np.float64)
         self._bonus = np.empty(64, dtype=np.float32)
+        self._given = np.empty(64, dtype=np.float64)
+        self._insisted = np.zeros(64, dtype=np.bool_)
+        self._successes = np.empty(64, dtype=np.float64)
         self._prototypes = np.zeros((64, self.dim), dtype=np.float32)
+        self._given_prototypes = np.zeros((64, self.dim), dtype=np.float32)
         self._known = np.zeros(64, dtype=np.bool_)
         self._stale: set[int] = set()
         self._views: dict[frozenset[str], _View] = {}
@@ -176,8 +195,9 @@ class PatternIndex:
         y: Vector | None = None,
         agents: Collection[str] | None = None,
         min_quality: float = 0.0,
+        asker: str = "",
     ) -> list[ActionHit]:
-        """The k actions with the highest P_a, best first; see `ranking`.
+        """The k actions of which most can be expected, best first; see `ranking`.
 
         Parameters
         ----------
@@ -185,6 +205,7 @@ class PatternIndex:
         y : the adapted query, of shape (d,), unit length; None stands for x
         agents : count only the evidence of these agents; None counts everybody's
         min_quality : leave out patterns whose mean quality is below
+        asker : the agent that asks; an unconfirmed pattern that its agent insists on is for that agent alone
         """
         n, m = len(self._clusters), len(self._names)
         check_number(min_quality, "min_quality", 0.0, 1.0)
@@ -193,6 +214,8 @@ class PatternIndex:
         view = self._view(agents)
         usable = view.usable
         weights = view.weights
+        if self._insisted[:n].any():
+            usable = usable & ~np.array([c.insisted and asker not in c.agents for c in self._clusters], dtype=np.bool_)
         if min_quality > 0.0:
             poor = np.array([c.positive and c.mean_quality < min_quality for c in self._clusters], dtype=np.bool_)
             usable = usable & ~poor
@@ -201,10 +224,13 @@ class PatternIndex:
         mass = weights * kernel(similarities, self.temperature)
         actions = self._actions[:n]
         worked: Doubles = np.bincount(actions, weights=mass * view.qualities, minlength=m).astype(np.float64)
-        failed = np.bincount(actions, weights=mass * (1.0 - view.qualities), minlength=m)
+        failed: Doubles = np.bincount(actions, weights=mass * (1.0 - view.qualities), minlength=m).astype(np.float64)
         closeness = view.prototypes.dot(x if y is None else y)
         closeness[~view.known] = -math.inf
-        scores = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
+        expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
+        frozen = view.given.dot(x)
+        frozen[~view.known] = -math.inf
+        scores = guarded(expected, frozen_prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
         scores[np.bincount(actions, weights=usable, minlength=m) == 0.0] = -math.inf
         return self._hits(similarities, usable, scores, k)
 
@@ -216,7 +242,10 @@ class PatternIndex:
         return [self._names[code] for code in codes.argmax(axis=1).tolist()]
 
     def score_batch(self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None) -> Doubles:
-        """P of shape (b, m) for each row of `x` (b, d), -inf for actions that never worked; columns as in `names`."""
+        """What `rank` ranks by, of shape (b, m), for each row of `x` (b, d); -inf for actions that never worked.
+
+        The columns are those of `names`.
+        """
         n, m = len(self._clusters), len(self._names)
         view = self._view(agents)
         rows = np.argsort(self._actions[:n], kind="stable")
@@ -230,8 +259,10 @@ class PatternIndex:
             failed[:, codes] = np.add.reduceat(mass - good, starts, axis=1)
         closeness = (x if y is None else y).dot(view.prototypes.T)
         closeness[:, ~view.known] = -math.inf
-        pi = prior(closeness, self.temperature)
-        scores = expected_quality(pi, worked, worked + self.failure_weight * failed)
+        expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
+        frozen = x.dot(view.given.T)
+        frozen[:, ~view.known] = -math.inf
+        scores = guarded(expected, frozen_prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
         scores[:, np.bincount(self._actions[:n], weights=view.usable, minlength=m) == 0.0] = -math.inf
         return scores
 
@@ -337,7 +368,15 @@ class PatternIndex:
             self._renew()
             usable = self._positive[:n] & (self._weights[:n] > 0.0)
             m = len(self._names)
-            return _View(self._weights[:n], self._qualities[:n], usable, self._prototypes[:m], self._known[:m])
+            return _View(
+                self._weights[:n],
+                self._qualities[:n],
+                usable,
+                self._prototypes[:m],
+                self._known[:m],
+                self._given_prototypes[:m],
+                self._backed(self._successes[:n]),
+            )
         if isinstance(agents, str):
             raise InputError(f"agents must be a collection of names, got the text {agents!r:.40}")
         wanted = frozenset(agents)
@@ -357,10 +396,20 @@ class PatternIndex:
                 n[row] += tally.n
                 quality[row] += tally.sum_quality
             share[row] = n[row] / cluster.n if cluster.n else 0.0
-        rows = np.flatnonzero(self._positive[: len(n)] & (n > 0.0)).tolist()
+        usable = self._positive[: len(n)] & (n > 0.0)
+        rows = np.flatnonzero(usable).tolist()
         prototypes, known = self._prototypes_of(rows, share[rows])
+        has_given = np.array([any(map(is_library, wanted & c.agents.keys())) for c in self._clusters], dtype=np.bool_)
+        given_rows = np.flatnonzero(usable & has_given).tolist()
+        given = _or_else(self._prototypes_of(given_rows, self._given[given_rows]), prototypes)
         mean = quality / np.maximum(n, _LEAST)
-        return _View(np.power(n, EVIDENCE_EXPONENT), mean, self._positive[: len(n)] & (n > 0.0), prototypes, known)
+        successes = np.where(usable & ~has_given, quality, 0.0)
+        return _View(np.power(n, EVIDENCE_EXPONENT), mean, usable, prototypes, known, given, self._backed(successes))
+
+    def _backed(self, successes: Doubles) -> Doubles:
+        """e of every action, from the successes in feedback of every cluster."""
+        n = len(successes)
+        return backing(np.bincount(self._actions[:n], weights=successes, minlength=len(self._names)).astype(np.float64))
 
     def _prototypes_of(self, rows: list[int], shares: Doubles) -> tuple[Vector, Flags]:
         # In the order of the ids, so that equal contents add up to equal bits, however they came here.
@@ -376,12 +425,16 @@ class PatternIndex:
         n, m = len(self._clusters), len(self._names)
         while m > len(self._known):
             self._prototypes = np.concatenate([self._prototypes, np.zeros_like(self._prototypes)])
+            self._given_prototypes = np.concatenate([self._given_prototypes, np.zeros_like(self._given_prototypes)])
             self._known = np.concatenate([self._known, np.zeros_like(self._known)])
         stale = np.zeros(m, dtype=np.bool_)
         stale[[code for code in self._stale if code < m]] = True
         rows = np.flatnonzero(stale[self._actions[:n]] & self._positive[:n]).tolist()
         prototypes, known = self._prototypes_of(rows, np.ones(len(rows)))
         self._prototypes[:m][stale], self._known[:m][stale] = prototypes[stale], known[stale]
+        rows = [row for row in rows if self._given[row] > 0.0]
+        given = _or_else(self._prototypes_of(rows, self._given[rows]), prototypes)
+        self._given_prototypes[:m][stale] = given[stale]
         self._stale.clear()
 
     def _write(self, row: int, cluster: Cluster) -> None:
@@ -392,7 +445,12 @@ class PatternIndex:
         self._centroids[row] = cluster.centroid
         self._actions[row] = code
         self._positive[row] = cluster.positive
-        self._weights[row] = cluster.n**EVIDENCE_EXPONENT
+        self._weights[row] = (cluster.n if cluster.confirmed else min(cluster.n, UNCONFIRMED)) ** EVIDENCE_EXPONENT
+        given = sum(tally.n for name, tally in cluster.agents.items() if is_library(name))
+        self._given[row] = given / cluster.n if cluster.n else 0.0
+        self._insisted[row] = cluster.insisted
+        learned = sum(tally.sum_quality for name, tally in cluster.agents.items() if not is_library(name))
+        self._successes[row] = learned if cluster.positive and cluster.confirmed else 0.0
         self._qualities[row] = cluster.mean_quality
         self._bonus[row] = self.temperature * math.log(max(weight, _LEAST))
         self._stale.add(code)
@@ -421,6 +479,9 @@ class PatternIndex:
         self._actions = np.resize(self._actions, size)
         self._positive = np.resize(self._positive, size)
         self._weights = np.resize(self._weights, size)
+        self._given = np.resize(self._given, size)
+        self._insisted = np.resize(self._insisted, size)
+        self._successes = np.resize(self._successes, size)
         self._qualities = np.resize(self._qualities, size)
         self._bonus = np.resize(self._bonus, size)
 
@@ -429,6 +490,12 @@ class PatternIndex:
         self._found = [self._clusters[row] for row in rows]
         self._found_centroids = self._centroids[rows]
         self._found_bonus = self._bonus[rows]
+
+
+def _or_else(found: tuple[Vector, Flags], otherwise: Vector) -> Vector:
+    """The prototypes that were found, of shape (m, d), and the others' where there are none."""
+    prototypes, known = found
+    return np.where(known[:, None], prototypes, otherwise)
 
 
 def _largest(scores: Vector | Doubles, k: int) -> Integers:

@@ -17,7 +17,7 @@ former first whatever is asked. So it counts only where there is evidence. With 
 (by a library) or, where nothing was, C_a; s_a the successes of a in feedback; f_a its failures near x:
 
     e_a  = s_a / (s_a + 5),      pi0_a = softmax_a(x . C0_a / tau),      g = sum_a pi0_a e_a
-    rank by  g P_a + (1 - g + 1 - e_a) pi0_a kappa / (kappa + f_a)
+    rank by  g P_a + (1 - g + 1 - e_a) pi0_a rho / (rho + f_a),      rho = 1/4
 
 Without feedback e and g are zero, and the ranking is the frozen one, that of pi0.
 """
@@ -39,6 +39,8 @@ KAPPA = 0.05
 """kappa: how much evidence, in outcomes at the very place of the query, pi_a is worth."""
 _BACKED = 5.0
 """So many successes in feedback back an action by half."""
+_TRIED = 0.25
+"""rho: so much failure at the very place of the query halves what is left to say for an action by its similarity."""
 _TINY = np.float32(1e-30)
 
 
@@ -89,9 +91,9 @@ def frozen_prior(similarities: Vector, tau: float) -> Doubles:
 
 
 def guarded(expected: Doubles, frozen: Doubles, backed: Doubles, failed: Doubles) -> Doubles:
-    """g P_a + (1 - g + 1 - e_a) pi0_a kappa / (kappa + f_a), of shape (m,) or (b, m); `backed` is e of shape (m,)."""
+    """g P_a + (1 - g + 1 - e_a) pi0_a rho / (rho + f_a), of shape (m,) or (b, m); `backed` is e of shape (m,)."""
     g = frozen.dot(backed)[..., None]
-    return np.asarray(g * expected + (2.0 - g - backed) * frozen * (KAPPA / (KAPPA + failed)), dtype=np.float64)
+    return np.asarray(g * expected + (2.0 - g - backed) * frozen * (_TRIED / (_TRIED + failed)), dtype=np.float64)
 
 
 def action_probabilities(y: Vector, prototypes: Vector, tau: float) -> Vector:

@@ -218,6 +218,7 @@ def cluster_as_dict(cluster: Cluster) -> dict[str, Any]:
         "first_s": cluster.first_s,
         "last_s": cluster.last_s,
         "label": cluster.label,
+        "confirmed": cluster.confirmed,
     }
 
 

@@ -5,7 +5,8 @@ others' knowledge alone gave the action that was tried (pi of `ranking`, not ada
 known before predicted. z = corr(., q) sqrt(n) is standard normal when a report does not depend on what was tried.
 
 Reports of an honest agent agree with what is known (p predicts q), or at least with one another (r predicts q).
-Shuffled reports do neither; inverted ones contradict what is known.
+Shuffled reports do neither; inverted ones contradict what is known. Reports that are all alike correlate with nothing:
+then what counts is whether the agent does what the others would do.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ import numpy as np
 
 from swarm.sona.vectors import Doubles, Vector, check_number
 
-PROBATION = 60.0
-"""Outcomes for which an agent is believed before there is evidence either way."""
-AGREES = 3.0
-"""z from which feedback is believed."""
-CONTRADICTS = -2.5
-"""z_prior below which it is not, however well it fits itself."""
+PROBATION = 40.0
+"""Outcomes for which an agent is believed before there is evidence; the novelty guard limits what they do."""
+_MARGIN = 2.0
+CONTRADICTS = -1.0
+"""z_prior at or below which feedback is not believed, however well it fits itself."""
 CONSTANT = 0.02
-"""Reports whose variance is below say nothing: an agent that always succeeds stays on probation."""
+"""Reports whose variance is below: they correlate with nothing."""
+AGREES = 0.5
+"""Such an agent stays on probation while what it tried has at least so much of the probability of the best known."""
 _BOUND = 1e15
 
 
@@ -53,14 +55,17 @@ class Standing:
     r: float = 0.0
     rr: float = 0.0
     rq: float = 0.0
+    best: float = 0.0
 
     def __add__(self, other: Standing) -> Standing:
         mine, theirs = asdict(self), asdict(other)
         return Standing(**{name: mine[name] + theirs[name] for name in mine})
 
     @classmethod
-    def of(cls, quality: Vector, known: Vector | Doubles, predicted: Vector | Doubles) -> Standing:
-        """The sums over outcomes: q_i, p_i and r_i of shape (n,)."""
+    def of(
+        cls, quality: Vector, known: Vector | Doubles, predicted: Vector | Doubles, best: Vector | Doubles
+    ) -> Standing:
+        """The sums over outcomes: q_i, p_i, r_i, and the p of the action that others' knowledge prefers, all (n,)."""
         q, p, r = (np.asarray(values, dtype=np.float64) for values in (quality, known, predicted))
         return cls(
             n=float(len(q)),
@@ -72,6 +77,7 @@ class Standing:
             r=float(r.sum()),
             rr=float(r.dot(r)),
             rq=float(r.dot(q)),
+            best=float(np.sum(best, dtype=np.float64)),
         )
 
     @property
@@ -87,11 +93,11 @@ class Standing:
     @property
     def verdict(self) -> Verdict:
         """What the sums say."""
-        if self.n >= PROBATION / 2 and self.z_prior < CONTRADICTS:
-            return Verdict.QUARANTINED
-        if max(self.z_prior, self.z_own) >= AGREES:
+        if self.n < PROBATION:
+            return Verdict.PROBATION
+        if self.z_prior > CONTRADICTS and max(self.z_prior, self.z_own) >= threshold(self.n):
             return Verdict.TRUSTED
-        if self.n < PROBATION or _variance(self.n, self.q, self.qq) < CONSTANT:
+        if _variance(self.n, self.q, self.qq) < CONSTANT and self.p >= AGREES * self.best:
             return Verdict.PROBATION
         return Verdict.QUARANTINED
 
@@ -102,6 +108,15 @@ class Standing:
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Standing:
         return cls(**{name: check_number(value, name, 0.0, _BOUND) for name, value in values.items()})
+
+
+def threshold(n: float) -> float:
+    """z from which feedback is believed after n outcomes: sqrt(2 ln ln n) + 2.
+
+    It is looked at again and again, and a fixed bound would be passed by chance in the end: sums of noise reach
+    sqrt(2 ln ln n) infinitely often (law of the iterated logarithm, Khinchin 1924).
+    """
+    return math.sqrt(2.0 * math.log(math.log(max(n, 16.0)))) + _MARGIN
 
 
 def _variance(n: float, total: float, squares: float) -> float:
