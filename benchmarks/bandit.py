@@ -204,6 +204,11 @@ def adapter_cycle(engine: SonaEngine) -> CycleReport:
     return report
 
 
+def is_quarantined(engine: SonaEngine) -> bool:
+    """Whether the engine does not believe its own agent now: what that one learned does not take part in rankings."""
+    return engine.agent in engine.bank.silent
+
+
 def scores(engine: SonaEngine, queries: Vector) -> Doubles:
     """What the whole engine ranks by, of shape (b, m), for queries (b, d); -inf for actions that never worked."""
     parts = [engine.bank.index.score_batch(x, y=engine.apply_lora(x)) for x in _chunks(queries)]

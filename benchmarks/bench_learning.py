@@ -19,6 +19,7 @@ are left out, from the stream and from the test.
   worst_dip        the most that `all` ever fell below frozen, >= 0, in units of success; measured on the test rows at
                    least every 500 events (every 250 events, and after every 50 requests that fill them)
   all_events       how many events the stream of `all` had
+  all_quarantined  share of seeds in which the engine ended up not believing its honest agent (`all` is frozen then)
 
 Nothing is chosen by the test rows: they are only looked at.
 """
@@ -47,6 +48,7 @@ from benchmarks.bandit import (
     bench_config,
     draw_stream,
     drive,
+    is_quarantined,
     scores,
     seeded_engine,
     success_at_1,
@@ -79,6 +81,8 @@ class Curve:
 
     events: list[int] = field(default_factory=list)
     success: list[float] = field(default_factory=list)
+    quarantined: bool = False
+    """Whether the learner's feedback was not believed at the end."""
 
     def add(self, events: int, success: float) -> None:
         self.events.append(events)
@@ -157,6 +161,7 @@ def learned_curve(stream: Stream, learner: _Learner) -> Curve:
     driven = drive(engine, stream, score=learner.score, cycle=partial(learner.cycle, engine), watch=look)
     # Once more after the last cycle, even where a look came just before it.
     curve.add(driven.events, success_at_1(engine, stream, learner.score))
+    curve.quarantined = is_quarantined(engine)
     return curve
 
 
@@ -172,6 +177,7 @@ def _metrics(curves: dict[str, Curve], bounds: Bounds) -> dict[str, float]:
         "share_of_gap": (ours - frozen) / gap if gap > _NO_GAP else float(ours >= frozen),
         "worst_dip": max(0.0, frozen - min(curves["all"].success)),
         "all_events": float(curves["all"].events[-1]),
+        "all_quarantined": float(curves["all"].quarantined),
     }
 
 

@@ -41,6 +41,7 @@ NAMES = {
     "share_of_gap",
     "worst_dip",
     "all_events",
+    "all_quarantined",
 }
 
 
