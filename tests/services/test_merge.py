@@ -13,11 +13,12 @@ from swarm_support import Report, outcomes_in, some_outcome, some_vector
 
 from swarm.services.background import Background
 from swarm.services.labels import label_patterns
-from swarm.services.merge import MERGE_SIMILARITY, Merger, merge_agents
+from swarm.services.merge import MERGE_SIMILARITY, Merger, bank_of, merge_agents
 from swarm.services.receipts import ReceiptState
 from swarm.services.route_update import RouteMerger
 from swarm.services.swarm import Swarm
 from swarm.sona.clusters import Cluster
+from swarm.sona.standing import Verdict
 from swarm.store.connection import Client
 from swarm.wire.records import encode_cluster
 
@@ -115,10 +116,12 @@ def test_the_bank_equals_a_merge_from_scratch_after_every_generation(
                 background.consolidate(agent, "worker", 0.0)
         background.merge("worker", 0.0)
         states = swarm.agents.states(swarm.agents.names())
-        parts = [swarm.agents.clusters(name) for name in states]
-        expected = {p.id: (p.n, p.sum_quality, dict(p.agents)) for p in merge_agents(parts)}
+        parts = {name: swarm.agents.clusters(name) for name in states}
+        patterns = bank_of(parts, {name: state.verdict for name, state in states.items()})
+        expected = {p.id: (p.n, p.sum_quality, dict(p.agents)) for p in patterns}
         assert {p.id: (p.n, p.sum_quality, dict(p.agents)) for p in swarm.bank.patterns()} == expected
-        assert outcomes_in(swarm.bank.patterns()) == sum(state.processed for state in states.values())
+        counted = [state.processed for state in states.values() if state.verdict is not Verdict.QUARANTINED]
+        assert outcomes_in(swarm.bank.patterns()) == sum(counted)
 
 
 def test_a_new_generation_replaces_the_old_one_instead_of_adding_to_it(

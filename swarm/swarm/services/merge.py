@@ -72,7 +72,8 @@ class Merger:
         self._load()
         before = self._before()
         parts = {name: clusters for name, (_, clusters) in self._clusters.items()}
-        after = bank_of(parts, verdicts_of(self._agents, parts))
+        states = self._agents.states(parts)
+        after = bank_of(parts, {name: state.verdict for name, state in states.items()})
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
@@ -108,12 +109,6 @@ class Merger:
             known = self._clusters.get(name)
             if known is None or known[0] != state.generation:
                 self._clusters[name] = (state.generation, self._agents.clusters(name))
-
-
-def verdicts_of(agents: AgentStore, names: Iterable[str]) -> dict[str, Verdict]:
-    """How far each agent's feedback can be believed; what a library gives is."""
-    learners = agents.learners(names)
-    return {name: Verdict.TRUSTED if is_library(name) else record.standing.verdict for name, record in learners.items()}
 
 
 def bank_of(parts: Mapping[str, Sequence[Cluster]], verdicts: Mapping[str, Verdict]) -> list[Cluster]:

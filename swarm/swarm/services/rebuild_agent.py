@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from swarm.services.lineage import Plan, plan_without
-from swarm.services.merge import verdicts_of
 from swarm.services.rebuild import EMPTY, Rebuilt, rebuild
 from swarm.services.rollback import ROLLBACK, values_of
 from swarm.services.turn import registered
@@ -79,7 +78,7 @@ class AgentRebuilder:
             self.outcomes(agent),
             self._agents.forgotten(agent),
             others,
-            verdicts_of(self._agents, others),
+            {name: state.verdict for name, state in self._agents.states(others).items()},
         )
         learned = plan.outcomes
         if not plan.is_whole:

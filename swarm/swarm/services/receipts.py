@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from swarm.errors import UnknownIdError
+from swarm.sona.standing import Verdict
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.forgotten import Forgotten
@@ -14,7 +15,7 @@ from swarm.store.reply import stream_position
 
 
 class ReceiptState(StrEnum):
-    """The way of an outcome, in this order; `dead` and `rewound` are the other ends."""
+    """The way of an outcome, in this order; `quarantined`, `dead` and `rewound` are the other ends."""
 
     SPOOLED = "spooled"
     """In the local spool file, because Redis is away."""
@@ -24,6 +25,8 @@ class ReceiptState(StrEnum):
     """In a committed generation of the agent."""
     SEARCHABLE = "searchable"
     """In the shared bank."""
+    QUARANTINED = "quarantined"
+    """Kept, but not in the shared bank: its agent's reports agree with nothing that is known, or contradict it."""
     DEAD = "dead"
     """Could not be used; `reason` says why."""
     REWOUND = "rewound"
@@ -75,7 +78,7 @@ def _derive(stream_id: str, state: AgentState, merged_cursor: str, reason: str, 
     if forgotten.covers(stream_id) and (is_waiting or forgotten.is_settled(stream_id)):
         return ReceiptState.REWOUND
     if position <= stream_position(merged_cursor):
-        return ReceiptState.SEARCHABLE
+        return ReceiptState.QUARANTINED if state.verdict is Verdict.QUARANTINED else ReceiptState.SEARCHABLE
     if position <= stream_position(state.cursor):
         return ReceiptState.CONSOLIDATED
     return ReceiptState.ACCEPTED

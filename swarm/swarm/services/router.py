@@ -140,17 +140,8 @@ class Router:
             self.store.put_session(session, value)
 
     def replay(self, decision_id: str) -> tuple[Decision, Choice]:
-        """A stored decision, and the choice made again from what it hung on: the same, bit for bit.
-
-        Raises
-        ------
-        UnknownIdError
-            If there is no such decision, or it has expired.
-        """
-        decision = self.store.decision(decision_id)
-        if decision is None:
-            raise UnknownIdError(f"decision {decision_id!r:.80} is unknown or has expired")
-        return decision, choose(decision.estimates, decision.request)
+        """See `replay_decision`."""
+        return replay_decision(self.store, decision_id)
 
     def _session(self, session: str, is_online: bool) -> Session:
         if not session:
@@ -191,3 +182,17 @@ def _candidates(question: RouteQuestion) -> list[str] | None:
         return None
     fallback = [question.request.fallback] if question.request.fallback else []
     return list(dict.fromkeys([*question.routes, *fallback]))
+
+
+def replay_decision(store: RouteStore, decision_id: str) -> tuple[Decision, Choice]:
+    """A stored decision, and the choice made again from what it hung on: the same, bit for bit.
+
+    Raises
+    ------
+    UnknownIdError
+        If there is no such decision, or it has expired.
+    """
+    decision = store.decision(decision_id)
+    if decision is None:
+        raise UnknownIdError(f"decision {decision_id!r:.80} is unknown or has expired")
+    return decision, choose(decision.estimates, decision.request)

@@ -31,6 +31,8 @@ class AgentStatus:
     lost: int
     open: int
     oldest_pending_s: float | None
+    verdict: str
+    """How far its feedback is believed: trusted, probation or quarantined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ def _agents(client: Client, keys: SwarmKeys, store: AgentStore, now_s: float) ->
             lost=_lost(state, name in oldest, found[2 * position + 1]),
             open=found[2 * position],
             oldest_pending_s=max(0.0, now_s - oldest[name] / 1000.0) if name in oldest else None,
+            verdict=state.verdict.value,
         )
         for position, (name, state) in enumerate(states.items())
     )

@@ -56,7 +56,7 @@ from swarm.wire.records import Registration, check_weights_fit, encode_trajector
 DEFAULT_ROLE = "agent"
 MAX_KEY_CHARACTERS = 200
 _POLL_S = 0.05
-_ENDS = (ReceiptState.SEARCHABLE, ReceiptState.DEAD, ReceiptState.REWOUND)
+_ENDS = (ReceiptState.SEARCHABLE, ReceiptState.QUARANTINED, ReceiptState.DEAD, ReceiptState.REWOUND)
 
 
 class Swarm:

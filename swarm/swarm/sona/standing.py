@@ -5,8 +5,8 @@ others' knowledge alone gave the action that was tried (pi of `ranking`, not ada
 known before predicted. z = corr(., q) sqrt(n) is standard normal when a report does not depend on what was tried.
 
 Reports of an honest agent agree with what is known (p predicts q), or at least with one another (r predicts q).
-Shuffled reports do neither; inverted ones contradict what is known. Reports that are all alike correlate with nothing:
-then what counts is whether the agent does what the others would do.
+Shuffled reports do neither; inverted ones contradict what is known. Reports that are nearly
+all successes correlate with nothing: then what counts is whether the agent does what the others would do.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PROBATION = 40.0
 _MARGIN = 2.0
 CONTRADICTS = -1.0
 """z_prior at or below which feedback is not believed, however well it fits itself."""
-CONSTANT = 0.02
-"""Reports whose variance is below: they correlate with nothing."""
+CONSTANT = 0.09
+"""Reports whose variance is below, nine successes in ten: there is little that they could correlate with."""
 AGREES = 0.5
 """Such an agent stays on probation while what it tried has at least so much of the probability of the best known."""
 _BOUND = 1e15
@@ -97,7 +97,8 @@ class Standing:
             return Verdict.PROBATION
         if self.z_prior > CONTRADICTS and max(self.z_prior, self.z_own) >= threshold(self.n):
             return Verdict.TRUSTED
-        if _variance(self.n, self.q, self.qq) < CONSTANT and self.p >= AGREES * self.best:
+        succeeds = _variance(self.n, self.q, self.qq) < CONSTANT and 2.0 * self.q > self.n
+        if succeeds and self.z_prior > CONTRADICTS and self.p >= AGREES * self.best:
             return Verdict.PROBATION
         return Verdict.QUARANTINED
 

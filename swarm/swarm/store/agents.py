@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from swarm.errors import DamagedRecordError
 from swarm.sona.clusters import Cluster
+from swarm.sona.standing import Verdict
 from swarm.store.commit import Commit, Committer
 from swarm.store.connection import Client, redis_errors
 from swarm.store.forgotten import Forgotten, ForgottenStore
@@ -14,7 +15,6 @@ from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash, to_text
 from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys, check_name
-from swarm.wire.memory_records import LearnerRecord, decode_learner
 from swarm.wire.records import (
     Registration,
     Weights,
@@ -45,6 +45,8 @@ class AgentState:
     weights_generation: int = 0
     reset_generation: int = 0
     skipped: int = 0
+    verdict: Verdict = Verdict.PROBATION
+    """How far its feedback is believed, see `sona.standing`."""
 
     @property
     def pending(self) -> int:
@@ -95,14 +97,15 @@ _COUNTS = (
     "reset_generation",
     "skipped",
 )
-_FIELDS = ("cursor", *_COUNTS)
+_FIELDS = ("cursor", "verdict", *_COUNTS)
 
 
 def _state(name: str, values: Sequence[bytes | None]) -> AgentState:
-    cursor, *counts = values
+    cursor, verdict, *counts = values
     try:
         return AgentState(
             cursor=(cursor or b"0-0").decode(),
+            verdict=Verdict((verdict or Verdict.PROBATION.value.encode()).decode()),
             **{field: int(count or 0) for field, count in zip(_COUNTS, counts, strict=True)},
         )
     except ValueError as error:
@@ -184,18 +187,6 @@ class AgentStore:
         """The statistics of the routes that an agent used, as stored; None if it used none."""
         with redis_errors(f"read the routes of {name}"):
             return to_bytes(self._client.get(self._keys.agent(name).routes))
-
-    def learners(self, names: Iterable[str]) -> dict[str, LearnerRecord]:
-        """Task and standing of several agents, of those that have any."""
-        wanted = list(names)
-        if not wanted:
-            return {}
-        with redis_errors("read the standing of the agents"):
-            pipeline = self._client.pipeline(transaction=False)
-            for name in wanted:
-                pipeline.get(self._keys.agent(name).learner)
-            found = pipeline.execute()
-        return {name: decode_learner(data) for name, data in zip(wanted, found, strict=True) if data is not None}
 
     def clusters(self, name: str) -> list[Cluster]:
         """The clusters of the current generation, by id."""

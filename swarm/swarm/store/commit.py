@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swarm.errors import StaleWriterError
+from swarm.sona.clusters import is_library
+from swarm.sona.standing import Verdict
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.scripts import COMMIT
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.memory_records import decode_learner
 
 UNDO_VERSIONS = 50
 """So many versions of an agent, before the current one, can be rolled back to."""
@@ -77,6 +80,7 @@ class Committer:
             commit.rewound,
             UNDO_VERSIONS,
             UNDO_BYTES,
+            _verdict(name, commit.values.get("learner")),
         ]
         args += counted_pairs(commit.values.items())
         args += counted(commit.removed)
@@ -105,6 +109,15 @@ class Committer:
         if result == -2:
             raise StaleWriterError(f"agent {name}: generation {expected} is not the current one any more")
         return result
+
+
+def _verdict(agent: str, learner: bytes | None) -> str:
+    """How far the agent is believed by what the generation stores, for the state; "" if that says nothing new."""
+    if learner is None:
+        return ""
+    if learner == DROP:
+        return Verdict.PROBATION.value
+    return (Verdict.TRUSTED if is_library(agent) else decode_learner(learner).standing.verdict).value
 
 
 def counted(items: Iterable[str]) -> list[bytes | str | int]:

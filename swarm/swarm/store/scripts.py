@@ -22,7 +22,7 @@ return {1, id}
 COMMIT = """
 -- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes
 -- args: token, generation, cursor, processed, figures, keep,
---       since, newly skipped, is reset, rewound, undo versions, undo bytes, then six counted lists:
+--       since, newly skipped, is reset, rewound, undo versions, undo bytes, verdict or '', then six counted lists:
 --       (value name, record, or '-' to drop it) to set; cluster ids to remove; (cluster id, record) to put;
 --       (stream id, reason) that are dead; fields of forgotten that this generation is free of;
 --       (name, value) for the log entry
@@ -51,7 +51,7 @@ local function keep_cluster(id)
   if old and old.clusters[id] == nil then old.clusters[id] = redis.call('HGET', KEYS[3], id) end
 end
 
-local next = 13
+local next = 14
 local function list(width, use)
   local count = tonumber(ARGV[next])
   next = next + 1
@@ -87,6 +87,7 @@ redis.call('HINCRBY', KEYS[2], 'skipped', ARGV[8])
 redis.call('HINCRBY', KEYS[2], 'processed', ARGV[4])
 redis.call('HINCRBY', KEYS[2], 'dead', dead)
 redis.call('HINCRBY', KEYS[2], 'rewound', ARGV[10])
+if ARGV[13] ~= '' then redis.call('HSET', KEYS[2], 'verdict', ARGV[13]) end
 if ARGV[9] == '1' then redis.call('HSET', KEYS[2], 'weights_generation', number, 'reset_generation', number) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 1000, '*', unpack(entry))
 

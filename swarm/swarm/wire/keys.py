@@ -28,7 +28,7 @@ Swarm, tag `{NAME}`
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
-                    skipped; by append and commit
+                    skipped, verdict; by append and commit
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task and standing after the current generation; written by the commit, read by merge and status

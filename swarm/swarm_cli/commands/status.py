@@ -11,6 +11,7 @@ from rich.text import Text
 
 from swarm.services.status import AgentStatus, SwarmStatus
 from swarm.services.swarm import Swarm
+from swarm.sona.standing import Verdict
 from swarm.store.workers import WorkerBeat
 from swarm_cli.local.address import shown_url
 from swarm_cli.local.reach import reachable
@@ -64,12 +65,13 @@ def agents_table(agents: Sequence[AgentStatus]) -> Table:
     alarms = [name for name in ("dead", "lost") if any(getattr(agent, name) for agent in agents)]
     taken_back = ["rewound"] if any(agent.rewound for agent in agents) else []
     figures = ("gen.", "accepted", "learned", "waiting", "oldest", "open", *taken_back, *alarms)
-    made = table("agent", "role", *figures, right=figures)
+    made = table("agent", "role", "trust", *figures, right=figures)
     for agent in sorted(agents, key=lambda agent: agent.name):
         counts = (agent.generation, agent.accepted, agent.consolidated, agent.pending)
         made.add_row(
             agent.name,
             agent.role,
+            Text(agent.verdict, BAD if agent.verdict == Verdict.QUARANTINED else ""),
             *(f"{n:,}" for n in counts),
             "" if agent.oldest_pending_s is None else duration(agent.oldest_pending_s),
             f"{agent.open:,}",
