@@ -99,5 +99,5 @@ def test_without_redis_the_hook_routes_from_what_it_knows_and_stays_sticky(
 def test_options_for_routes_that_cannot_be_used_leave_no_task_open(agent: Agent) -> None:
     for options in ({"strategy": "best"}, {"max_cost": -1.0}, {"tools": ["\n"]}, {"session": 3}):
         with pytest.raises(ValueError, match=r"strategy|max_cost|tools|session"):
-            agent.before_task(TEXT, **options)  # type: ignore[arg-type]  # that is the point
+            agent.before_task(TEXT, **options)
     assert agent.health().open_tasks == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_the_other_records_come_back_the_same_to_the_bit() -> None:
     ],
     ids=["statistics", "published", "decision", "declared", "budget", "session"],
 )
-def test_a_record_that_is_cut_or_of_another_kind_is_damaged(decoder, record: bytes) -> None:  # type: ignore[no-untyped-def]  # each has its own type
+def test_a_record_that_is_cut_or_of_another_kind_is_damaged(decoder: Callable[[bytes], object], record: bytes) -> None:
     for cut in (b"", record[:-1], record[: len(record) // 2], encode("note", {})):
         with pytest.raises(RecordError):
             decoder(cut)
@@ -122,14 +123,12 @@ def test_moments_that_are_not_finite_or_of_another_length_are_refused() -> None:
 
 
 def test_values_out_of_bounds_are_not_encoded() -> None:
-    for broken in (
-        lambda: encode_budget(Budget(amount=-1.0, period_s=1.0)),
-        lambda: encode_budget(Budget(amount=1.0, period_s=0.0)),
-        lambda: encode_declared(DeclaredRoute(name="", cost=1.0)),
-        lambda: encode_declared(DeclaredRoute(name="a", quality=2.0)),
-    ):
+    for budget in (Budget(amount=-1.0, period_s=1.0), Budget(amount=1.0, period_s=0.0)):
         with pytest.raises(InputError):
-            broken()
+            encode_budget(budget)
+    for declared in (DeclaredRoute(name="", cost=1.0), DeclaredRoute(name="a", quality=2.0)):
+        with pytest.raises(InputError):
+            encode_declared(declared)
 
 
 def test_of_a_long_text_a_decision_keeps_the_beginning() -> None:

@@ -10,18 +10,24 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.route_advice import RouteAdvice
+from swarm.services.router import replay_decision
 from swarm.services.swarm import Swarm
+from swarm.settings import Settings
 from swarm.sona.routing.choice import Candidate, Choice
 from swarm.sona.routing.declared import DeclaredRoute, check_declared
 from swarm.sona.routing.request import Exploration, Strategy
-from swarm.store.budgets import SWARM, agent_scope
+from swarm.sona.routing.statistics import RouteMoments
+from swarm.store.budgets import SWARM, BudgetStore, agent_scope
+from swarm.store.connection import connect
+from swarm.store.routes import RouteStore
+from swarm.wire.keys import SwarmKeys
 from swarm.wire.route_records import Budget, Decision
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import console, duration, facts, plain, print_json, table
 from swarm_cli.rest import RestGroup
 
-_STRATEGIES = click.Choice([*Strategy, "cost-optimized"])
+_STRATEGIES = click.Choice([*(one.value for one in Strategy), "cost-optimized"])
 
 
 @click.group("route", cls=RestGroup, rest="task", short_help="Choose a model, tool or variant for a task, and say why.")
@@ -46,7 +52,11 @@ def command() -> None:
 @click.option("--tool", "tools", metavar="NAME", multiple=True, help="A tool offered for the task; repeatable.")
 @click.option("--agent", metavar="NAME", default="", help="Who asks; its budget counts beside the swarm's.")
 @click.option(
-    "--explore", type=click.Choice(list(Exploration)), default=Exploration.GREEDY.value, show_default=True, help="How."
+    "--explore",
+    type=click.Choice([one.value for one in Exploration]),
+    default=Exploration.GREEDY.value,
+    show_default=True,
+    help="How.",
 )
 @click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of exploration.")
 @click.option("--explain", is_flag=True, help="Show every candidate, and what excluded it.")
@@ -107,7 +117,7 @@ def replay(decision_id: str, name: str | None, as_json: bool) -> None:
     """Make a stored decision again, from what it hung on."""
     settings = cli_settings(name)
     with reachable(settings):
-        decision, choice = Swarm(settings).router.replay(decision_id)
+        decision, choice = replay_decision(_routes(settings), decision_id)
     is_same = (choice.route, choice.why) == (decision.route, decision.why)
     if as_json:
         print_json({"swarm": settings.name, "is_same": is_same, **_decided(decision, choice)})
@@ -128,10 +138,10 @@ def list_routes(name: str | None, as_json: bool) -> None:
     """List the routes: what was declared of each, and what it achieved."""
     settings = cli_settings(name)
     with reachable(settings):
-        router = Swarm(settings).router
-        router.refresh()
-        declared, tried = router.store.declared(), router.knowledge.outcomes()
-        budgets = router.budgets.spending()
+        store = _routes(settings)
+        declared, published = store.declared(), store.published_since(None)
+        budgets = _budgets(settings).spending()
+    tried = {} if published is None else published.published.statistics.routes
     if as_json:
         routes = {
             route: {
@@ -147,9 +157,15 @@ def list_routes(name: str | None, as_json: bool) -> None:
         return
     shown = table("route", "outcomes", "quality", "USD", "ms", "declared", right=("outcomes", "quality", "USD", "ms"))
     for route in sorted({*declared, *tried}):
-        n, quality, cost, latency_ms = tried.get(route, (0.0, 0.0, 0.0, 0.0))
-        measured = (f"{quality:.3f}", f"{cost:.3g}", f"{latency_ms:.0f}") if n else ("", "", "")
-        shown.add_row(route, f"{n:,.0f}", *measured, _declaration(declared.get(route)))
+        measured = ("0", "", "", "")
+        if (known := tried.get(route)) is not None:
+            measured = (
+                f"{known.n:,.0f}",
+                f"{known.mean_quality:.3f}",
+                f"{known.mean_cost:.3g}",
+                f"{known.mean_latency_ms:.0f}",
+            )
+        shown.add_row(route, *measured, _declaration(declared.get(route)))
     console().print(shown)
     for scope, one in budgets.items():
         console().print(
@@ -178,7 +194,7 @@ def declare(
     settings = cli_settings(name)
     declared = check_declared(DeclaredRoute(name=route, cost=cost, quality=quality, speed=speed))
     with reachable(settings):
-        store = Swarm(settings).router.store
+        store = _routes(settings)
         if forget:
             was_there = store.forget(route)
         else:
@@ -224,7 +240,7 @@ def budget(
     settings = cli_settings(name)
     scope = SWARM if agent is None else agent_scope(agent)
     with reachable(settings):
-        budgets = Swarm(settings).router.budgets
+        budgets = _budgets(settings)
         if amount is None:
             budgets.remove(scope)
         else:
@@ -280,10 +296,24 @@ def _declaration(declared: DeclaredRoute | None) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in values.items() if value is not None) or "nothing of it"
 
 
-def _measured(tried: tuple[float, float, float, float] | None) -> dict[str, float] | None:
+def _measured(tried: RouteMoments | None) -> dict[str, float] | None:
     if tried is None:
         return None
-    return dict(zip(("outcomes", "quality", "cost", "latency_ms"), tried, strict=True))
+    return {
+        "outcomes": tried.n,
+        "quality": tried.mean_quality,
+        "cost": tried.mean_cost,
+        "latency_ms": tried.mean_latency_ms,
+    }
+
+
+def _routes(settings: Settings) -> RouteStore:
+    # Without the swarm, and so without loading its embedder: nothing is embedded here.
+    return RouteStore(connect(settings), SwarmKeys(settings.name), settings.receipt_ttl)
+
+
+def _budgets(settings: Settings) -> BudgetStore:
+    return BudgetStore(connect(settings), SwarmKeys(settings.name), settings.receipt_ttl)
 
 
 def _decided(decision: Decision, choice: Choice) -> dict[str, Any]:

@@ -60,11 +60,8 @@ def test_one_outcome_at_a_time_comes_to_what_all_at_once_do() -> None:
     fresh._common = model._common  # what routes have in common is looked at anew by a new model only
     got, wanted = model.estimate("talker", phi_of(7)), fresh.estimate("talker", phi_of(7))
     assert got.outcomes == 160.0
-    np.testing.assert_allclose(
-        (got.quality, got.quality_error, got.cost, got.latency_ms),
-        (wanted.quality, wanted.quality_error, wanted.cost, wanted.latency_ms),
-        rtol=1e-7,
-    )
+    for name in ("quality", "quality_error", "cost", "latency_ms"):
+        assert getattr(got, name) == pytest.approx(getattr(wanted, name), rel=1e-7)
 
 
 def test_an_untried_route_has_what_was_declared_of_it_else_the_general_prior() -> None:
