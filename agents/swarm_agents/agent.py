@@ -181,14 +181,17 @@ class Agent:
             query=query,
         )
 
-    def step(self, trajectory_id: str, reward: float, *, node: str = "", latency_ms: float = 0.0) -> None:
-        """Record a step of a task under way: which tool or pattern, how well in [0, 1], how long."""
+    def step(self, trajectory_id: str, reward: float, *, node: PatternHit | str = "", latency_ms: float = 0.0) -> None:
+        """Record a step of a task under way: which tool or pattern, how well in [0, 1], how long.
+
+        A step that used a pattern takes its share of the outcome, see `sona.credit`.
+        """
         trajectory = self._opened(trajectory_id)
         if len(trajectory.steps) >= self.config.max_trajectory_steps:
             raise CapacityError(f"max_trajectory_steps is {self.config.max_trajectory_steps}: {trajectory_id} is full")
         step = Step(
             reward=check_number(reward, "reward", 0.0, 1.0),
-            node=node,
+            node=node.action if isinstance(node, PatternHit) else node,
             latency_ms=check_number(latency_ms, "latency_ms", 0.0, 1e12),
         )
         self._remember(replace(trajectory, steps=(*trajectory.steps, step)))

@@ -133,7 +133,7 @@ def learned_from(clusters: Sequence[Cluster], values: Mapping[str, bytes | None]
         learned = replace(learned, reservoir=decode_sample(sample))
     if learner is not None:
         record = decode_learner(learner)
-        learned = replace(learned, task=record.task, standing=record.standing)
+        learned = replace(learned, task=record.task, standing=record.standing, credit=record.credit)
     return learned
 
 
@@ -143,7 +143,7 @@ def new_values(before: Learned, after: Learned, trajectories: Sequence[Trajector
     if after.base is not before.base or after.ewc is not before.ewc:
         values["weights"] = encode_weights(Weights(base=after.base, ewc=after.ewc))
     if trajectories and after.task is not None:
-        values["learner"] = encode_learner(LearnerRecord(task=after.task, standing=after.standing))
+        values["learner"] = encode_learner(LearnerRecord(task=after.task, standing=after.standing, credit=after.credit))
     if after.reservoir.ids != before.reservoir.ids:
         values["sample"] = encode_sample(after.reservoir)
     return values

@@ -14,6 +14,7 @@ import numpy as np
 from swarm.sona.boundary import TaskShift
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
+from swarm.sona.credit import CreditSums, step_outcomes
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.grouping import regroup
 from swarm.sona.index import Candidates, PatternIndex
@@ -37,7 +38,7 @@ class Learned:
     """What an agent knows after a generation.
 
     Its clusters, its base tier with the memory of earlier tasks, a sample of its outcomes, the task that it is in,
-    and how far its feedback can be believed.
+    how far its feedback can be believed, and what its steps used to add to an outcome.
     """
 
     clusters: tuple[Cluster, ...]
@@ -46,6 +47,7 @@ class Learned:
     reservoir: Reservoir = field(default_factory=Reservoir.empty)
     task: TaskShift | None = None
     standing: Standing = field(default_factory=Standing)
+    credit: CreditSums = field(default_factory=CreditSums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class CycleReport:
     """
 
     outcomes: int = 0
+    credited_steps: int = 0
     trained_on: int = 0
     held_out: int = 0
     loss_before: float = 0.0
@@ -105,19 +108,22 @@ def run_cycle(
     # Draws of their own: how clusters are grouped must not hang on what the training drew before.
     training_rng, grouping_rng = map(np.random.default_rng, rng.integers(2**63, size=2))
     fresh = Reservoir.of(trajectories, config.dim)
+    baselines = learned.credit.baselines()
+    steps = [part for trajectory in trajectories for part in step_outcomes(trajectory, baselines, shared.actions)]
     task, new_task = (learned.task or TaskShift.beginning(config.dim)).seen(fresh.queries)
     ewc = learned.ewc
-    sample = learned.reservoir.joined(fresh)
+    sample = learned.reservoir.joined(fresh).joined(Reservoir.of(steps, config.dim))
     candidates = nearest_candidates(shared.candidates(), sample.queries)
     if new_task:
         ewc = _consolidated(learned, candidates, config, training_rng)
     standing = learned.standing + _audit(learned, fresh, shared, agent, config)
     verdict = standing.verdict
     weights = _train_gated(learned.base, ewc, sample, candidates, verdict, config, training_rng)
-    new = [trajectory.as_cluster(config.quality_threshold) for trajectory in trajectories]
+    new = [outcome.as_cluster(config.quality_threshold) for outcome in (*trajectories, *steps)]
     grouping = regroup(learned.clusters, new, config, grouping_rng)
     report = CycleReport(
         outcomes=len(trajectories),
+        credited_steps=len(steps),
         trained_on=weights.trained_on,
         held_out=weights.held_out,
         loss_before=weights.before,
@@ -140,6 +146,7 @@ def run_cycle(
         reservoir=sample.bounded(config.rehearsal_capacity),
         task=task,
         standing=standing,
+        credit=(learned.credit + CreditSums.of(trajectories)).bounded(),
     )
     return after, report
 

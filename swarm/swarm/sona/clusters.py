@@ -235,7 +235,7 @@ def merge_clusters(group: Sequence[Cluster]) -> Cluster:
     if len(group) == 1:
         return group[0]
     members = sorted(group, key=lambda cluster: (cluster.first_s, cluster.id))
-    spokesman = max(members, key=lambda cluster: (cluster.n, cluster.id))
+    spokesman = max(members, key=lambda cluster: (cluster.response != "", cluster.n, cluster.id))
     task_types: dict[str, float] = {}
     for member in members:
         for name, count in member.task_types.items():

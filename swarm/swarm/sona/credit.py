@@ -16,9 +16,10 @@ are sums over trajectories: they merge by adding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -137,6 +138,37 @@ def spread_credit(trajectory: Trajectory, baselines: Mapping[str, float]) -> tup
         _cut(trajectory.quality - (expected - baselines.get(step.node, 0.0))) if step.node else step.reward
         for step in trajectory.steps
     )
+
+
+def step_outcomes(trajectory: Trajectory, baselines: Mapping[str, float], actions: Container[str]) -> list[Trajectory]:
+    """One outcome for each step that used a known action other than the trajectory's own, with that step's credit.
+
+    Parameters
+    ----------
+    actions : those that are known: a step may name a tool as well, and that is no action of the bank
+    """
+    return [
+        replace(trajectory, id=f"{trajectory.id}/{number}", action=step.node, response="", quality=share, steps=())
+        for number, (step, share) in enumerate(zip(trajectory.steps, spread_credit(trajectory, baselines), strict=True))
+        if step.node and step.node != trajectory.action and step.node in actions
+    ]
+
+
+def credit_as_dict(sums: CreditSums) -> dict[str, Any]:
+    """Plain values, for records; `credit_from_dict` is the inverse."""
+    return {
+        "total": [sums.total.n, sums.total.sum_quality],
+        "nodes": {node: [tally.n, tally.sum_quality] for node, tally in sums.nodes.items()},
+        "pairs": [[*pair, count] for pair, count in sums.pairs.items()],
+    }
+
+
+def credit_from_dict(values: Mapping[str, Any]) -> CreditSums:
+    """The sums from plain values; errors as in `check_credit_sums`."""
+    n, quality = values["total"]
+    nodes = {str(node): Tally(n=n, sum_quality=quality) for node, (n, quality) in values["nodes"].items()}
+    pairs = {(str(first), str(second)): count for first, second, count in values["pairs"]}
+    return check_credit_sums(CreditSums(total=Tally(n=n, sum_quality=quality), nodes=nodes, pairs=pairs))
 
 
 def check_credit_sums(sums: CreditSums) -> CreditSums:

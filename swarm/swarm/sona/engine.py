@@ -21,6 +21,7 @@ from swarm.sona.bank import ReasoningBank
 from swarm.sona.boundary import TaskShift
 from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.config import SonaConfig
+from swarm.sona.credit import CreditSums
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.grouping import regroup
 from swarm.sona.index import ActionHit, Hit
@@ -93,6 +94,7 @@ class SonaEngine(TrajectoryRecorder):
         self.reservoir = Reservoir.empty(self.config.dim)
         self.task = TaskShift.beginning(self.config.dim)
         self.standing = Standing()
+        self.credit = CreditSums()
         self.baseline = Baseline()
         self._recent: deque[Trajectory] = deque(maxlen=_RECENT)
         self._enabled = True
@@ -223,6 +225,7 @@ class SonaEngine(TrajectoryRecorder):
             reservoir=self.reservoir,
             task=self.task,
             standing=self.standing,
+            credit=self.credit,
         )
         try:
             learned, report = run_cycle(learned, own, self.bank.index, self.config, self._rng, self.agent)
@@ -234,7 +237,7 @@ class SonaEngine(TrajectoryRecorder):
         silent = {self.agent} if learned.standing.verdict is Verdict.QUARANTINED else ()
         self.bank.replace({**parts, self.agent: learned.clusters}, silent)
         self.ewc, self.reservoir, self.standing = learned.ewc, learned.reservoir, learned.standing
-        self.task = learned.task or self.task
+        self.task, self.credit = learned.task or self.task, learned.credit
         if report.promoted:
             self.adapter.set_base(learned.base)
             self.adapter.decay_micro(MICRO_KEEP)

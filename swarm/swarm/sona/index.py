@@ -7,7 +7,7 @@ changes pays for what changed only. The prototypes of actions whose clusters cha
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -286,6 +286,11 @@ class PatternIndex:
                 worked[asked] = mass.dot(self._qualities[own])
                 happened[asked] = worked[asked] + self.failure_weight * mass.dot(1.0 - self._qualities[own])
         return expected_quality(pi, worked, happened)
+
+    @property
+    def actions(self) -> Container[str]:
+        """The actions that some cluster is about."""
+        return self._codes.keys()
 
     @property
     def names(self) -> tuple[str, ...]:

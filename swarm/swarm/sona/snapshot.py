@@ -20,6 +20,7 @@ from swarm.errors import DamagedRecordError, NewerRecordError, RecordError
 from swarm.sona.boundary import TaskShift
 from swarm.sona.clusters import MAX_SUM, MAX_TIME_S, Cluster, Exemplar, RouteTally, Tally, check_cluster
 from swarm.sona.config import SonaConfig
+from swarm.sona.credit import credit_as_dict, credit_from_dict
 from swarm.sona.engine import SonaEngine
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
@@ -76,6 +77,7 @@ def save(engine: SonaEngine, file: IO[bytes]) -> None:
         "sample": [sample.ids, sample.actions],
         "task": [task.n, task.waiting_n, task.strange_n, task.strange_batches, task.tasks],
         "standing": engine.standing.as_dict(),
+        "credit": credit_as_dict(engine.credit),
         "accesses": engine.bank.accesses,
         "buffer": [trajectory_as_dict(trajectory) for trajectory in buffered],
         "recorder": engine.recorder_state(),
@@ -133,6 +135,7 @@ def _restore(header: Mapping[str, Any], arrays: Arrays) -> SonaEngine:
     engine.reservoir = _sample(header["sample"], engine.config.dim, arrays)
     engine.task = task_from(header["task"], arrays["task_sums"])
     engine.standing = Standing.from_dict(header["standing"])
+    engine.credit = credit_from_dict(header["credit"])
     engine.bank.accesses = {str(name): check_count(n, "accesses", 0, _MANY) for name, n in header["accesses"].items()}
     for i, values in enumerate(header["buffer"]):
         engine.restore_buffered(trajectory_from_dict(values, i, arrays))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from swarm.errors import InputError
 from swarm.sona.boundary import TaskShift
+from swarm.sona.credit import CreditSums, credit_as_dict, credit_from_dict
 from swarm.sona.reservoir import Reservoir
 from swarm.sona.snapshot import task_from
 from swarm.sona.standing import Standing
@@ -23,10 +24,11 @@ MAX_SAMPLE_FLOATS = 3_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnerRecord:
-    """The task that an agent is in, and how far its feedback can be believed."""
+    """The task that an agent is in, how far its feedback can be believed, and what its steps used to add."""
 
     task: TaskShift
     standing: Standing
+    credit: CreditSums = field(default_factory=CreditSums)
 
 
 def encode_learner(record: LearnerRecord) -> bytes:
@@ -40,6 +42,7 @@ def encode_learner(record: LearnerRecord) -> bytes:
             "sums": sums.tobytes(),
             "counts": [task.n, task.waiting_n, task.strange_n, task.strange_batches, task.tasks],
             "standing": record.standing.as_dict(),
+            "credit": credit_as_dict(record.credit),
         },
     )
 
@@ -76,7 +79,11 @@ def _learner(payload: Mapping[str, Any]) -> LearnerRecord:
     standing = payload["standing"]
     if not isinstance(standing, dict):
         raise InputError(f"standing must be a mapping, got {type(standing).__name__}")
-    return LearnerRecord(task=task_from(payload["counts"], sums), standing=Standing.from_dict(standing))
+    return LearnerRecord(
+        task=task_from(payload["counts"], sums),
+        standing=Standing.from_dict(standing),
+        credit=credit_from_dict(payload["credit"]),
+    )
 
 
 def _sample(payload: Mapping[str, Any]) -> Reservoir:
