@@ -29,7 +29,7 @@ from swarm.sona.vectors import Doubles, Flags, Integers, Vector
 _CHUNK = 512
 
 Behaviour = Callable[[int, Sequence[int]], list[tuple[int, float]]]
-"""(row of a request, labels that the swarm ranks first) -> labels that the member says it tried, with their qualities."""
+"""(row of a request, labels ranked first) -> labels that the member says it tried, each with its quality."""
 
 
 @dataclass(slots=True, kw_only=True)
