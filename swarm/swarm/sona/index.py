@@ -212,10 +212,8 @@ class PatternIndex:
         if not n:
             return []
         view = self._view(agents)
-        usable = view.usable
+        usable = self._heard(view.usable, asker)
         weights = view.weights
-        if self._insisted[:n].any():
-            usable = usable & ~np.array([c.insisted and asker not in c.agents for c in self._clusters], dtype=np.bool_)
         if min_quality > 0.0:
             poor = np.array([c.positive and c.mean_quality < min_quality for c in self._clusters], dtype=np.bool_)
             usable = usable & ~poor
@@ -234,14 +232,18 @@ class PatternIndex:
         scores[np.bincount(actions, weights=usable, minlength=m) == 0.0] = -math.inf
         return self._hits(similarities, usable, scores, k)
 
-    def rank_batch(self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None) -> list[str]:
+    def rank_batch(
+        self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None, asker: str = ""
+    ) -> list[str]:
         """The best action for each row of `x` (b, d), as `rank` would find it; "" where there is none."""
-        codes = self.score_batch(x, y=y, agents=agents)
+        codes = self.score_batch(x, y=y, agents=agents, asker=asker)
         if not codes.shape[1] or not np.isfinite(codes).any():
             return [""] * len(x)
         return [self._names[code] for code in codes.argmax(axis=1).tolist()]
 
-    def score_batch(self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None) -> Doubles:
+    def score_batch(
+        self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None, asker: str = ""
+    ) -> Doubles:
         """What `rank` ranks by, of shape (b, m), for each row of `x` (b, d); -inf for actions that never worked.
 
         The columns are those of `names`.
@@ -263,7 +265,8 @@ class PatternIndex:
         frozen = x.dot(view.given.T)
         frozen[:, ~view.known] = -math.inf
         scores = guarded(expected, frozen_prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
-        scores[:, np.bincount(self._actions[:n], weights=view.usable, minlength=m) == 0.0] = -math.inf
+        usable = self._heard(view.usable, asker)
+        scores[:, np.bincount(self._actions[:n], weights=usable, minlength=m) == 0.0] = -math.inf
         return scores
 
     def expected(self, x: Vector, y: Vector, actions: Sequence[str]) -> Doubles:
@@ -343,6 +346,12 @@ class PatternIndex:
         codes = np.flatnonzero(known)
         return Candidates(prototypes[codes], {self._names[code]: row for row, code in enumerate(codes.tolist())})
 
+    def _heard(self, usable: Flags, asker: str) -> Flags:
+        """Those of the usable patterns that `asker` is shown: what one agent insists on is for that agent alone."""
+        if not self._insisted[: len(usable)].any():
+            return usable
+        return usable & ~np.array([c.insisted and asker not in c.agents for c in self._clusters], dtype=np.bool_)
+
     def _hits(self, similarities: Vector, usable: Flags, scores: Doubles, k: int) -> list[ActionHit]:
         total = float(np.maximum(scores, 0.0).sum())
         hits = []
@@ -392,24 +401,27 @@ class PatternIndex:
         return self._views[wanted]
 
     def _filtered(self, wanted: frozenset[str]) -> _View:
-        n = np.zeros(len(self._clusters))
-        quality = np.zeros(len(self._clusters))
-        share = np.zeros(len(self._clusters))
+        k = len(self._clusters)
+        n, quality, given, successes = np.zeros((4, k))
+        sizes = np.array([cluster.n or 1.0 for cluster in self._clusters])
+        confirmed = np.array([cluster.confirmed for cluster in self._clusters], dtype=np.bool_)
         for row, cluster in enumerate(self._clusters):
             for name in wanted & cluster.agents.keys():
                 tally = cluster.agents[name]
                 n[row] += tally.n
                 quality[row] += tally.sum_quality
-            share[row] = n[row] / cluster.n if cluster.n else 0.0
-        usable = self._positive[: len(n)] & (n > 0.0)
+                if is_library(name):
+                    given[row] += tally.n
+                else:
+                    successes[row] += tally.sum_quality
+        usable = self._positive[:k] & (n > 0.0)
         rows = np.flatnonzero(usable).tolist()
-        prototypes, known = self._prototypes_of(rows, share[rows])
-        has_given = np.array([any(map(is_library, wanted & c.agents.keys())) for c in self._clusters], dtype=np.bool_)
-        given_rows = np.flatnonzero(usable & has_given).tolist()
-        given = _or_else(self._prototypes_of(given_rows, self._given[given_rows]), prototypes)
-        mean = quality / np.maximum(n, _LEAST)
-        successes = np.where(usable & ~has_given, quality, 0.0)
-        return _View(np.power(n, EVIDENCE_EXPONENT), mean, usable, prototypes, known, given, self._backed(successes))
+        prototypes, known = self._prototypes_of(rows, n[rows] / sizes[rows])
+        given_rows = np.flatnonzero(usable & (given > 0.0)).tolist()
+        frozen = _or_else(self._prototypes_of(given_rows, given[given_rows] / sizes[given_rows]), prototypes)
+        backed = self._backed(np.where(usable & confirmed, successes, 0.0))
+        weights = np.power(np.where(confirmed, n, np.minimum(n, UNCONFIRMED)), EVIDENCE_EXPONENT)
+        return _View(weights, quality / np.maximum(n, _LEAST), usable, prototypes, known, frozen, backed)
 
     def _backed(self, successes: Doubles) -> Doubles:
         """e of every action, from the successes in feedback of every cluster."""
