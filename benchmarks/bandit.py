@@ -22,7 +22,7 @@ The action of a label is its number in decimal. Rows out of scope are in neither
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,9 @@ _CHUNK = 512
 
 Judge = Callable[[int, int], float]
 """(row of the request, label that was tried) -> the quality that the agent is told."""
+
+Tamper = Callable[[Doubles], Doubles]
+"""Qualities of the outcomes of one cycle, of shape (k,) -> those that the engine is told."""
 
 Scorer = Callable[[SonaEngine, Vector], Doubles]
 """(engine, queries (b, d)) -> a score for each action, of shape (b, m); columns as in `labels_of`."""
@@ -116,12 +119,17 @@ def seeded_engine(stream: Stream, config: SonaConfig, agent: str = "self") -> So
 def engine_knowing(embedding: Vector, labels: Integers, config: SonaConfig, agent: str = "self") -> SonaEngine:
     """An engine whose bank holds one success of `LIBRARY` for each row of `embedding` (k, d) with its label (k,)."""
     engine = SonaEngine(config, agent=agent)
+    give(engine, embedding, labels)
+    return engine
+
+
+def give(engine: SonaEngine, embedding: Vector, labels: Integers, tag: str = "") -> None:
+    """Add one success of `LIBRARY` for each row of `embedding` (k, d); another `tag` for each time in one engine."""
     for i, (x, label) in enumerate(zip(embedding, labels.tolist(), strict=True)):
         engine.submit_trajectory(
-            Trajectory(id=f"{LIBRARY}-{i}", embedding=x, quality=1.0, action=str(label), agent=LIBRARY)
+            Trajectory(id=f"{LIBRARY}{tag}-{i}", embedding=x, quality=1.0, action=str(label), agent=LIBRARY)
         )
     engine.force_learn()
-    return engine
 
 
 def drive(
@@ -135,6 +143,7 @@ def drive(
     cycle: Callable[[], object] | None = None,
     cycle_every: int = CYCLE,
     watch: Callable[[int], object] | None = None,
+    tamper: Tamper | None = None,
     tag: str = "",
 ) -> Driven:
     """Let the engine's agent meet `requests` (rows of the stream; by default all of it), in that order.
@@ -146,6 +155,8 @@ def drive(
     score : what the agent ranks by; by default the whole engine's `scores`
     cycle : loop B, after every `cycle_every` requests and at the end; by default the engine's own
     watch : called with the number of events so far after every `ASKED_AT_ONCE` requests, and after every cycle
+    tamper : where given, the engine is told nothing at once: it gets the outcomes of a cycle right before the cycle, with
+        the qualities that this makes of those of the judge; how far the agent goes down its list is not touched by it
     tag : makes trajectory ids differ when one engine is driven more than once over the same rows
     """
     rows = stream.requests if requests is None else requests
@@ -153,6 +164,7 @@ def drive(
     score = scores if score is None else score
     cycle = engine.force_learn if cycle is None else cycle
     events = right = 0
+    untold: list[Trajectory] = []
     for start in range(0, len(rows), cycle_every):
         batch = rows[start : start + cycle_every]
         for at in range(0, len(batch), ASKED_AT_ONCE):
@@ -161,21 +173,28 @@ def drive(
             for row, labels in zip(asked.tolist(), order, strict=True):
                 for attempt, label in enumerate(labels.tolist()):
                     quality = judge(row, label)
-                    engine.submit_trajectory(
-                        Trajectory(
-                            id=f"{stream.seed}{tag}-{row}-{attempt}",
-                            embedding=stream.embedding[row],
-                            quality=quality,
-                            action=str(label),
-                            agent=engine.agent,
-                        )
+                    outcome = Trajectory(
+                        id=f"{stream.seed}{tag}-{row}-{attempt}",
+                        embedding=stream.embedding[row],
+                        quality=quality,
+                        action=str(label),
+                        agent=engine.agent,
                     )
+                    if tamper is None:
+                        engine.submit_trajectory(outcome)
+                    else:
+                        untold.append(outcome)
                     events += 1
                     right += attempt == 0 and quality >= 0.5
                     if quality >= 0.5:
                         break
             if watch is not None:
                 watch(events)
+        if tamper is not None:
+            qualities = tamper(np.array([outcome.quality for outcome in untold])).tolist()
+            for outcome, quality in zip(untold, qualities, strict=True):
+                engine.submit_trajectory(replace(outcome, quality=quality))
+            untold.clear()
         cycle()
         if watch is not None:
             watch(events)
