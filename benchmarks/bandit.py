@@ -155,7 +155,7 @@ def drive(
     score : what the agent ranks by; by default the whole engine's `scores`
     cycle : loop B, after every `cycle_every` requests and at the end; by default the engine's own
     watch : called with the number of events so far after every `ASKED_AT_ONCE` requests, and after every cycle
-    tamper : where given, the engine is told nothing at once: it gets the outcomes of a cycle right before the cycle, with
+    tamper : where given, the engine is told nothing at once: the outcomes of a cycle come right before the cycle, with
         the qualities that this makes of those of the judge; how far the agent goes down its list is not touched by it
     tag : makes trajectory ids differ when one engine is driven more than once over the same rows
     """
