@@ -41,10 +41,10 @@ def main() -> None:
 
 
 def choose(engine: SonaEngine, query: Vector) -> str:
-    """The answer that past thumbs speak for; one that was not tried yet if all of them speak against theirs."""
+    """The answer of which most can be expected; one that was never tried for such a question is worth a try."""
     ranked = {hit.action: hit.score for hit in engine.rank_actions(query, k=len(ANSWERS))}
     disliked = {hit.cluster.action for hit in engine.bank.index.nearest(query, 3) if not hit.cluster.positive}
-    return max(ANSWERS, key=lambda action: (ranked.get(action, 0.0), action not in disliked))
+    return max(ANSWERS, key=lambda action: (ranked.get(action, 0.5), action not in disliked))
 
 
 if __name__ == "__main__":

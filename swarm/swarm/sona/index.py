@@ -22,7 +22,6 @@ from swarm.sona.ranking import (
     backing,
     evidence,
     expected_quality,
-    frozen_prior,
     guarded,
     kernel,
     prior,
@@ -228,7 +227,7 @@ class PatternIndex:
         expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
         frozen = view.given.dot(x)
         frozen[~view.known] = -math.inf
-        scores = guarded(expected, frozen_prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
+        scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
         scores[np.bincount(actions, weights=usable, minlength=m) == 0.0] = -math.inf
         return self._hits(similarities, usable, scores, k)
 
@@ -264,7 +263,7 @@ class PatternIndex:
         expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
         frozen = x.dot(view.given.T)
         frozen[:, ~view.known] = -math.inf
-        scores = guarded(expected, frozen_prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
+        scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
         usable = self._heard(view.usable, asker)
         scores[:, np.bincount(self._actions[:n], weights=usable, minlength=m) == 0.0] = -math.inf
         return scores

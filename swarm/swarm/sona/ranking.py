@@ -16,7 +16,7 @@ second remembers, failures as well as successes.
 former first whatever is asked. So it counts only where there is evidence. With C0_a the prototype of what was given
 (by a library) or, where nothing was, C_a; s_a the successes of a in feedback; f_a its failures near x:
 
-    e_a  = s_a / (s_a + 5),      pi0_a = softmax_a(x . C0_a / tau),      g = sum_a pi0_a e_a
+    e_a  = s_a / (s_a + 5),      pi0_a = pi_a of x and C0,      g = sum_a pi0_a e_a
     rank by  g P_a + (1 - g + 1 - e_a) pi0_a rho / (rho + f_a),      rho = 1/4
 
 Without feedback e and g are zero, and the ranking is the frozen one, that of pi0.
@@ -82,12 +82,6 @@ def expected_quality(pi: Doubles, worked: Doubles, happened: Doubles) -> Doubles
 def backing(successes: Doubles) -> Doubles:
     """e = s / (s + 5): how far feedback backs an action, of shape (m,)."""
     return np.asarray(successes / (successes + _BACKED), dtype=np.float64)
-
-
-def frozen_prior(similarities: Vector, tau: float) -> Doubles:
-    """pi0 over actions, of the shape (m,) or (b, m) of x . C0_a; -inf there means that an action has no prototype."""
-    mass = np.asarray(np.exp((similarities.astype(np.float64) - 1.0) / tau), dtype=np.float64)
-    return np.asarray(mass / np.maximum(mass.sum(axis=-1, keepdims=True), _TINY), dtype=np.float64)
 
 
 def guarded(expected: Doubles, frozen: Doubles, backed: Doubles, failed: Doubles) -> Doubles:
