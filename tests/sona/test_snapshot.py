@@ -15,32 +15,40 @@ from sona_support import DIM, PROPERTY, near, record, state, trajectory, unit_ve
 
 from swarm.errors import DamagedRecordError, NewerRecordError
 from swarm.sona import SonaConfig, SonaEngine, Step, load, save
+from swarm.sona.credit import CreditSums
+from swarm.sona.snapshot import FORMAT
+from swarm.sona.standing import Standing
 
 
-def lived(seed: int = 2, n: int = 63) -> SonaEngine:
-    """A small engine with something in every part that is saved."""
+def lived(seed: int = 2, n: int = 205) -> SonaEngine:
+    """A small engine with something in every part that is saved: its queries changed, so that a task lies behind it."""
     config = SonaConfig(
-        dim=DIM, base_lora_rank=4, base_lora_layers=2, base_lora_lr=0.002, pattern_clusters=10, seed=seed,
-        lora_alpha=3.0, background_interval=15.0, lora_dropout=0.2,
+        dim=DIM, base_lora_rank=4, base_lora_layers=2, base_lora_lr=0.01, pattern_clusters=10, seed=seed,
+        lora_alpha=3.0, background_interval=40.0, lora_dropout=0.2, rehearsal_capacity=150,
     )  # fmt: skip
-    engine = SonaEngine(config)
+    engine = SonaEngine(config, agent="zoë")
+    for k, centre in enumerate(unit_vectors(np.random.default_rng(seed), 4)):
+        engine.submit_trajectory(trajectory(f"seed {k}", centre, 1.0, action=str(k), agent="library"))
     live(engine, seed, n)
+    live(engine, seed + 1, 123)
     return engine
 
 
 def live(engine: SonaEngine, seed: int, n: int) -> None:
     rng = np.random.default_rng([seed, n])
     centres = unit_vectors(np.random.default_rng(seed), 4)
+    start = int(engine.last_cycle_s or 0.0) + len(engine.buffered())
     for i in range(n):
         x = near(rng, centres[i % 4], 0.7)
         trajectory_id = engine.begin_trajectory(x)
         engine.add_step(trajectory_id, x[::-1], rng.random(3), float(rng.random()), node="é", latency_ms=2.0)
         engine.add_step(trajectory_id, None, None, 0.5)
-        engine.use_pattern(trajectory_id, str(i % 4) if i % 3 else "", "do it \x00 \N{SNOWMAN}")
+        tried = int(rng.integers(4))
+        engine.use_pattern(trajectory_id, str(tried) if i % 3 else "", "do it \x00 \N{SNOWMAN}")
         engine.set_route(trajectory_id, "m")
         engine.add_context(trajectory_id, f"task {i}")
-        engine.end_trajectory(trajectory_id, float(rng.random() < 0.8), now_s=float(i + 1))
-        engine.tick(float(i + 1))
+        engine.end_trajectory(trajectory_id, float((tried == i % 4) ^ (rng.random() < 0.1)), now_s=float(start + i + 1))
+        engine.tick(float(start + i + 1))
     engine.find_patterns(centres[0])
     full = trajectory("elsewhere", centres[1], 0.4, agent="ada", text="t", cost=0.5, context={"k": "v"})
     engine.submit_trajectory(replace(full, steps=(Step(reward=0.9, activations=centres[2]),)))
@@ -59,11 +67,26 @@ STATE = state(lived())
 def test_everything_comes_back_exactly() -> None:
     engine = lived()
     assert engine.ewc.tasks > 0
+    assert engine.promotions > 0
     assert engine.buffered()
+    assert len(engine.reservoir) == 150
+    assert engine.task.tasks > 0
+    assert engine.task.waiting_n + engine.task.n > 0
+    assert engine.standing != Standing()
+    assert engine.credit != CreditSums()
+    assert set(engine.bank.parts) == {"zoë", "ada", "library"}
     other = load(io.BytesIO(saved(engine)))
     assert state(other) == state(engine)
     assert other.config == engine.config
     assert other.bank.accesses == engine.bank.accesses != {}
+    assert (other.agent, other.standing, other.credit) == ("zoë", engine.standing, engine.credit)
+    assert other.bank.silent == engine.bank.silent
+    assert list(other.bank.parts) == list(engine.bank.parts)
+    assert (other.reservoir.ids, other.reservoir.actions) == (engine.reservoir.ids, engine.reservoir.actions)
+    assert other.reservoir.embeddings.tobytes() == engine.reservoir.embeddings.tobytes()
+    assert other.reservoir.priorities.tolist() == engine.reservoir.priorities.tolist()
+    assert (other.task.n, other.task.tasks) == (engine.task.n, engine.task.tasks)
+    assert other.task.total.tobytes() == engine.task.total.tobytes()
     assert other.last_cycle_s == engine.last_cycle_s is not None
     assert other.baseline == engine.baseline
     for one, two in zip(engine.buffered(), other.buffered(), strict=True):
@@ -113,7 +136,7 @@ def test_a_file_holds_no_pickle_and_is_not_compressed() -> None:
         for member in archive.infolist():
             assert member.compress_type == zipfile.ZIP_STORED
             assert b"|O" not in archive.read(member)[:128]
-        assert json.loads(archive.read("header.npy")[128:].decode().lstrip())["format"] == 1
+        assert json.loads(archive.read("header.npy")[128:].decode().lstrip())["format"] == FORMAT
 
 
 def load_or_damaged(data: bytes) -> None:
@@ -198,8 +221,8 @@ def rewritten(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> bytes
 
 
 def test_a_newer_format_says_so() -> None:
-    data = rewritten(lambda header, _: header.update(format=2))
-    with pytest.raises(NewerRecordError, match="format 2, this program reads up to 1"):
+    data = rewritten(lambda header, _: header.update(format=FORMAT + 1))
+    with pytest.raises(NewerRecordError, match=f"format {FORMAT + 1}, this program reads up to {FORMAT}"):
         load(io.BytesIO(data))
 
 
@@ -221,10 +244,10 @@ FORGERIES: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
     "ewc of nan": lambda h, a: h["ewc"].update(constant=float("nan")),
     "fewer cluster sums": lambda h, a: a.update(cluster_sums=a["cluster_sums"][:1]),
     "cluster sums of nan": lambda h, a: a.update(cluster_sums=a["cluster_sums"] * np.nan),
-    "cluster of -1 outcomes": lambda h, a: h["clusters"][0].update(n=-1),
-    "cluster of text": lambda h, a: h["clusters"][0].update(n="3"),
-    "action of a number": lambda h, a: h["clusters"][0].update(action=5),
-    "extra field": lambda h, a: h["clusters"][0].update(extra=5),
+    "cluster of -1 outcomes": lambda h, a: h["clusters"][0][1].update(n=-1),
+    "cluster of text": lambda h, a: h["clusters"][0][1].update(n="3"),
+    "action of a number": lambda h, a: h["clusters"][0][1].update(action=5),
+    "extra field": lambda h, a: h["clusters"][0][1].update(extra=5),
     "quality 7.5": lambda h, a: h["buffer"][0].update(quality=7.5),
     "buffer beyond capacity": lambda h, a: (
         h["config"].update(trajectory_capacity=100) or h.update(buffer=h["buffer"] * 100)
@@ -239,6 +262,27 @@ FORGERIES: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
     "accesses of text": lambda h, a: h.update(accesses={"a": "b"}),
     "time of nan": lambda h, a: h.update(last_cycle_s=float("nan")),
     "clusters a number": lambda h, a: h.update(clusters=5),
+    "cluster of nobody": lambda h, a: h["clusters"][0].__setitem__(0, None),
+    "confirmed a number": lambda h, a: h["clusters"][0][1].update(confirmed=1),
+    "agent of a number": lambda h, a: h.update(agent=5),
+    "no agent": lambda h, a: h.pop("agent"),
+    "silent a number": lambda h, a: h.update(silent=5),
+    "sample of fewer actions": lambda h, a: h["sample"][1].pop(),
+    "sample of numbers": lambda h, a: h["sample"].__setitem__(0, [7] * 150),
+    "sample of nan": lambda h, a: a.update(sample_embeddings=a["sample_embeddings"] * np.nan),
+    "sample of another dim": lambda h, a: a.update(sample_embeddings=a["sample_embeddings"][:, :4]),
+    "sample of objects": lambda h, a: a.update(sample_embeddings=np.array([None])),
+    "fewer qualities": lambda h, a: a.update(sample_qualities=a["sample_qualities"][:3]),
+    "qualities of nan": lambda h, a: a.update(sample_qualities=a["sample_qualities"] * np.nan),
+    "qualities above one": lambda h, a: a.update(sample_qualities=a["sample_qualities"] + 1.5),
+    "task of two sums": lambda h, a: a.update(task_sums=a["task_sums"][:2]),
+    "task of nan": lambda h, a: a.update(task_sums=a["task_sums"] * np.nan),
+    "task of another dim": lambda h, a: a.update(task_sums=a["task_sums"][:, :4]),
+    "task of negative counts": lambda h, a: h.update(task=[-1, 0, 0, 0, 0]),
+    "task of too few counts": lambda h, a: h.update(task=[1, 2]),
+    "standing of text": lambda h, a: h["standing"].update(n="many"),
+    "standing below zero": lambda h, a: h["standing"].update(pq=-1.0),
+    "strange standing": lambda h, a: h["standing"].update(strange=1.0),
 }
 
 

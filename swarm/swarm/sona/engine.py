@@ -84,9 +84,9 @@ class SonaEngine(TrajectoryRecorder):
     """
 
     def __init__(self, config: SonaConfig | int = 256, *, agent: str = "self") -> None:
-        super().__init__(config if isinstance(config, SonaConfig) else SonaConfig(dim=config))
-        self.agent = agent
-        """Whose outcomes train the adapter; trajectories of others, such as seeds, only found patterns."""
+        # Outcomes of `agent`, all that are recorded here, train the adapter; those of others that are submitted,
+        # such as seeds, only found patterns.
+        super().__init__(config if isinstance(config, SonaConfig) else SonaConfig(dim=config), agent)
         self._rng = np.random.default_rng(self.config.seed)
         self.adapter = Adapter.initial(self.config, self._rng)
         self.bank = ReasoningBank(self.config)

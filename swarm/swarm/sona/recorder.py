@@ -45,8 +45,8 @@ class Recording:
         self.quality = 0.0
         self.at_s = 0.0
 
-    def trajectory(self) -> Trajectory:
-        """The trajectory as everybody else sees it."""
+    def trajectory(self, agent: str) -> Trajectory:
+        """The trajectory of `agent` as everybody else sees it."""
         return Trajectory(
             id=str(self.id),
             embedding=np.frombuffer(self.embedding, dtype=np.float32),
@@ -66,6 +66,7 @@ class Recording:
             route=self.route,
             latency_ms=sum((step[-1] for step in self.steps), 0.0),
             text="\n".join(self.context),
+            agent=agent,
             at_s=self.at_s,
             context={str(line): text for line, text in enumerate(self.context)},
         )
@@ -77,8 +78,10 @@ class TrajectoryRecorder:
     A full buffer refuses to end another trajectory (`CapacityError`); that one stays open, so nothing is lost.
     """
 
-    def __init__(self, config: SonaConfig) -> None:
+    def __init__(self, config: SonaConfig, agent: str) -> None:
         self.config = config
+        self.agent = agent
+        """Whose trajectories are recorded."""
         self._shape = (config.dim,)
         self._max_steps = config.max_trajectory_steps
         self._capacity = config.trajectory_capacity
@@ -251,7 +254,7 @@ class TrajectoryRecorder:
     def _newest(self, count: int) -> list[Trajectory]:
         """The last `count` trajectories of the buffer, oldest first."""
         tail = [self._buffer[-position] for position in range(min(count, len(self._buffer)), 0, -1)]
-        return [item.trajectory() if isinstance(item, Recording) else item for item in tail]
+        return [item.trajectory(self.agent) if isinstance(item, Recording) else item for item in tail]
 
     def _refuse(self) -> None:
         raise CapacityError(

@@ -133,7 +133,7 @@ def _restore(header: Mapping[str, Any], arrays: Arrays) -> SonaEngine:
         parts.setdefault(check_text(agent, "agent"), []).append(cluster_from_dict(values, arrays["cluster_sums"][row]))
     engine.bank.replace(parts, header["silent"])
     engine.reservoir = _sample(header["sample"], engine.config.dim, arrays)
-    engine.task = task_from(header["task"], arrays["task_sums"])
+    engine.task = task_from(header["task"], _sums(arrays["task_sums"], engine.config.dim))
     engine.standing = Standing.from_dict(header["standing"])
     engine.credit = credit_from_dict(header["credit"])
     engine.bank.accesses = {str(name): check_count(n, "accesses", 0, _MANY) for name, n in header["accesses"].items()}
@@ -174,7 +174,15 @@ def _sample(names: Sequence[Sequence[str]], dim: int, arrays: Arrays) -> Reservo
     shapes = (embeddings.shape, qualities.shape, len(actions))
     if shapes != ((len(ids), dim), (len(ids),), len(ids)) or not np.isfinite(embeddings).all():
         raise DamagedRecordError(f"engine file: a sample of {len(ids)} outcomes has the shapes {shapes}")
+    if not ((qualities >= 0.0) & (qualities <= 1.0)).all():
+        raise DamagedRecordError("engine file: qualities of the sample must be in 0..1")
     return Reservoir.made(ids, embeddings, actions, qualities)
+
+
+def _sums(array: np.ndarray[Any, Any], dim: int) -> np.ndarray[Any, Any]:
+    if array.shape != (3, dim) or not np.isfinite(array).all():
+        raise DamagedRecordError(f"engine file: expected three finite sums of {dim} numbers, got shape {array.shape}")
+    return array
 
 
 def task_from(counts: Sequence[object], sums: np.ndarray[Any, Any]) -> TaskShift:
