@@ -57,9 +57,10 @@ from swarm.sona.clusters import Cluster
 from swarm.sona.kmeans import spherical_kmeans
 from swarm.sona.prototypes import prototypes_of
 from swarm.sona.standing import Verdict
-from swarm.sona.vectors import Flags, Integers
+from swarm.sona.vectors import Flags, Integers, Vector
 
 GROUPS = 10
+_BEGINNINGS = 10
 CYCLE_OF_ONE = 100
 CLUSTERS_OF_ONE = 100
 POISONS = ("inverted", "random")
@@ -129,8 +130,17 @@ def groups_of(data: LabelledTexts, start: Start, seed: int) -> Integers:
     prototypes, known = prototypes_of(start.known.astype(np.float64), start.labels, m)
     rows = np.flatnonzero(known)
     group = np.zeros(m, dtype=np.intp)
-    group[rows] = spherical_kmeans(prototypes[rows], np.ones(len(rows)), GROUPS, np.random.default_rng(seed))
+    group[rows] = _grouped(prototypes[rows], np.random.default_rng(seed))
     return np.where(data.labels >= 0, group[data.labels], -1)
+
+
+def _grouped(points: Vector, rng: np.random.Generator) -> Integers:
+    """The best of `_BEGINNINGS` groupings of unit rows (n, d): that with the longest sums of its groups."""
+
+    def length(group: Integers) -> float:
+        return sum(float(np.linalg.norm(points[group == k].sum(axis=0))) for k in np.unique(group))
+
+    return max((spherical_kmeans(points, np.ones(len(points)), GROUPS, rng) for _ in range(_BEGINNINGS)), key=length)
 
 
 def _agents(data: LabelledTexts, seed: int) -> _Agents:
