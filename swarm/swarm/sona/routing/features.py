@@ -17,11 +17,11 @@ import numpy as np
 from swarm.sona.routing.traits import STRUCTURE, TRAITS
 from swarm.sona.vectors import Doubles, Vector
 
-STRUCTURE_FEATURES = 64
+STRUCTURE_FEATURES = 96
 TRAIT_FEATURES = 96
 SUBJECT_FEATURES = 64
 FEATURES = 1 + STRUCTURE_FEATURES + TRAIT_FEATURES + SUBJECT_FEATURES
-"""p. 0.4 MB a route in memory and half of that stored, as float32 without the mirrored half 0.1 MB."""
+"""p. Half a megabyte a route in memory, an eighth stored: as float32, without the mirrored half."""
 _SUBJECT_SCALE = 0.5
 _SEED = 20_070_101
 """Part of what a sum over features means: another seed would make stored sums unreadable."""

@@ -3,9 +3,10 @@
 Legend: y (d,) the query; c_j the centroid of cluster j, with sums n_jr, S_jr over its outcomes of route r.
 
     K_j = exp((y . c_j - max_i y . c_i) / tau)      n_r = sum_j K_j n_jr      S_r = sum_j K_j S_jr
-    q_r = (S_r + kappa q_r(regression)) / (n_r + kappa)
+    q_r = q_r(regression) + (S_r / n_r - q_r(regression)) n_r^2 / (n_r^2 + kappa^2)
 
-A Nadaraya-Watson estimate that begins at the regression's: patterns correct it where there are many outcomes.
+A Nadaraya-Watson estimate that corrects the regression's where there are many outcomes. With few, the mean of a
+neighbourhood says less than the regression does, and more of it is worse: so the square.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ NEIGHBOURS = 256
 """So many clusters around a task speak for its routes; the kernel leaves farther ones next to no weight."""
 TEMPERATURE = 0.1
 """tau: twice that of the vote for actions, because a route is good for a wider region than an answer is."""
-REGRESSION_WEIGHT = 600.0
-"""kappa: the regression knows how a task is built as well as what it is about, so it is hard to move."""
+HALFWAY = 250.0
+"""kappa: with so many outcomes nearby, their mean and the regression count alike."""
 
 
 def near_evidence(near: Sequence[Hit], temperature: float = TEMPERATURE) -> dict[str, RouteTally]:
@@ -53,15 +54,14 @@ def with_near(estimate: RouteEstimate, tally: RouteTally | None) -> RouteEstimat
     """`estimate`, corrected by the patterns around the task; where it rests on nothing, they take its place."""
     if tally is None or tally.n <= 0.0:
         return estimate
-    is_known = estimate.outcomes > 0.0
-    weight = REGRESSION_WEIGHT if is_known else PRIOR_WEIGHT
-    total = tally.n + weight
-    quality = (tally.sum_quality + weight * estimate.quality) / total
-    if is_known:
-        return replace(estimate, quality=quality)
+    if estimate.outcomes > 0.0:
+        part = tally.n**2 / (tally.n**2 + HALFWAY**2)
+        mean = min(1.0, max(0.0, tally.sum_quality / tally.n))
+        return replace(estimate, quality=estimate.quality + part * (mean - estimate.quality))
+    total = tally.n + PRIOR_WEIGHT
     return RouteEstimate(
-        quality=quality,
-        quality_error=estimate.quality_error * (weight / total) ** 0.5,
+        quality=min(1.0, (tally.sum_quality + PRIOR_WEIGHT * estimate.quality) / total),
+        quality_error=estimate.quality_error * (PRIOR_WEIGHT / total) ** 0.5,
         cost=tally.sum_cost / tally.n,
         latency_ms=tally.sum_latency_ms / tally.n,
         outcomes=tally.n,
