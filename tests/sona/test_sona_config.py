@@ -49,8 +49,27 @@ def base(config: SonaConfig) -> bytes:
     return b"".join(pair.up.tobytes() for pair in experienced(config).adapter.base)
 
 
+def after_tasks(config: SonaConfig) -> SonaEngine:
+    """An engine after three tasks with different queries, of which two have ended and are remembered."""
+    engine = SonaEngine(replace(config, micro_lora_lr=0.0))
+    for task in range(3):
+        rng = np.random.default_rng(task)
+        centres = unit_vectors(rng, 4, config.dim)
+        for _ in range(4):
+            for _ in range(60):
+                k, tried = (int(value) for value in rng.integers(4, size=2))
+                record(engine, near(rng, centres[k], 0.8), str(tried), float(tried == k))
+            engine.force_learn()
+    assert engine.ewc.tasks == 2
+    return engine
+
+
 def importance(config: SonaConfig) -> bytes:
-    return b"".join(array.tobytes() for array in experienced(config).ewc.importance)
+    return b"".join(array.tobytes() for array in after_tasks(config).ewc.importance)
+
+
+def consolidated(config: SonaConfig) -> bytes:
+    return b"".join(pair.up.tobytes() for pair in after_tasks(config).adapter.base)
 
 
 def ranks(config: SonaConfig) -> tuple[int, int]:
@@ -127,7 +146,9 @@ OBSERVED: dict[str, tuple[object, Callable[[SonaConfig], object]]] = {
     "base_epochs": (1, base),
     "temperature": (0.2, votes),
     "failure_weight": (0.0, votes),
-    "ewc_lambda": (0.0, base),
+    "ewc_lambda": (0.0, consolidated),
+    "ewc_max_tasks": (1, importance),
+    "rehearsal_capacity": (50, lambda config: len(experienced(config).reservoir)),
     "ewc_gamma": (0.5, importance),
     "fisher_samples": (3, importance),
     "pattern_clusters": (10, lambda config: len(experienced(config).bank)),
