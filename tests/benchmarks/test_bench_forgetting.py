@@ -166,7 +166,18 @@ def test_the_command_prints_three_figures_of_each_learner(
     run_benchmark("bench_forgetting", "", measure, arguments, add_arguments)
     found = json.loads(capsys.readouterr().out)
     assert (found["bench"], found["data"], found["embedder"]) == ("bench_forgetting", "made_up", "minilm")
-    learners = {"frozen", *rules(), "best_l2", "ours", "ours_without_ewc", "ours_1000", "joint", "bank", "whole"}
+    learners = {
+        "frozen",
+        *rules(),
+        "best_l2",
+        "ours",
+        "ours_without_ewc",
+        "ours_1000",
+        "ours_1000_without_ewc",
+        "joint",
+        "bank",
+        "whole",
+    }
     wanted = {f"{name}_{figure}" for name in learners for figure in ("final", "bwt", "learned")}
     assert set(found["metrics"]) == wanted | {"ours_boundaries"}
     assert plot.stat().st_size > 1000
