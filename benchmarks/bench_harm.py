@@ -148,7 +148,7 @@ def one_seed(data: LabelledTexts, foreign: LabelledTexts | None, seed: int) -> d
         dips.append(dip)
     for figures in (
         _not_asked_for(data, start),
-        _halved(start) if foreign is None else _joined(truthful, start, _start_of(foreign, seed)),
+        halved(start) if foreign is None else _joined(truthful, start, _start_of(foreign, seed)),
     ):
         found |= figures
         losses += _losses(figures)
@@ -225,7 +225,7 @@ def _start_of(foreign: LabelledTexts, seed: int) -> Start:
     return draw_start(with_split_of(foreign, seed), seed)
 
 
-def _halved(start: Start) -> dict[str, float]:
+def halved(start: Start) -> dict[str, float]:
     """Half of the labels are the other data set."""
     stream = start.stream
     labels = np.random.default_rng((stream.seed, 3)).permutation(start.known_labels)
