@@ -51,14 +51,21 @@ class Adapter:
         x : of shape (d,); gradient_z : dL/dz of shape (d,)
         lr : learning rate; clip : largest norm of the joint gradient
         """
-        up, down = self.micro.gradients(x[None, :], gradient_z[None, :])
-        norm = math.sqrt(float(np.vdot(up, up)) + float(np.vdot(down, down)))
+        up, down, scale = self.micro.up, self.micro.down, self.micro.scale
+        hidden, pulled = down.dot(x), up.dot(gradient_z)
+        # |h g^T|^2 + |p x^T|^2, without the two products: a gradient for one query has rank one.
+        squared = float(hidden.dot(hidden)) * float(gradient_z.dot(gradient_z))
+        squared += float(pulled.dot(pulled)) * float(x.dot(x))
+        norm = scale * math.sqrt(squared)
         if not 0.0 < norm < math.inf:
             # Nothing to do; and a gradient that left float32 must not reach the weights.
             return
-        rate = np.float32(lr * min(1.0, clip / norm))
-        self.micro.up -= rate * up
-        self.micro.down -= rate * down
+        rate = np.float32(scale * lr * min(1.0, clip / norm))
+        hidden *= rate
+        pulled *= rate
+        for row in range(len(up)):
+            up[row] -= hidden[row] * gradient_z
+            down[row] -= pulled[row] * x
         self.trained_micro = (self.micro,)
 
     def set_micro(self, pair: LoraPair) -> None:
