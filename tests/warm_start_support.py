@@ -11,7 +11,7 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
 from swarm.store.agents import Generation
-from swarm.wire.records import Weights
+from swarm.wire.records import Weights, encode_weights
 
 
 def train(swarm: Swarm, agent: str, outcomes: int, gain: float | None, *, role: str = "coder") -> Weights:
@@ -31,7 +31,7 @@ def train(swarm: Swarm, agent: str, outcomes: int, gain: float | None, *, role: 
             removed=(),
             put=(),
             dead={},
-            weights=weights,
+            values={"weights": encode_weights(weights)},
             figures=figures,
             keep=1000,
         )

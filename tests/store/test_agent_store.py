@@ -22,7 +22,7 @@ from swarm.store.outcomes import OutcomeStore
 from swarm.store.reply import to_entries
 from swarm.wire.codec import decode
 from swarm.wire.keys import SwarmKeys
-from swarm.wire.records import Weights
+from swarm.wire.records import Weights, encode_weights
 
 NAME = "coder-1"
 
@@ -40,7 +40,7 @@ def a_generation(cursor: str = "5-0", **changes: Any) -> Generation:
         removed=(),
         put=(some_cluster(0), some_cluster(1)),
         dead={},
-        weights=some_weights(),
+        values={"weights": encode_weights(some_weights())},
         figures={"outcomes": 2, "promoted": True},
         keep=1000,
     )
@@ -88,7 +88,7 @@ def test_a_commit_writes_clusters_weights_cursor_counts_and_log_together(
 
 def test_without_new_weights_the_old_ones_stay_and_keep_their_generation(agents: AgentStore, lease: Lease) -> None:
     agents.commit(NAME, lease, 0, a_generation())
-    agents.commit(NAME, lease, 1, a_generation("6-0", weights=None))
+    agents.commit(NAME, lease, 1, a_generation("6-0", values={}))
     state = agents.state(NAME)
     assert (state.generation, state.weights_generation) == (2, 1)
     assert agents.weights(NAME) is not None
@@ -147,7 +147,7 @@ def test_a_generation_that_cannot_be_encoded_writes_nothing(
 
 def test_the_log_of_generations_is_bounded(agents: AgentStore, lease: Lease, client: Client, keys: SwarmKeys) -> None:
     for number in range(1300):
-        agents.commit(NAME, lease, number, a_generation(f"{number + 1}-0", put=(), weights=None))
+        agents.commit(NAME, lease, number, a_generation(f"{number + 1}-0", put=(), values={}))
     assert 1000 <= client.xlen(keys.agent(NAME).log) < 1300
 
 
@@ -163,7 +163,7 @@ def test_trimming_never_takes_an_outcome_that_is_not_consolidated(
             NAME,
             lease,
             number,
-            a_generation(places[done], processed=done + 1 - before, put=(), weights=None, keep=keep),
+            a_generation(places[done], processed=done + 1 - before, put=(), values={}, keep=keep),
         )
         waiting = [stream_id for stream_id, _ in outcomes.read_after(places[done], 10_000)]
         assert waiting == places[done + 1 :]

@@ -146,7 +146,7 @@ def test_the_log_says_what_each_generation_came_from(
     agents: AgentStore, versions: VersionStore, committer: Committer, lease: Lease
 ) -> None:
     learned = Generation(
-        cursor="3-0", processed=1, removed=(), put=(some_cluster(0),), dead={}, weights=None, figures={"n": 1}, keep=9
+        cursor="3-0", processed=1, removed=(), put=(some_cluster(0),), dead={}, values={}, figures={"n": 1}, keep=9
     )
     agents.commit(NAME, lease, 0, learned)
     agents.commit(NAME, lease, 1, replace(learned, cursor="7-0"))
@@ -201,7 +201,7 @@ def test_a_log_entry_that_cannot_be_read_is_one_clear_error(
 def test_real_clusters_come_back_byte_for_byte(
     agents: AgentStore, versions: VersionStore, lease: Lease, client: Client, keys: SwarmKeys
 ) -> None:
-    base = Generation(cursor="1-0", processed=1, removed=(), put=(), dead={}, weights=None, figures={}, keep=9)
+    base = Generation(cursor="1-0", processed=1, removed=(), put=(), dead={}, values={}, figures={}, keep=9)
     agents.commit(NAME, lease, 0, replace(base, put=[some_cluster(n) for n in range(20)]))
     expected = {some_cluster(n).id: encode_cluster(some_cluster(n)) for n in range(20)}
     agents.commit(NAME, lease, 1, replace(base, put=[replace(some_cluster(n), n=9.0) for n in range(20)]))
