@@ -1,6 +1,6 @@
 """A routing log: requests, and what each of m models scored, cost and took for every one of them.
 
-A folder holds `queries.jsonl.gz` (id, bench, prompt, score[m], cost[m] [, split] [, latency_s[m]] [, tools[]]),
+A folder holds `queries.jsonl.gz` (id, prompt, score[m], cost[m] [, bench] [, split] [, latency_s[m]] [, tools[]]),
 `models.json` (the m names), and may hold `emb.npz`.
 """
 
@@ -21,6 +21,8 @@ from swarm.sona.vectors import Doubles, Flags, Integers, Vector
 
 MAX_COST_USD = 1e6
 MAX_LATENCY_S = 1e6
+NO_CATEGORY = "none"
+"""Of requests whose data name no category."""
 _WHAT = "a routing set"
 
 
@@ -85,7 +87,7 @@ def load_routing_log(data: Path | None, embedder: str | None = None) -> RoutingL
     models = _models(folder / "models.json")
     prompts = tuple(row.text("prompt") for row in rows)
     tools = tuple(row.texts("tools") for row in rows)
-    categories, category_names = numbered([row.text("bench") for row in rows])
+    categories, category_names = numbered([row.text("bench") if row.has("bench") else NO_CATEGORY for row in rows])
     own = read_splits(rows)
     name = embedder_name(folder, embedder)
     log = RoutingLog(

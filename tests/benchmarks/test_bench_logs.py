@@ -99,7 +99,7 @@ def test_a_routing_log_without_a_split_gets_one_by_seed(folder: Folder) -> None:
         ({"cost": [-1, 0]}, r"cost\[0\] must be in 0"),
         ({"latency_s": "fast"}, "latency_s must be a list, got str"),
         ({"prompt": ""}, "prompt must hold more than white space"),
-        ({"bench": None}, "bench is missing"),
+        ({"id": None}, "id is missing"),
     ],
 )
 def test_a_bad_request_is_an_error_that_names_file_and_line(
