@@ -118,6 +118,14 @@ def success(engine: SonaEngine, queries: Vector, labels: Sequence[int]) -> float
     return float(np.mean([engine.rank_actions(x, 1)[0].action == str(k) for x, k in zip(queries, labels, strict=True)]))
 
 
+def adapted_success(engine: SonaEngine, queries: Vector, labels: Sequence[int]) -> float:
+    """The same for the nearest prototype to the adapted query: what the adapter alone has learned."""
+    candidates = engine.bank.index.candidates()
+    names = list(candidates.rows)
+    nearest = (engine.apply_lora(queries) @ candidates.prototypes.T).argmax(axis=1)
+    return float(np.mean([names[row] == str(k) for row, k in zip(nearest.tolist(), labels, strict=True)]))
+
+
 def bandit(
     engine: SonaEngine, world: World, seed: int, *, n: int = 1600, keep_clusters: bool = False, coin: bool = False
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sona_support import DIM, PROPERTY, World, bandit, seeded, success
+from sona_support import DIM, PROPERTY, World, adapted_success, bandit, seeded
 
 from swarm.errors import BoundsError, InputError, ShapeError
 from swarm.sona import SonaConfig
@@ -146,9 +146,9 @@ def test_an_agent_that_starts_with_the_fused_adapter_knows_what_the_others_learn
         parts.append((1.0, engine.adapter.base))
     queries, labels = world.draw(np.random.default_rng(99), 300)
     new = seeded(world.centres, SonaConfig(dim=32))
-    cold = success(new, queries, labels)
+    cold = adapted_success(new, queries, labels)
     new.adapter.set_base(fuse_adapters(parts, 8, rng()).pairs)
-    assert success(new, queries, labels) > cold + 0.05
+    assert adapted_success(new, queries, labels) > cold + 0.05
 
 
 @pytest.mark.parametrize(
