@@ -8,15 +8,17 @@ equal scores count as the worse place for all but the first. Rows out of scope a
 description can be found by nobody but the bound.
 
   raw             similarity to the description
-  past_success    the highest similarity to the description or to a request that the tool answered before; a memory
-                  that meets the same stream, tries by its own ranking, and is told the same kind of feedback
+  past_success    the highest similarity to the description or to a request that the tool answered before, in the very
+                  feedback that `ours` got
+  past_success_own  the same memory meeting the stream by itself: it tries by its own ranking and learns from that; it
+                  finds fewer of the right tools, so that alone it would be the weaker baseline
   logistic_bound  logistic regression, told the tool of every training row
   ours_cold       the engine before the stream
   ours            the engine after it
   adapter_only    the clusters stay at the descriptions, both tiers of the adapter learn, and they alone rank
                   (`bandit.adapter_scores`: over fixed seeds the novelty guard lets no adapter through)
 
-`ours_events` and `past_success_events` say how many tries the stream took, `ours_quarantined` the share of seeds in
+`ours_events` and `past_success_own_events` say how many tries the stream took, `ours_quarantined` the share of seeds in
 which the engine ended up not believing its honest agent: then `ours` is the ranking of the descriptions.
 Nothing is chosen by the test rows.
 """
@@ -29,6 +31,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -92,20 +95,31 @@ def one_seed(data: LabelledTexts, bound: dict[str, float] | None, seed: int) -> 
     x, labels = stream.embedding[stream.test], stream.labels[stream.test]
     memory = PastSuccesses(tools.embedding)
     found = figures_of("raw", ranks_of(memory.scores(x), tools.labels, labels))
-    past_events = drive_memory(memory, stream, tools)
-    found |= figures_of("past_success", ranks_of(memory.scores(x), tools.labels, labels))
-    found |= bound_of(data) if bound is None else bound
     engine = _engine(stream, tools)
     found |= figures_of("ours_cold", _ranks(engine, stream, scores))
-    driven = drive(engine, stream, tries=TRIES)
+    worked: list[tuple[int, int]] = []
+
+    def judge(row: int, label: int) -> float:
+        quality = stream.right_or_wrong(row, label)
+        if quality:
+            worked.append((row, label))
+        return quality
+
+    driven = drive(engine, stream, tries=TRIES, judge=judge)
     found |= figures_of("ours", _ranks(engine, stream, scores))
+    remember(memory, stream, tools, worked)
+    found |= figures_of("past_success", ranks_of(memory.scores(x), tools.labels, labels))
+    own = PastSuccesses(tools.embedding)
+    own_events = drive_memory(own, stream, tools)
+    found |= figures_of("past_success_own", ranks_of(own.scores(x), tools.labels, labels))
+    found |= bound_of(data) if bound is None else bound
     alone = _engine(stream, tools)
     drive(alone, stream, tries=TRIES, score=adapter_scores, cycle=partial(adapter_cycle, alone))
     found |= figures_of("adapter_only", _ranks(alone, stream, adapter_scores))
     return {
         **found,
         "ours_events": float(driven.events),
-        "past_success_events": float(past_events),
+        "past_success_own_events": float(own_events),
         "ours_quarantined": float(is_quarantined(engine)),
     }
 
@@ -120,10 +134,15 @@ def drive_memory(memory: PastSuccesses, stream: Stream, tools: Tools) -> int:
         # Nothing but the tries is told: who stands beyond the last of them stays unknown.
         right = places <= TRIES
         events += int(np.where(right, places, min(TRIES, memory.tools)).sum())
-        own = {label: column for column, label in enumerate(tools.labels.tolist())}
-        owners = [own[label] for label in stream.labels[rows[right]].tolist()]
-        memory.add(x[right], np.array(owners, dtype=np.intp))
+        remember(memory, stream, tools, [(row, int(stream.labels[row])) for row in rows[right].tolist()])
     return events
+
+
+def remember(memory: PastSuccesses, stream: Stream, tools: Tools, worked: Sequence[tuple[int, int]]) -> None:
+    """Let the memory know which request (a row) which label's tool answered."""
+    column_of = {label: column for column, label in enumerate(tools.labels.tolist())}
+    rows = np.array([row for row, _ in worked], dtype=np.intp)
+    memory.add(stream.embedding[rows], np.array([column_of[label] for _, label in worked], dtype=np.intp))
 
 
 def _engine(stream: Stream, tools: Tools) -> SonaEngine:

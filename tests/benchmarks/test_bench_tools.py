@@ -47,14 +47,14 @@ def made_up(folder: Callable[..., Path]) -> Path:
 
 def test_feedback_finds_tools_that_descriptions_do_not(made_up: Path) -> None:
     found = one_seed(load_labelled_texts(made_up, needs_tools=True), None, 0)
-    ways = ("raw", "past_success", "logistic_bound", "ours_cold", "ours", "adapter_only")
+    ways = ("raw", "past_success", "past_success_own", "logistic_bound", "ours_cold", "ours", "adapter_only")
     wanted = {f"{way}_{figure}" for way in ways for figure in ("recall1", "recall5", "mrr10")}
-    assert set(found) == wanted | {"ours_events", "past_success_events", "ours_quarantined"}
+    assert set(found) == wanted | {"ours_events", "past_success_own_events", "ours_quarantined"}
     for figure in ("recall1", "recall5", "mrr10"):
         # Nothing has been learned yet: the same ranking, to the bit.
         assert found[f"ours_cold_{figure}"] == found[f"raw_{figure}"]
     assert found["raw_mrr10"] < 0.95
-    for way in ("past_success", "ours", "adapter_only"):
+    for way in ("past_success", "past_success_own", "ours", "adapter_only"):
         assert found[f"{way}_mrr10"] > found["raw_mrr10"], way
     assert found["ours_quarantined"] == 0.0
     assert TOOLS * TRAIN <= found["ours_events"] <= TOOLS * TRAIN * TRIES
