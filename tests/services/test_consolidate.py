@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import msgpack
 import pytest
@@ -33,10 +34,13 @@ from swarm.services.replica import Replica
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
+from swarm.sona.reservoir import HELD_OUT_EVERY, priority_of
+from swarm.sona.standing import Verdict
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client
 from swarm.store.reply import to_entries
 from swarm.wire.codec import VERSION, decode
+from swarm.wire.memory_records import decode_learner, decode_sample
 from swarm.wire.records import Registration, encode_cluster, encode_trajectory
 
 NEWER = msgpack.packb(["trajectory", VERSION + 1, {}])
@@ -80,7 +84,7 @@ def test_weights_are_committed_when_the_gate_lets_them_pass(swarm: Swarm, backgr
     assert swarm.agents.weights("coder-1") is None
     background.merge("worker", 0.0)
     # These queries are nearer to the wrong pattern, and it fails there every time: they have to be bent.
-    for number in range(60):
+    for number in range(200):
         query = 0.6 * right + 0.8 * wrong + 0.1 * some_vector(100 + number)
         tried = ("right", 1.0) if number % 2 else ("wrong", 0.0)
         outcome = replace(some_outcome(number), embedding=query, action=tried[0], quality=tried[1])
@@ -89,7 +93,70 @@ def test_weights_are_committed_when_the_gate_lets_them_pass(swarm: Swarm, backgr
     weights, state = present(swarm.agents.weights("coder-1")), swarm.agents.state("coder-1")
     assert state.weights_generation == state.generation == 2
     assert not weights.base[0].is_untrained
-    assert weights.ewc.tasks == 1
+    # The task lasts: nothing is consolidated before another begins.
+    assert weights.ewc.tasks == 0
+
+
+def figures(client: Client, swarm: Swarm, agent: str) -> dict[str, Any]:
+    """What the log says of the newest generation."""
+    [(_, entry)] = to_entries(client.xrevrange(swarm.keys.agent(agent).log, count=1))
+    return decode("figures", entry[b"figures"])
+
+
+def held_out(key: str) -> bool:
+    return priority_of(key) % HELD_OUT_EVERY == 0
+
+
+def contested(swarm: Swarm, background: Background, right: Callable[[str, str], float], agent: str = "coder-1") -> None:
+    """Report 240 outcomes between two patterns that the library gave; `right` says how well each went."""
+    places = some_vector(1), some_vector(2)
+    for action, vector in zip(("one", "two"), places, strict=True):
+        outcome = replace(some_outcome(0, "library"), id=action, action=action, embedding=vector, quality=1.0)
+        if swarm.agents.registration("library") is None:
+            swarm.register("library", "library", SonaConfig(dim=DIM))
+        swarm.record(outcome, action)
+    background.drain(0.0)
+    swarm.register(agent, "coder", SonaConfig(dim=DIM))
+    for number in range(240):
+        near = number // 2 % 2
+        query = 0.7 * places[near] + 0.5 * places[1 - near] + 0.15 * some_vector(100 + number)
+        outcome = some_outcome(number, agent)
+        tried, wanted = ("one", "two")[number % 2], ("one", "two")[near]
+        quality = right(tried, wanted) if not held_out(outcome.id) else 1.0 - right(tried, wanted)
+        swarm.record(replace(outcome, embedding=query, action=tried, quality=quality), outcome.id)
+
+
+def test_a_refused_update_is_in_the_log_with_its_figures_and_stores_no_weights(
+    swarm: Swarm, background: Background, client: Client
+) -> None:
+    # What is held out contradicts what is trained on.
+    contested(swarm, background, lambda tried, wanted: float(tried == wanted))
+    assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is False
+    found = figures(client, swarm, "coder-1")
+    judges = sum(held_out(f"coder-1-{number}") for number in range(240))
+    assert (found["promoted"], found["why"]) == (False, "refused: no better on what was held out")
+    assert (found["outcomes"], found["trained_on"], found["held_out"]) == (240, 240 - judges, judges)
+    assert found["loss_after"] >= found["loss_before"] > 0.0
+    assert found["verdict"] == "trusted"
+    assert swarm.agents.weights("coder-1") is None
+    assert swarm.agents.state("coder-1").weights_generation == 0
+    assert_each_once(swarm, "coder-1", 240)
+
+
+def test_base_weights_of_a_quarantined_agent_do_not_move(swarm: Swarm, background: Background, client: Client) -> None:
+    contested(swarm, background, lambda tried, wanted: float(tried != wanted))
+    assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is False
+    found = figures(client, swarm, "coder-1")
+    assert (found["verdict"], found["why"]) == ("quarantined", "refused: the feedback is not believed")
+    assert found["trained_on"] == 0
+    assert found["z_prior"] < 0.0
+    assert swarm.agents.weights("coder-1") is None
+    # Its outcomes are kept, and its standing is stored.
+    assert_each_once(swarm, "coder-1", 240)
+    standing = decode_learner(present(swarm.agents.values("coder-1")["learner"])).standing
+    assert standing.verdict is Verdict.QUARANTINED
+    assert standing.n == found["audited"] == 200
+    assert len(decode_sample(present(swarm.agents.values("coder-1")["sample"]))) == 240
 
 
 def test_running_it_twice_is_the_same_as_once(swarm: Swarm, background: Background, report: Report) -> None:

@@ -70,12 +70,12 @@ def test_a_ranking_comes_back_exactly(
 ) -> None:
     teach(0, 2)
     background.drain(0.0)
-    teach(2, 62)
+    teach(2, 242)
     background.drain(0.0)
     long_lived, learner = new_process(settings, client)
     expected = ranking(long_lived, learner)
     assert swarm.agents.weights(AGENT) is not None
-    for last in (120, 180):
+    for last in (302, 362):
         teach(last - 60, last)
         background.drain(0.0)
         learner.learn(some_outcome(1))
@@ -113,7 +113,7 @@ def test_before_anything_was_learned_is_a_version_too(
 ) -> None:
     teach(0, 2)
     background.drain(0.0)
-    teach(2, 62)
+    teach(2, 242)
     background.drain(0.0)
     process, learner = new_process(settings, client)
     learner.follow()
@@ -225,12 +225,12 @@ def test_the_history_shows_every_version_and_what_can_be_returned_to(
 ) -> None:
     teach(0, 2)
     background.drain(0.0)
-    teach(2, 62)
+    teach(2, 242)
     background.drain(0.0)
     swarm.rollback(AGENT, 1)
     rolled, learned, first = swarm.history(AGENT)
     assert (rolled.version, rolled.kind, rolled.parent, rolled.is_current) == (3, "rollback", 1, True)
-    assert (learned.version, learned.kind, learned.update, learned.outcomes) == (2, "learned", "promoted", 60)
+    assert (learned.version, learned.kind, learned.update, learned.outcomes) == (2, "learned", "promoted", 240)
     assert learned.loss_before is not None
     assert learned.loss_after is not None
     assert learned.loss_after < learned.loss_before
