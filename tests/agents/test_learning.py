@@ -72,16 +72,20 @@ def test_new_weights_are_picked_up_after_consolidation(swarm: Swarm, background:
     background.drain(0.0)
     agent = Agent("coder-1", swarm=swarm, config=SonaConfig(dim=DIM), refresh_interval=0.0)
     assert (agent.generation, agent.adapter.base[0].is_untrained) == (0, True)
-    for number in range(60):
-        query = 0.6 * right + 0.8 * wrong + 0.1 * some_vector(100 + number)
-        action, quality = ("right", 1.0) if number % 2 else ("wrong", 0.0)
+    for number in range(240):
+        # Both are tried for queries nearer to the one and nearer to the other; each works where it is nearer.
+        is_nearer = number // 2 % 2 == 0
+        query = (0.7, 0.5)[not is_nearer] * right + (0.5, 0.7)[not is_nearer] * wrong + 0.15 * some_vector(100 + number)
+        action = ("right", "wrong")[number % 2]
+        quality = float((action == "right") == is_nearer)
         swarm.record(vector_outcome(number, query, action, quality, "coder-1"), f"key-{number}")
     assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is True
-    frozen = float(agent.adapter.apply(0.6 * right + 0.8 * wrong).dot(right))
+    query = 0.7 * right + 0.5 * wrong
+    frozen = float(agent.adapter.apply(query).dot(right - wrong))
     agent.before_task("anything")
     assert agent.generation == 1
     assert not agent.adapter.base[0].is_untrained
-    assert float(agent.adapter.apply(0.6 * right + 0.8 * wrong).dot(right)) > frozen
+    assert float(agent.adapter.apply(query).dot(right - wrong)) > frozen
     other = Agent("coder-1", swarm=swarm)
     assert (other.adapter.base[0].up == agent.adapter.base[0].up).all()
 

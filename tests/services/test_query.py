@@ -81,8 +81,11 @@ def test_agents_limit_whose_evidence_counts(known: Swarm) -> None:
     assert known.query("decode JSON", agents=["new"]) == []
     assert known.query("decode JSON", agents=[]) == []
     assert actions(known.query("decode JSON", agents=("ann", "bob"))) == ["json"]
-    # Of these two, one was right with it and one was wrong.
-    assert actions(known.query("decode JSON", agents=("ann", "eve"))) == ["re", "json"]
+    # Of these two, one was right with it and one was wrong: less can be expected than of two who were right.
+    doubtful = known.query("decode JSON", agents=("ann", "eve"))[0]
+    agreed = known.query("decode JSON", agents=("ann", "bob"))[0]
+    assert (doubtful.response, doubtful.failures) == ("json", 1.0)
+    assert doubtful.score < 0.8 * agreed.score
 
 
 def test_roles_limit_whose_evidence_counts(known: Swarm) -> None:

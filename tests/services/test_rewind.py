@@ -284,8 +284,10 @@ def conflicted(world: World, agent: str, first: int, last: int) -> None:
     if world.swarm.agents.registration(agent) is None:
         world.swarm.register(agent, "coder", SonaConfig(dim=DIM))
     for number in range(first, last):
-        query = 0.6 * right + 0.8 * wrong + 0.1 * some_vector(100 + number)
-        action, quality = ("right", 1.0) if number % 2 else ("wrong", 0.0)
+        near, far = (right, wrong) if number // 2 % 2 else (wrong, right)
+        query = 0.7 * near + 0.5 * far + 0.15 * some_vector(100 + number)
+        action = ("wrong", "right")[number % 2]
+        quality = float((action == "right") == (near is right))
         outcome = replace(some_outcome(number, agent), embedding=query, action=action, quality=quality)
         world.swarm.record(outcome, outcome.id)
 
@@ -300,7 +302,7 @@ def taught(world: World) -> World:
         )
         world.swarm.record(outcome, action)
     world.background.drain(0.0)
-    conflicted(world, OTHER, 0, 60)
+    conflicted(world, OTHER, 0, 240)
     world.background.drain(0.0)
     assert world.swarm.agents.weights(OTHER) is not None
     return world
@@ -326,7 +328,7 @@ def test_an_adapter_that_was_trained_against_it_is_trained_again(taught: World) 
 def test_dependents_that_are_kept_are_named_with_the_reason(taught: World) -> None:
     kept = taught.swarm.rewind("right", retrain=False)
     assert [(d.agent, d.generation, d.why) for d in kept.dependents] == [(OTHER, 0, "not asked for")]
-    taught.client.xtrim(taught.swarm.keys.agent(OTHER).stream, maxlen=50, approximate=False)
+    taught.client.xtrim(taught.swarm.keys.agent(OTHER).stream, maxlen=230, approximate=False)
     before = taught.swarm.agents.state(OTHER)
     report = taught.swarm.rewind("wrong")
     [dependent] = report.dependents
@@ -336,7 +338,7 @@ def test_dependents_that_are_kept_are_named_with_the_reason(taught: World) -> No
 
 def test_who_learned_before_it_came_is_no_dependent(world: World) -> None:
     world.learn(OTHER, range(80))
-    world.learn(OTHER, range(80, 120))
+    world.learn(OTHER, range(80, 300))
     assert world.swarm.agents.weights(OTHER) is not None
     world.learn(AGENT, range(20))
     assert world.swarm.rewind(agent=AGENT).dependents == ()
