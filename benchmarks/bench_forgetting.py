@@ -35,6 +35,7 @@ How far naive falls hangs on how hard everybody trains, so no gap over naive sta
 seed: naive ends at .57 with 3 passes, .50 with 6, .38 with 20 (right after learning .94, .94, .93); the best L2 anchor
 at .79 with 3 and .76 with 20. So the default of 3 favours these two. The rate falls to nothing within each cycle;
 naive with a constant rate, batches of 32, one try and 6 passes, in a prototype of this benchmark, ended at .37.
+Clinc150, one seed: naive ends at .88 with 3 passes and joint at .95, so nothing can be 20 points better than naive.
 """
 
 from __future__ import annotations
