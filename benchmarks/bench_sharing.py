@@ -4,7 +4,7 @@ A fifth of all pairs of agent and task is held out; the bank holds the other run
 asks for its task: is the stored success that comes first a right one? Right is one of the same template (`_functions`:
 one whose task needs the same functions; `_exact`: one whose task has the very same answer). Means over agents.
 
-  own, shared          the bank of `SonaEngine`, searched by similarity and evidence in the metric of `sona.metric`
+  own, shared          the bank of `SonaEngine`, as `SonaEngine.recall` searches it (`sona.recall`)
   own_plain, ...       the nearest success by cosine, the usual memory
   shared_base          the same search without the metric
   shared_rank          `rank_actions`: the plan with the highest expected quality, where failures count against it
@@ -40,8 +40,8 @@ from swarm.errors import InputError
 from swarm.sona import SonaConfig, SonaEngine
 from swarm.sona.clusters import Cluster, action_of
 from swarm.sona.index import PatternIndex
-from swarm.sona.metric import Metric
 from swarm.sona.ranking import kernel
+from swarm.sona.recall import Recall
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Doubles, Flags, Integers
 
@@ -58,17 +58,14 @@ class _Bank:
 
     clusters: tuple[Cluster, ...]
     base: PatternIndex
-    mapped: PatternIndex
-    metric: Metric
+    recall: Recall
     config: SonaConfig
 
     @classmethod
     def of(cls, clusters: tuple[Cluster, ...], config: SonaConfig) -> _Bank:
-        metric = Metric.within_actions(clusters, config.dim)
-        base, mapped = PatternIndex(config), PatternIndex(config)
+        base = PatternIndex(config)
         base.replace_all(clusters)
-        mapped.replace_all(metric.mapped(clusters))
-        return cls(clusters, base, mapped, metric, config)
+        return cls(clusters, base, Recall(clusters, config), config)
 
     @property
     def has_success(self) -> bool:
@@ -84,7 +81,7 @@ class _Bank:
         elif way == "base":
             found = [self.base.search(x, 1)[0].cluster for x in rows]
         else:
-            found = [self.mapped.search(y, 1)[0].cluster for y in self.metric.apply(rows)]
+            found = [self.recall.search(x, 1)[0].cluster for x in rows]
         return np.array([int(cluster.exemplars[0].trajectory_id) for cluster in found], dtype=np.intp)
 
     def chances(self, data: AgentTrajectories, queries: Integers) -> Doubles:

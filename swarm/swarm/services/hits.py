@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from swarm.sona.index import ActionHit
+from swarm.sona.index import ActionHit, Hit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,18 @@ class PatternHit:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**asdict(self), "trajectory_ids": list(self.trajectory_ids)}
+
+
+def found_by_similarity(hit: Hit) -> ActionHit:
+    """A pattern that a search for similar tasks found, as an action hit: it competed with no other action."""
+    return ActionHit(
+        action=hit.cluster.action,
+        pattern=hit.cluster,
+        similarity=hit.similarity,
+        score=hit.score,
+        share=0.0,
+        failures=0.0,
+    )
 
 
 def pattern_hit(hit: ActionHit, roles: Mapping[str, str]) -> PatternHit:

@@ -9,6 +9,7 @@ from swarm.sona.adapter import Adapter
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import ActionHit, Hit, PatternIndex
 from swarm.sona.instant import outcome_step
+from swarm.sona.recall import Recall
 from swarm.sona.vectors import Vector
 from swarm.store.bank import BankStore
 
@@ -22,6 +23,8 @@ class Replica:
     def __init__(self, store: BankStore, config: SonaConfig) -> None:
         self._store = store
         self._lock = threading.Lock()
+        self._config = config
+        self._recall: tuple[str | None, Recall] | None = None
         self.index = PatternIndex(config)
         self.version: str | None = None
 
@@ -60,6 +63,13 @@ class Replica:
         """See `PatternIndex.rank`."""
         with self._lock:
             return self.index.rank(x, k, y=y, agents=agents, min_quality=min_quality, asker=asker)
+
+    def recall(self, x: Vector, k: int) -> list[Hit]:
+        """The k patterns whose tasks were most like `x` (d,) in what matters; see `sona.recall`."""
+        with self._lock:
+            if self._recall is None or self._recall[0] != self.version:
+                self._recall = self.version, Recall(self.index.clusters(), self._config)
+            return self._recall[1].search(x, k)
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:
         """See `PatternIndex.nearest`."""

@@ -23,7 +23,7 @@ from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.export import export_agent
 from swarm.services.history import Version, read_history
-from swarm.services.hits import PatternHit, pattern_hit
+from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica
 from swarm.services.rewind_report import Rewind
@@ -295,6 +295,18 @@ class Swarm:
         if advice is None:
             raise NoRouteError("no route was given and none is known: name some, or declare them (swarm route declare)")
         return advice
+
+    def recall(self, text: str, k: int = 5) -> list[PatternHit]:
+        """The k patterns whose tasks were most like `text` in what matters: to solve it again as one of them was.
+
+        Names, numbers and dates count less than in `query`; failures are not weighed.
+        """
+        count = check_count(k, "k", 1, 1000)
+        x = self.embed(text)
+        self._check_embedder()
+        self.replica.refresh()
+        known = self.roles()
+        return [pattern_hit(found_by_similarity(hit), known) for hit in self.replica.recall(x, count)]
 
     def retrieve_patterns(
         self,

@@ -110,7 +110,9 @@ def run_cycle(
     fresh = Reservoir.of(trajectories, config.dim)
     baselines = learned.credit.baselines()
     steps = [part for trajectory in trajectories for part in step_outcomes(trajectory, baselines, shared.actions)]
-    task, new_task = (learned.task or TaskShift.beginning(config.dim)).seen(fresh.queries)
+    # A request that is tried again is no further evidence of what the task is.
+    asked = np.unique(fresh.queries, axis=0)
+    task, new_task = (learned.task or TaskShift.beginning(config.dim)).seen(asked)
     ewc = learned.ewc
     sample = learned.reservoir.joined(fresh).joined(Reservoir.of(steps, config.dim))
     candidates = nearest_candidates(shared.candidates(), sample.queries)

@@ -11,6 +11,7 @@ import numpy as np
 from swarm.sona.clusters import Cluster, RouteTally, Tally, family_of, merge_clusters
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import ActionHit, Hit, PatternIndex
+from swarm.sona.recall import Recall
 from swarm.sona.vectors import Vector, check_number
 
 
@@ -24,6 +25,7 @@ class ReasoningBank:
         """What is known, by the agent whose outcomes it comes from."""
         self.silent: frozenset[str] = frozenset()
         """Agents whose part is kept, but not searched: their feedback is not believed."""
+        self._recall: Recall | None = None
         self.accesses: dict[str, int] = {}
         """How often each pattern was found, by id."""
 
@@ -47,6 +49,7 @@ class ReasoningBank:
             for cluster in clusters if agent not in self.silent else ():
                 by_id[cluster.id].append(cluster)
         self.index.replace_all(merge_clusters(same) for same in by_id.values())
+        self._recall = None
         self.accesses = {key: count for key, count in self.accesses.items() if key in self.index}
 
     def find(self, y: Vector, k: int) -> list[Hit]:
@@ -55,6 +58,12 @@ class ReasoningBank:
         for hit in hits:
             self.touch(hit.cluster.id)
         return hits
+
+    def recall(self, x: Vector, k: int) -> list[Hit]:
+        """As `find`, in the metric of `sona.metric`: for solving a task again as one like it was."""
+        if self._recall is None:
+            self._recall = Recall(self.clusters(), self.config)
+        return self._recall.search(x, k)
 
     def rank(self, x: Vector, k: int, *, y: Vector | None = None) -> list[ActionHit]:
         """The k actions of which most can be expected; see `PatternIndex.rank`."""

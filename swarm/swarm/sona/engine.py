@@ -141,6 +141,10 @@ class SonaEngine(TrajectoryRecorder):
 
     query_patterns = find_patterns
 
+    def recall(self, x: object, k: int = 5) -> list[Hit]:
+        """The k patterns whose tasks were most like `x` (d,) in what matters; see `sona.recall`."""
+        return self.bank.recall(check_direction(x, self.config.dim, "x"), check_count(k, "k", 1, _MAX_K))
+
     def rank_actions(self, x: object, k: int = 5) -> list[ActionHit]:
         """The k actions that past outcomes near the adapted query speak for, best first."""
         checked = check_count(k, "k", 1, _MAX_K)
