@@ -99,7 +99,7 @@ class SonaConfig:
     ewc_max_tasks: int = 10
     """The memory of more tasks than these weighs no more than so many: old ones fade instead."""
     rehearsal_capacity: int = 1_000
-    """Outcomes of its own that an agent keeps: four in five to rehearse, one to judge new weights."""
+    """Outcomes of its own that an agent keeps: nineteen in twenty to rehearse, one to judge new weights."""
     pattern_clusters: int = 100
     """Clusters of successes an agent keeps at most, and as many of failures."""
     min_cluster_size: int = 5

@@ -1,4 +1,4 @@
-"""A bounded, even sample of an agent's own outcomes: most are rehearsed, every fifth is held out and judges.
+"""A bounded, even sample of an agent's own outcomes: most are rehearsed, one in twenty is held out and judges.
 
 Bottom-k sampling (Cohen & Kaplan 2007): an outcome's hash is its priority, the smallest stay. So the sample is the same
 for any order and any batches of the same outcomes, and needs no random state.
