@@ -90,7 +90,7 @@ def slow_rank(
         start = given.get(a, total)
         frozen[a] = math.exp(float(x @ start / np.linalg.norm(start)) / TAU)
     pi = {a: mass / (math.exp(0.2 / TAU) + sum(near.values())) for a, mass in near.items()}
-    pi0 = {a: mass / sum(frozen.values()) for a, mass in frozen.items()}
+    pi0 = {a: mass / (math.exp(0.2 / TAU) + sum(frozen.values())) for a, mass in frozen.items()}
     backed = {a: successes.get(a, 0.0) / (successes.get(a, 0.0) + 5.0) for a in sums}
     g = sum(pi0[a] * backed[a] for a in sums)
     scores = {}
