@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -193,15 +192,15 @@ def test_a_full_spool_holds_up_no_hook_for_long(
 ) -> None:
     monkeypatch.setattr(delivery, "_REPLAY_S", 0.01)
     tasks = fill_spool(own_settings, MANY)
-    began = time.perf_counter()
     agent = new_agent()
-    held_up, states = [time.perf_counter() - began], []
+    states, waiting = [], [agent.health().spooled]
     while agent.health().spooled:
-        began = time.perf_counter()
         tasks.append(agent.before_task("decode JSON").trajectory_id)
         states.append(agent.after_task(tasks[-1], success=True).state)
-        held_up.append(time.perf_counter() - began)
-    assert max(held_up) < 1.0
+        waiting.append(agent.health().spooled)
+    # No hook sent everything: each had its turn, and then went on.
+    assert 0 < waiting[0] < MANY
+    assert len(states) > 2
     # What is reported meanwhile queues up behind what waits.
     assert ReceiptState.SPOOLED in states
     assert order(own_swarm) == tasks
@@ -317,14 +316,15 @@ def test_a_task_of_another_process_cannot_be_ended_while_redis_is_away(
     assert not other.after_task(task, success=True).is_new
 
 
-def test_while_redis_is_away_hooks_stay_quick(own_swarm: Swarm, own_redis: PrivateRedis, new_agent: NewAgent) -> None:
+def test_while_redis_is_away_one_hook_asks_for_it_and_the_others_do_not(
+    own_swarm: Swarm, own_redis: PrivateRedis, new_agent: NewAgent
+) -> None:
     agent = new_agent()
     agent.breaker.pause_s = 60.0
     own_redis.kill()
-    began = time.perf_counter()
     for _ in range(30):
         agent.after_task(agent.before_task("decode JSON").trajectory_id, success=True)
-    assert time.perf_counter() - began < 3.0
+    # Sixty hooks, and one of them asked Redis.
     assert agent.health().redis_failures == 1
     assert agent.health().spooled == 30
 
@@ -335,16 +335,13 @@ def test_a_frozen_redis_costs_one_timeout_and_then_nothing_until_the_breaker_clo
     agent = new_agent(socket_timeout=0.3)
     agent.breaker.pause_s = 60.0
     own_redis.signal(signal.SIGSTOP)
-    began = time.perf_counter()
     advice = agent.before_task("decode a JSON document")
-    first = time.perf_counter() - began
-    assert 0.2 < first < 2.0
+    assert agent.health().redis_failures == 1
     assert advice.best is not None
     assert not advice.is_fresh
-    began = time.perf_counter()
     for _ in range(20):
         agent.after_task(agent.before_task("decode JSON").trajectory_id, success=True)
-    assert time.perf_counter() - began < 2.0
+    assert agent.health().redis_failures == 1
     own_redis.signal(signal.SIGCONT)
     agent.breaker.succeeded()
     assert agent.refresh()

@@ -180,8 +180,11 @@ def _audit(learned: Learned, fresh: Reservoir, shared: PatternIndex, agent: str,
         return Standing()
     pi = action_probabilities(outcomes.queries, others.prototypes, config.temperature)
     p = pi[np.arange(len(outcomes)), outcomes.tried]
+    # From its own earlier outcomes, whether they count in the bank or not: else nobody could leave quarantine.
+    own = PatternIndex(config)
+    own.replace_all(learned.clusters)
     y, _ = adapted(learned.base, outcomes.queries)
-    r = shared.expected(outcomes.queries, y, known.actions)
+    r = own.expected(outcomes.queries, y, known.actions)
     return Standing.of(outcomes.qualities, p, r, pi.max(axis=1))
 
 

@@ -218,16 +218,20 @@ class PatternIndex:
             usable = usable & ~poor
             weights = np.where(poor, 0.0, weights)
         similarities = self._centroids[:n].dot(x)
-        mass = weights * kernel(similarities, self.temperature)
+        nearness = kernel(similarities, self.temperature)
+        mass = weights * nearness
         actions = self._actions[:n]
         worked: Doubles = np.bincount(actions, weights=mass * view.qualities, minlength=m).astype(np.float64)
         failed: Doubles = np.bincount(actions, weights=mass * (1.0 - view.qualities), minlength=m).astype(np.float64)
+        here: Doubles = np.bincount(actions, weights=mass * nearness * (1.0 - view.qualities), minlength=m).astype(
+            np.float64
+        )
         closeness = view.prototypes.dot(x if y is None else y)
         closeness[~view.known] = -math.inf
         expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
         frozen = view.given.dot(x)
         frozen[~view.known] = -math.inf
-        scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
+        scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * here)
         scores[np.bincount(actions, weights=usable, minlength=m) == 0.0] = -math.inf
         return self._hits(similarities, usable, scores, k)
 
@@ -252,18 +256,20 @@ class PatternIndex:
         rows = np.argsort(self._actions[:n], kind="stable")
         codes, starts = np.unique(self._actions[:n][rows], return_index=True)
         worked = np.zeros((len(x), m))
-        failed = np.zeros((len(x), m))
+        failed, here = np.zeros((len(x), m)), np.zeros((len(x), m))
         if n:
-            mass = kernel(x.dot(self._centroids[rows].T), self.temperature) * view.weights[rows]
+            nearness = kernel(x.dot(self._centroids[rows].T), self.temperature)
+            mass = nearness * view.weights[rows]
             good = mass * view.qualities[rows]
             worked[:, codes] = np.add.reduceat(good, starts, axis=1)
             failed[:, codes] = np.add.reduceat(mass - good, starts, axis=1)
+            here[:, codes] = np.add.reduceat((mass - good) * nearness, starts, axis=1)
         closeness = (x if y is None else y).dot(view.prototypes.T)
         closeness[:, ~view.known] = -math.inf
         expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
         frozen = x.dot(view.given.T)
         frozen[:, ~view.known] = -math.inf
-        scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * failed)
+        scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * here)
         usable = self._heard(view.usable, asker)
         scores[:, np.bincount(self._actions[:n], weights=usable, minlength=m) == 0.0] = -math.inf
         return scores

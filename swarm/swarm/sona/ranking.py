@@ -14,10 +14,10 @@ second remembers, failures as well as successes.
 
 **Novelty guard.** All of that knows more of the actions that were tried than of those that were not, and would rank the
 former first whatever is asked. So it counts only where there is evidence. With C0_a the prototype of what was given
-(by a library) or, where nothing was, C_a; s_a the successes of a in feedback; f_a its failures near x:
+(by a library) or, where nothing was, C_a; s_a the successes of a in feedback; f_a its failures at x itself:
 
     e_a  = s_a / (s_a + 5),      pi0_a = pi_a of x and C0,      g = sum_a pi0_a e_a
-    rank by  g P_a + (1 - g + 1 - e_a) pi0_a rho / (rho + f_a),      rho = 1/4
+    rank by  g P_a + (1 - g + 1 - e_a) pi0_a rho / (rho + f_a),      f_a = phi sum_{a(j) = a} w_j K_j^2 (1 - q_j)
 
 Without feedback e and g are zero, and the ranking is the frozen one, that of pi0.
 """
@@ -39,8 +39,8 @@ KAPPA = 0.05
 """kappa: how much evidence, in outcomes at the very place of the query, pi_a is worth."""
 _BACKED = 5.0
 """So many successes in feedback back an action by half."""
-_TRIED = 0.25
-"""rho: so much failure at the very place of the query halves what is left to say for an action by its similarity."""
+_TRIED = 0.02
+"""rho: what failed at this very query is not tried there again because it looks similar; K^2 keeps that to the place."""
 _TINY = np.float32(1e-30)
 
 

@@ -1,12 +1,12 @@
 """Whether an agent's feedback can be believed: additive sums over its outcomes, and what they say.
 
 Legend: over the outcomes whose action others know as well: q_i the reported quality, p_i the probability that the
-others' knowledge alone gave the action that was tried (pi of `ranking`, not adapted), r_i the quality that everything
-known before predicted. z = corr(., q) sqrt(n) is standard normal when a report does not depend on what was tried.
+others' knowledge alone gave the action that was tried (pi of `ranking`, not adapted), r_i the quality that the agent's
+own earlier outcomes predicted. z = corr(., q) sqrt(n) is standard normal when a report hangs on nothing that was tried.
 
 Reports of an honest agent agree with what is known (p predicts q), or at least with one another (r predicts q).
-Shuffled reports do neither; inverted ones contradict what is known. Reports that are nearly
-all successes correlate with nothing: then what counts is whether the agent does what the others would do.
+Shuffled reports do neither; inverted ones contradict what is known. Reports that are nearly all successes correlate
+with nothing: then what counts is whether the agent does what the others would do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from swarm.sona.vectors import Doubles, Vector, check_number
 PROBATION = 40.0
 """Outcomes for which an agent is believed before there is evidence; the novelty guard limits what they do."""
 _MARGIN = 2.0
-CONTRADICTS = -1.0
+CONTRADICTS = -2.0
 """z_prior at or below which feedback is not believed, however well it fits itself."""
 CONSTANT = 0.09
 """Reports whose variance is below, nine successes in ten: there is little that they could correlate with."""
@@ -87,7 +87,7 @@ class Standing:
 
     @property
     def z_own(self) -> float:
-        """How clearly the reports agree with everything known before them."""
+        """How clearly the reports agree with the agent's own earlier ones."""
         return _z(self.n, self.r, self.rr, self.q, self.qq, self.rq)
 
     @property

@@ -3,10 +3,9 @@
 Legend: y (d,) the query; c_j the centroid of cluster j, with sums n_jr, S_jr over its outcomes of route r.
 
     K_j = exp((y . c_j - max_i y . c_i) / tau)      n_r = sum_j K_j n_jr      S_r = sum_j K_j S_jr
-    q_r = q_r(regression) + (S_r / n_r - q_r(regression)) n_r^2 / (n_r^2 + kappa^2)
+    q_r = (S_r + kappa q_r(regression)) / (n_r + kappa)
 
-A Nadaraya-Watson estimate that corrects the regression's where there are many outcomes. With few, the mean of a
-neighbourhood says less than the regression does, and more of it is worse: so the square.
+A Nadaraya-Watson estimate that begins at the regression's: patterns correct it where there are many outcomes.
 """
 
 from __future__ import annotations
@@ -25,8 +24,10 @@ NEIGHBOURS = 256
 """So many clusters around a task speak for its routes; the kernel leaves farther ones next to no weight."""
 TEMPERATURE = 0.1
 """tau: twice that of the vote for actions, because a route is good for a wider region than an answer is."""
-HALFWAY = 250.0
-"""kappa: with so many outcomes nearby, their mean and the regression count alike."""
+HALFWAY = 600.0
+"""kappa: with so many outcomes nearby, their mean and the regression count alike. Measured on folds of two logs: less
+helps where a subject decides (.634 of the gap at 300, .618 without patterns) and hurts where the form of a task does
+(area .859 at 300, .864 without)."""
 
 
 def near_evidence(near: Sequence[Hit], temperature: float = TEMPERATURE) -> dict[str, RouteTally]:
@@ -55,7 +56,7 @@ def with_near(estimate: RouteEstimate, tally: RouteTally | None) -> RouteEstimat
     if tally is None or tally.n <= 0.0:
         return estimate
     if estimate.outcomes > 0.0:
-        part = tally.n**2 / (tally.n**2 + HALFWAY**2)
+        part = tally.n / (tally.n + HALFWAY)
         mean = min(1.0, max(0.0, tally.sum_quality / tally.n))
         return replace(estimate, quality=estimate.quality + part * (mean - estimate.quality))
     total = tally.n + PRIOR_WEIGHT
