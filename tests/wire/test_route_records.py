@@ -100,7 +100,7 @@ def test_a_record_that_is_cut_or_of_another_kind_is_damaged(decoder: Callable[[b
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("form", "traits-0"), ("routes", {"": {}}), ("routes", [1]), ("routes", {"a": {"n": -1.0}})],
+    [("form", "waves-0"), ("routes", {"": {}}), ("routes", [1]), ("routes", {"a": {"n": -1.0}})],
 )
 def test_statistics_of_other_features_or_values_are_refused(field: str, value: object) -> None:
     payload = decode("routes", encode_statistics(STATISTICS)) | {field: value}

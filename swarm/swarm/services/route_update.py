@@ -12,7 +12,7 @@ from swarm.store.lease import Lease
 from swarm.store.routes import RouteStore
 from swarm.wire.route_records import PublishedRoutes, decode_statistics, encode_statistics
 
-MAX_PUBLISHED = 64
+MAX_PUBLISHED = 48
 """Routes with statistics of the swarm, those with most outcomes: what fits into a record."""
 
 

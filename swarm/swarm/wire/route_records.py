@@ -29,7 +29,7 @@ MAX_DECISION_TEXT = 500
 """Characters of a task's text that its decision keeps, for people."""
 _LARGEST_SUM = 1e300
 _UPPER = np.triu_indices(FEATURES)
-_FORM = "traits-1"
+_FORM = "waves-1"
 """Which features the sums are over: sums over others cannot be added."""
 
 

@@ -2,10 +2,10 @@
 
 Legend: t (T,) traits of `task_traits`, t' those of them in `STRUCTURE`, x (d,) the embedding.
 
-    phi(x, t) = [ 1,  waves(t'),  waves(t),  P x / 2 ]          waves(t) = sqrt(2 / m) cos(W t / sqrt(T) + b)
+    phi(x, t) = [ 1,  waves(t'),  waves(t),  P x / 2 ]          waves(t) = sqrt(2 / m) [cos, sin](W t / sqrt(T))
 
-W, b and P are drawn once from a seed. The cosines approximate a Gaussian kernel over traits (Rahimi and Recht 2007,
-algorithm 1; rows of W orthogonal, Yu et al. 2016, which needs fewer of them), so a linear model over them is a smooth
+W and P are drawn once from a seed. The waves approximate a Gaussian kernel over traits (Rahimi and Recht 2007,
+in pairs as Sutherland and Schneider 2015, rows of W orthogonal as Yu et al. 2016: both need fewer of them), so a linear model over them is a smooth
 function of the traits. P x keeps the inner products of embeddings up to noise (Johnson and Lindenstrauss). Equal
 seeds give equal features in every process.
 """
@@ -57,16 +57,16 @@ class FeatureMap:
 
 
 class _Waves:
-    """m cosines of n numbers."""
+    """m waves of n numbers, half of them cosines and half sines."""
 
     def __init__(self, rng: np.random.Generator, n: int, m: int) -> None:
         blocks = []
-        for _ in range(-(-m // n)):
+        for _ in range(-(-(m // 2) // n)):
             directions, _ = np.linalg.qr(rng.standard_normal((n, n)))
             blocks.append(directions * np.sqrt(rng.chisquare(n, size=n)))
-        self._waves: Doubles = np.hstack(blocks)[:, :m] / np.sqrt(n)
-        self._phases: Doubles = rng.uniform(0.0, 2.0 * np.pi, m)
+        self._waves: Doubles = np.hstack(blocks)[:, : m // 2] / np.sqrt(n)
         self._height = float(np.sqrt(2.0 / m))
 
     def of(self, values: Doubles) -> Doubles:
-        return np.asarray(self._height * np.cos(values @ self._waves + self._phases))
+        angles = values @ self._waves
+        return np.asarray(self._height * np.hstack([np.cos(angles), np.sin(angles)]))
