@@ -40,7 +40,7 @@ def test_clusters_count_by_the_kernel_of_their_distance_to_the_nearest() -> None
 
 def test_much_evidence_nearby_corrects_the_regression_and_little_does_not() -> None:
     little, much = with_near(expected(0.2), did(6, 1.0)), with_near(expected(0.2), did(HALFWAY, 1.0))
-    assert little.quality == pytest.approx(0.2, abs=0.01)
+    assert little.quality == pytest.approx(0.2, abs=0.03)
     assert much.quality == pytest.approx(0.6)
     assert much.cost == 1.0
 

@@ -71,6 +71,8 @@ def choose(estimates: Mapping[str, RouteEstimate], request: RouteRequest) -> Cho
         If every route breaks a bound and no fallback is among `estimates`; the message says which bound excluded
         which route.
     """
+    # By name: sums of floats, and draws, must not hang on the order in which the routes were given.
+    estimates = dict(sorted(estimates.items()))
     excluded = {name: _broken(name, expected, request) for name, expected in estimates.items()}
     left = [name for name in estimates if not excluded[name]]
     sampled = _sampled(estimates, request)
@@ -115,11 +117,10 @@ def _broken(name: str, expected: RouteEstimate, request: RouteRequest) -> str:
 def _sampled(estimates: Mapping[str, RouteEstimate], request: RouteRequest) -> dict[str, float]:
     if request.exploration is not Exploration.THOMPSON:
         return {name: expected.quality for name, expected in estimates.items()}
-    # By name, so that a draw does not hang on the order in which the routes were given.
     draws = np.random.default_rng(request.seed).standard_normal(len(estimates)).tolist()
     return {
         name: estimates[name].quality + request.scale * draw * estimates[name].quality_error
-        for name, draw in zip(sorted(estimates), draws, strict=True)
+        for name, draw in zip(estimates, draws, strict=True)
     }
 
 

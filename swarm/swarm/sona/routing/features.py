@@ -4,10 +4,10 @@ Legend: t (T,) traits of `task_traits`, t' those of them in `STRUCTURE`, x (d,) 
 
     phi(x, t) = [ 1,  waves(t'),  waves(t),  P x / 2 ]          waves(t) = sqrt(2 / m) [cos, sin](W t / sqrt(T))
 
-W and P are drawn once from a seed. The waves approximate a Gaussian kernel over traits (Rahimi and Recht 2007,
-in pairs as Sutherland and Schneider 2015, rows of W orthogonal as Yu et al. 2016: both need fewer of them), so a linear model over them is a smooth
-function of the traits. P x keeps the inner products of embeddings up to noise (Johnson and Lindenstrauss). Equal
-seeds give equal features in every process.
+W and P are drawn once from a seed. The waves approximate a Gaussian kernel over traits (Rahimi and Recht 2007; in
+pairs as Sutherland and Schneider 2015, rows of W orthogonal as Yu et al. 2016: both need fewer of them), so a linear
+model over them is a smooth function of the traits. P x keeps the inner products of embeddings up to noise (Johnson
+and Lindenstrauss). Equal seeds give equal features in every process.
 """
 
 from __future__ import annotations
