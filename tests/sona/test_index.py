@@ -63,6 +63,7 @@ def slow_rank(
     successes: dict[str, float] = {}
     worked: dict[str, float] = {}
     failed: dict[str, float] = {}
+    here: dict[str, float] = {}
     usable: set[str] = set()
     for c in clusters:
         tallies = {name: t for name, t in c.agents.items() if agents is None or name in agents}
@@ -81,9 +82,11 @@ def slow_rank(
             continue
         if c.positive and not c.insisted:
             usable.add(a)
-        mass = (n if c.confirmed else min(n, 2.0)) ** 0.7 * math.exp((float(x @ c.centroid) - 1.0) / TAU)
+        near_it = math.exp((float(x @ c.centroid) - 1.0) / TAU)
+        mass = (n if c.confirmed else min(n, 2.0)) ** 0.7 * near_it
         worked[a] = worked.get(a, 0.0) + mass * quality / n
         failed[a] = failed.get(a, 0.0) + PHI * mass * (1.0 - quality / n)
+        here[a] = here.get(a, 0.0) + PHI * mass * near_it * (1.0 - quality / n)
     near, frozen = {}, {}
     for a, total in sums.items():
         near[a] = math.exp(float((x if y is None else y) @ total / np.linalg.norm(total)) / TAU)
@@ -97,7 +100,7 @@ def slow_rank(
     for a in usable:
         f = failed.get(a, 0.0)
         expected = (0.05 * pi[a] + worked.get(a, 0.0)) / (0.05 + worked.get(a, 0.0) + f)
-        scores[a] = g * expected + (1.0 - g + 1.0 - backed[a]) * pi0[a] * 0.25 / (0.25 + f)
+        scores[a] = g * expected + (1.0 - g + 1.0 - backed[a]) * pi0[a] * 0.02 / (0.02 + here.get(a, 0.0))
     return scores
 
 

@@ -40,7 +40,7 @@ KAPPA = 0.05
 _BACKED = 5.0
 """So many successes in feedback back an action by half."""
 _TRIED = 0.02
-"""rho: what failed at this very query is not tried there again because it looks similar; K^2 keeps that to the place."""
+"""rho: what failed at this very query is not tried there again because it looks similar; K^2 keeps that to it."""
 _TINY = np.float32(1e-30)
 
 
