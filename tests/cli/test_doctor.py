@@ -158,7 +158,7 @@ def test_workers_that_do_not_work_are_found() -> None:
 def status(**change: object) -> SwarmStatus:
     agent = AgentStatus(
         name="a", role="r", generation=1, accepted=9, consolidated=9, pending=0, dead=0, rewound=0, lost=0, open=0,
-        oldest_pending_s=None,
+        oldest_pending_s=None, verdict="trusted",
     )  # fmt: skip
     changed = replace(agent, **change)  # type: ignore[arg-type]  # one field
     return SwarmStatus(
