@@ -24,7 +24,9 @@ Poisoners are ADDED: the honest agents and their requests stay the same, so that
 not the loss of a domain that nobody sees any more. Their requests are of all domains, as many as an honest agent's on
 average. Figures are means over the honest agents. `poison_loss` is the largest loss of the swarm by one poisoner,
 `poison2_loss` by two; `poisoners_quarantined` the share of all poisoners that are in quarantine at the end,
-`honest_quarantined` that of honest agents in the swarm without poison.
+`honest_quarantined` that of honest agents in the swarm without poison. A round is longer than the probation
+(`standing.PROBATION` outcomes), so a poisoner that is found out at the first look never reaches the bank; then its loss
+is exactly 0. Poisoners that are honest for a while first are not measured.
 
 Configuration: `bandit.bench_config`, with `pattern_clusters` = 100 of each sign for each of the ten agents and 1,000
 for the one that sees everything: together the ten may hold as much as that one. Nothing is chosen by the test rows.
