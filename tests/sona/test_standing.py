@@ -135,10 +135,11 @@ def test_who_lied_and_reports_the_truth_from_then_on_is_trusted_again() -> None:
     assert found[-1] is Verdict.TRUSTED
 
 
-def test_the_bound_of_trust_rises_slowly_with_the_number_of_looks() -> None:
-    # sqrt(2 ln ln n) + 2 at n = e^(e^2), where ln ln n = 2, and n = e^(e^4.5).
-    assert threshold(math.exp(math.exp(2.0))) == pytest.approx(4.0)
-    assert threshold(math.exp(math.exp(4.5))) == pytest.approx(5.0)
+def test_the_bound_of_trust_rises_with_the_number_of_looks_and_asks_for_a_correlation_of_a_fifth() -> None:
+    # sqrt(2 ln ln n) + 2 where ln ln n = 1.125 and 1.62; then sqrt(n) / 5.
+    assert threshold(math.exp(math.exp(1.125))) == pytest.approx(3.5)
+    assert threshold(math.exp(math.exp(1.62))) == pytest.approx(3.8)
+    assert threshold(10_000.0) == pytest.approx(20.0)
     assert threshold(0.0) == threshold(16.0)
 
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from swarm.sona.boundary import TaskShift
-from swarm.sona.clusters import Cluster
+from swarm.sona.clusters import Cluster, is_library
 from swarm.sona.config import SonaConfig
 from swarm.sona.credit import CreditSums, step_outcomes
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.grouping import regroup
 from swarm.sona.index import Candidates, PatternIndex
 from swarm.sona.lora import LoraPair
-from swarm.sona.ranking import action_probabilities
+from swarm.sona.ranking import EVIDENCE_EXPONENT, action_probabilities
 from swarm.sona.reservoir import Reservoir
 from swarm.sona.standing import Standing, Verdict
 from swarm.sona.training import Outcomes, adapted, fisher, flatten, mean_loss, nearest_candidates, train
@@ -29,6 +29,8 @@ MICRO_KEEP = 0.5
 """What is left of the micro tier once the base tier was trained on the same outcomes."""
 MIN_JUDGES = 5
 """With fewer outcomes held out new weights are not even tried: nobody could judge them."""
+_FROM_OTHERS = 1_000
+"""Clusters of others that are rehearsed beside the agent's own outcomes, at most."""
 _AUDITED = 200
 """Outcomes of one cycle that an agent's standing is drawn from, at most."""
 
@@ -120,7 +122,8 @@ def run_cycle(
         ewc = _consolidated(learned, candidates, config, training_rng)
     standing = learned.standing + _audit(learned, fresh, shared, agent, config)
     verdict = standing.verdict
-    weights = _train_gated(learned.base, ewc, sample, candidates, verdict, config, training_rng)
+    others = _of_others(shared, candidates, agent, training_rng)
+    weights = _train_gated(learned.base, ewc, sample, others, candidates, verdict, config, training_rng)
     new = [outcome.as_cluster(config.quality_threshold) for outcome in (*trajectories, *steps)]
     grouping = regroup(learned.clusters, new, config, grouping_rng)
     report = CycleReport(
@@ -188,10 +191,35 @@ def _audit(learned: Learned, fresh: Reservoir, shared: PatternIndex, agent: str,
     return Standing.of(outcomes.qualities, p, r, pi.max(axis=1))
 
 
+def _of_others(shared: PatternIndex, candidates: Candidates, agent: str, rng: np.random.Generator) -> Outcomes:
+    """What others found out, as outcomes at their centroids: else the adapter would bend their queries blindly."""
+    found = [
+        (cluster, n)
+        for cluster in shared.clusters()
+        if cluster.confirmed and cluster.action in candidates.rows and (n := _learned_by_others(cluster, agent)) > 0.0
+    ]
+    if not found:
+        return Outcomes.none(shared.dim)
+    weights = np.array([n for _, n in found]) ** EVIDENCE_EXPONENT
+    rows = rng.choice(len(found), min(_FROM_OTHERS, len(found)), replace=False, p=weights / weights.sum())
+    chosen = [found[row][0] for row in rows.tolist()]
+    return Outcomes(
+        np.array([cluster.centroid for cluster in chosen], dtype=np.float32),
+        np.array([candidates.rows[cluster.action] for cluster in chosen], dtype=np.intp),
+        np.array([cluster.mean_quality for cluster in chosen], dtype=np.float32),
+    )
+
+
+def _learned_by_others(cluster: Cluster, agent: str) -> float:
+    """Outcomes in feedback of others than `agent`; what a library gives is none."""
+    return sum(tally.n for name, tally in cluster.agents.items() if name != agent and not is_library(name))
+
+
 def _train_gated(
     base: tuple[LoraPair, ...],
     ewc: EwcMemory,
     sample: Reservoir,
+    others: Outcomes,
     candidates: Candidates,
     verdict: Verdict,
     config: SonaConfig,
@@ -203,7 +231,8 @@ def _train_gated(
     judges = np.flatnonzero(known.held_out)
     if len(judges) < MIN_JUDGES or len(judges) == len(known) or config.base_lora_lr == 0.0:
         return _Weights(base=base, why=f"not tried: {len(judges)} outcomes held out, {MIN_JUDGES} needed")
-    held_out, training = outcomes.take(judges), outcomes.take(np.flatnonzero(~known.held_out))
+    held_out, own = outcomes.take(judges), outcomes.take(np.flatnonzero(~known.held_out))
+    training = own.joined(others)
     before = mean_loss(base, held_out, candidates, config.temperature)
     trained = train(base, training, candidates, ewc, config, rng)
     after = mean_loss(trained, held_out, candidates, config.temperature)
@@ -211,7 +240,7 @@ def _train_gated(
     return _Weights(
         base=tuple(trained) if promoted else base,
         why="promoted" if promoted else "refused: no better on what was held out",
-        trained_on=len(training),
+        trained_on=len(own),
         held_out=len(judges),
         before=before,
         after=after,

@@ -23,6 +23,7 @@ from swarm.sona.vectors import Doubles, Vector, check_number
 PROBATION = 40.0
 """Outcomes for which an agent is believed before there is evidence; the novelty guard limits what they do."""
 _MARGIN = 2.0
+_WEAKEST = 0.2
 CONTRADICTS = -2.0
 """z_prior at or below which feedback is not believed, however well it fits itself."""
 CONSTANT = 0.09
@@ -112,12 +113,13 @@ class Standing:
 
 
 def threshold(n: float) -> float:
-    """z from which feedback is believed after n outcomes: sqrt(2 ln ln n) + 2.
+    """z from which feedback is believed after n outcomes: the larger of sqrt(2 ln ln n) + 2 and 0.2 sqrt(n).
 
     It is looked at again and again, and a fixed bound would be passed by chance in the end: sums of noise reach
-    sqrt(2 ln ln n) infinitely often (law of the iterated logarithm, Khinchin 1924).
+    sqrt(2 ln ln n) infinitely often (law of the iterated logarithm, Khinchin 1924). The second asks for a correlation
+    of at least 0.2, however sure a weaker one is: feedback that is wrong two times in five does more harm than good.
     """
-    return math.sqrt(2.0 * math.log(math.log(max(n, 16.0)))) + _MARGIN
+    return max(math.sqrt(2.0 * math.log(math.log(max(n, 16.0)))) + _MARGIN, _WEAKEST * math.sqrt(n))
 
 
 def _variance(n: float, total: float, squares: float) -> float:

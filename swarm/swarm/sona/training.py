@@ -37,6 +37,17 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.queries)
 
+    @classmethod
+    def none(cls, dim: int) -> Outcomes:
+        return cls(np.empty((0, dim), np.float32), np.empty(0, np.intp), np.empty(0, np.float32))
+
+    def joined(self, other: Outcomes) -> Outcomes:
+        return Outcomes(
+            np.concatenate([self.queries, other.queries]),
+            np.concatenate([self.tried, other.tried]),
+            np.concatenate([self.qualities, other.qualities]),
+        )
+
     def take(self, rows: Integers) -> Outcomes:
         return Outcomes(self.queries[rows], self.tried[rows], self.qualities[rows])
 
