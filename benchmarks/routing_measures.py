@@ -14,7 +14,7 @@ import numpy as np
 
 from swarm.sona.vectors import Doubles, Integers
 
-WORTHS = 48
+WORTHS = 96
 """Points of a curve: so many answers to the question what a task done well is worth."""
 CURVE_POINTS = 201
 
@@ -33,10 +33,13 @@ class Logged:
 
 
 def worths_usd(mean_costs: Doubles) -> Doubles:
-    """Rising worths of a task, from one that makes everything but the cheapest too dear, to one that ignores cost."""
-    positive = mean_costs[mean_costs > 0.0]
-    low, high = (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
-    return np.geomspace(0.2 * low, 1e5 * high, WORTHS)
+    """Rising worths of a task, close together where they move requests, and one for which no cost counts.
+
+    A model that is d USD dearer is taken from a worth of d / gain on: gains of any use are between 1 and 1/300.
+    """
+    gaps = np.diff(np.unique(mean_costs))
+    low, high = (float(gaps.min()), float(np.ptp(mean_costs))) if gaps.size else (1.0, 1.0)
+    return np.append(np.geomspace(low, 300.0 * high, WORTHS - 1), 1e6 * high)
 
 
 def curve(route: Callable[[float], Integers], logged: Logged, mean_costs: Doubles) -> list[tuple[float, float]]:
