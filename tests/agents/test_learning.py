@@ -39,8 +39,14 @@ def test_before_anything_was_learned_the_ranking_is_the_frozen_one(known: Swarm,
 
 @pytest.mark.parametrize(("is_right", "sign"), [(True, 1.0), (False, -1.0)])
 def test_one_outcome_moves_the_ranking_of_its_agent_at_once(
-    known: Swarm, agent: Agent, is_right: bool, sign: float
+    known: Swarm, agent: Agent, background: Background, is_right: bool, sign: float
 ) -> None:
+    # Where feedback backs the actions: what nobody has tried yet the novelty guard keeps as it was given.
+    for answer, task in (("re", "match a pattern in a string"), ("json", "decode a JSON document")):
+        for _ in range(3):
+            known.store_pattern(task, answer, agent="coder-0")
+    background.drain(0.0)
+    agent.refresh()
     bystander = Agent("coder-2", swarm=known)
     before, elsewhere = score(agent, "re"), score(bystander, "re")
     advice = agent.before_task(TASK)
