@@ -35,11 +35,12 @@ class Logged:
 def worths_usd(mean_costs: Doubles) -> Doubles:
     """Rising worths of a task, close together where they move requests, and one for which no cost counts.
 
-    A model that is d USD dearer is taken from a worth of d / gain on: gains of any use are between 1 and 1/300.
+    A model that is d USD dearer is taken from a worth of d / gain on. Gains of any use are between 1 and 1/300; below
+    the first nobody pays more, so every curve begins at the cheapest model.
     """
     gaps = np.diff(np.unique(mean_costs))
     low, high = (float(gaps.min()), float(np.ptp(mean_costs))) if gaps.size else (1.0, 1.0)
-    return np.append(np.geomspace(low, 300.0 * high, WORTHS - 1), 1e6 * high)
+    return np.append(np.geomspace(0.5 * low, 300.0 * high, WORTHS - 1), 1e6 * high)
 
 
 def curve(route: Callable[[float], Integers], logged: Logged, mean_costs: Doubles) -> list[tuple[float, float]]:
