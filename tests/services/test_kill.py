@@ -22,6 +22,7 @@ from swarm.errors import StoreUnavailableError
 from swarm.services.receipts import ReceiptState
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
+from swarm.sona.standing import Verdict
 from swarm.store.connection import connect, redis_errors
 from swarm_workers.pools import PoolManager
 
@@ -182,12 +183,14 @@ def test_whatever_is_killed_every_outcome_takes_effect_exactly_once(
         assert (state.accepted, state.processed, state.dead) == (len(keys), len(keys), 0)
         assert outcomes_in(swarm.agents.clusters(name)) == pytest.approx(len(keys))
         in_bank = [pattern.agents[name].n for pattern in swarm.bank.patterns() if name in pattern.agents]
-        assert sum(in_bank) == pytest.approx(len(keys))
+        # The made-up outcomes hang on nothing that was tried: their agents may end in quarantine.
+        is_silent = state.verdict is Verdict.QUARANTINED
+        assert sum(in_bank) == (0 if is_silent else pytest.approx(len(keys)))
         some = random.Random(0).sample(keys, 100)
-        assert {swarm.receipt(name, key).state for key in some} == {ReceiptState.SEARCHABLE}
+        expected = ReceiptState.QUARANTINED if is_silent else ReceiptState.SEARCHABLE
+        assert {swarm.receipt(name, key).state for key in some} == {expected}
     status = swarm.status()
     assert (status.pending, status.lost, status.unmerged_agents) == (0, 0, 0)
-    assert outcomes_in(swarm.bank.patterns()) == pytest.approx(sum(map(len, posted.values())))
 
 
 def is_settled(swarm: Swarm) -> bool:

@@ -168,6 +168,7 @@ def test_a_merge_with_nothing_new_writes_nothing(swarm: Swarm, background: Backg
 
 def test_a_merge_publishes_only_what_changed(swarm: Swarm, background: Background, report: Report) -> None:
     report("a", 0, 10)
+    report("b", 50, 60)
     background.drain(0.0)
     version = swarm.bank.version()
     report("b", 100, 101)
