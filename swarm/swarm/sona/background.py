@@ -122,8 +122,7 @@ def run_cycle(
         ewc = _consolidated(learned, candidates, config, training_rng)
     standing = learned.standing + _audit(learned, fresh, shared, agent, config)
     verdict = standing.verdict
-    others = _of_others(shared, candidates, agent, training_rng)
-    weights = _train_gated(learned.base, ewc, sample, others, candidates, verdict, config, training_rng)
+    weights = _train_gated(learned.base, ewc, sample, candidates, shared, agent, verdict, config, training_rng)
     new = [outcome.as_cluster(config.quality_threshold) for outcome in (*trajectories, *steps)]
     grouping = regroup(learned.clusters, new, config, grouping_rng)
     report = CycleReport(
@@ -219,8 +218,9 @@ def _train_gated(
     base: tuple[LoraPair, ...],
     ewc: EwcMemory,
     sample: Reservoir,
-    others: Outcomes,
     candidates: Candidates,
+    shared: PatternIndex,
+    agent: str,
     verdict: Verdict,
     config: SonaConfig,
     rng: np.random.Generator,
@@ -232,7 +232,7 @@ def _train_gated(
     if len(judges) < MIN_JUDGES or len(judges) == len(known) or config.base_lora_lr == 0.0:
         return _Weights(base=base, why=f"not tried: {len(judges)} outcomes held out, {MIN_JUDGES} needed")
     held_out, own = outcomes.take(judges), outcomes.take(np.flatnonzero(~known.held_out))
-    training = own.joined(others)
+    training = own.joined(_of_others(shared, candidates, agent, rng))
     before = mean_loss(base, held_out, candidates, config.temperature)
     trained = train(base, training, candidates, ewc, config, rng)
     after = mean_loss(trained, held_out, candidates, config.temperature)

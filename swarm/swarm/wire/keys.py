@@ -31,7 +31,7 @@ Agent, tag `{NAME/AGENT}`
                     skipped, verdict; by append and commit
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
-  learner   string  task and standing after the current generation; written by the commit, read by merge and status
+  learner   string  task, standing and credit after the current generation; written by the commit, read by the next
   sample    string  outcomes that the agent rehearses, and those that judge; written by the commit, read by the next
   routes    string  statistics of the routes that the agent used; written by the commit, read by the merge
   log       stream  one entry per generation (cursor, counts, figures, where its content comes from); by the commit
