@@ -29,10 +29,9 @@ import numpy as np
 from benchmarks.labelled import LabelledTexts
 from swarm.sona import SonaConfig, SonaEngine, Trajectory
 from swarm.sona.background import CycleReport, Learned, run_cycle
+from swarm.sona.clusters import LIBRARY
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector
 
-LIBRARY = "library"
-"""The agent whose outcomes the seeds are: nobody's adapter is trained by them."""
 SEEDS_PER_LABEL = 5
 TRIES = 3
 CYCLE = 250

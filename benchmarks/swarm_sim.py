@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.bandit import ASKED_AT_ONCE, LIBRARY, TRIES, Stream
+from benchmarks.bandit import ASKED_AT_ONCE, TRIES, Stream
 from swarm.services.merge import bank_of
 from swarm.sona import SonaConfig, Trajectory
 from swarm.sona.adapter import Adapter
 from swarm.sona.background import MICRO_KEEP, Learned, run_cycle
-from swarm.sona.clusters import Cluster
+from swarm.sona.clusters import LIBRARY, Cluster
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.grouping import regroup
 from swarm.sona.index import PatternIndex

@@ -16,7 +16,7 @@ from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.workers import local_workers
 from swarm_workers import processes
 
-TIMEOUT = 180.0
+TIMEOUT = 60.0
 
 
 class CommandLine:

@@ -24,7 +24,8 @@ def learned(settings: Settings, client: Client) -> Swarm:
     swarm.register("ada", "coder")
     background = Background(settings, client)
     rng = np.random.default_rng(0)
-    for first in (0, 40, 80):
+    # Of these ids enough are held out, by their hash, for new weights to be tried.
+    for first in (960, 40, 80):
         for number in range(first, first + 40):
             which = int(rng.integers(2))
             vector = swarm.embed(f"read the {('date', 'time')[which]} in line {number} of the log")
@@ -52,10 +53,8 @@ def test_history_lists_the_versions_with_their_figures(external: CommandLine, le
     assert [version["version"] for version in found["versions"]] == [3, 2, 1]
     shown = check_shown(external.run("agents", "history", "ada").stdout)
     newest = learned.history("ada")[0]
-    assert newest.update in ("promoted", "refused", "")
-    assert newest.why
-    figures = (f"{newest.loss_before:.3f}", f"{newest.loss_after:.3f}") if newest.update else ()
-    for words in ("●", "↩", "learned", newest.update, *figures):
+    assert newest.update in ("promoted", "refused")
+    for words in ("●", "↩", "learned", newest.update, f"{newest.loss_before:.3f}", f"{newest.loss_after:.3f}"):
         assert words in shown
     assert external.json("agents", "history", "ada", "--limit", "1")["total"] == 3
     assert "2 older ones" in check_shown(external.run("agents", "history", "ada", "--limit", "1").stdout)

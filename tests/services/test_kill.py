@@ -176,6 +176,7 @@ def test_whatever_is_killed_every_outcome_takes_effect_exactly_once(
         sabotage()
     assert saboteur.in_the_middle >= 3
     posted = stream.end()
+    believed = 0
     wait_until(lambda: is_settled(swarm), 40.0, "the last consolidation and merge")
     for name, keys in posted.items():
         state = swarm.agents.state(name)
@@ -186,11 +187,13 @@ def test_whatever_is_killed_every_outcome_takes_effect_exactly_once(
         # The made-up outcomes hang on nothing that was tried: their agents may end in quarantine.
         is_silent = state.verdict is Verdict.QUARANTINED
         assert sum(in_bank) == (0 if is_silent else pytest.approx(len(keys)))
+        believed += 0 if is_silent else len(keys)
         some = random.Random(0).sample(keys, 100)
         expected = ReceiptState.QUARANTINED if is_silent else ReceiptState.SEARCHABLE
         assert {swarm.receipt(name, key).state for key in some} == {expected}
     status = swarm.status()
     assert (status.pending, status.lost, status.unmerged_agents) == (0, 0, 0)
+    assert outcomes_in(swarm.bank.patterns()) == pytest.approx(believed)
 
 
 def is_settled(swarm: Swarm) -> bool:
