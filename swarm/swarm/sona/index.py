@@ -228,7 +228,9 @@ class PatternIndex:
         )
         closeness = view.prototypes.dot(x if y is None else y)
         closeness[~view.known] = -math.inf
-        expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
+        expected = expected_quality(
+            prior(closeness, self.temperature), worked, worked + self.failure_weight * failed, mass.sum()
+        )
         frozen = view.given.dot(x)
         frozen[~view.known] = -math.inf
         scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * here)
@@ -266,7 +268,10 @@ class PatternIndex:
             here[:, codes] = np.add.reduceat((mass - good) * nearness, starts, axis=1)
         closeness = (x if y is None else y).dot(view.prototypes.T)
         closeness[:, ~view.known] = -math.inf
-        expected = expected_quality(prior(closeness, self.temperature), worked, worked + self.failure_weight * failed)
+        around = (worked + failed).sum(axis=1, keepdims=True)
+        expected = expected_quality(
+            prior(closeness, self.temperature), worked, worked + self.failure_weight * failed, around
+        )
         frozen = x.dot(view.given.T)
         frozen[:, ~view.known] = -math.inf
         scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * here)
@@ -286,14 +291,15 @@ class PatternIndex:
                 found = prior(y[rows].dot(candidates.prototypes.T), self.temperature)
                 pi[rows] = np.where(columns >= 0, found[np.arange(len(columns)), columns], 0.0)
         n = len(self._clusters)
+        mass = kernel(x.dot(self._centroids[:n].T), self.temperature) * self._weights[:n]
         for action in set(actions):
             own = np.flatnonzero(self._actions[:n] == self._codes.get(action, -1))
             asked = np.array([i for i, name in enumerate(actions) if name == action], dtype=np.intp)
             if len(own):
-                mass = kernel(x[asked].dot(self._centroids[own].T), self.temperature) * self._weights[own]
-                worked[asked] = mass.dot(self._qualities[own])
-                happened[asked] = worked[asked] + self.failure_weight * mass.dot(1.0 - self._qualities[own])
-        return expected_quality(pi, worked, happened)
+                here = mass[np.ix_(asked, own)]
+                worked[asked] = here.dot(self._qualities[own])
+                happened[asked] = worked[asked] + self.failure_weight * here.dot(1.0 - self._qualities[own])
+        return expected_quality(pi, worked, happened, mass.sum(axis=1))
 
     @property
     def actions(self) -> Container[str]:
