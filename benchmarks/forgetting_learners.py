@@ -1,9 +1,9 @@
-"""Learners for tasks in sequence that differ in how they hold on to the past, and in nothing else.
+"""Learners for tasks in sequence that differ in how they hold on to the past and in their schedule, in nothing else.
 
 Each has the adapter alone: the prototypes stay those of the seeds, the label with the nearest prototype to the adapted
-query is tried first. `plain_training` is `swarm.sona.training.train` with the number of rehearsed prototypes as an
-argument, because the core always rehearses some, and a naive learner must not. With the core's number it gives the
-core's weights, bit by bit; a test says so.
+query is tried first. Who follows the core's schedule is trained by the core's own trainer; the others by `train_by`,
+which takes the core's steps in batches, passes and rates of its own. With the core's schedule it gives the core's
+weights, bit by bit; a test says so.
 """
 
 from __future__ import annotations
@@ -23,18 +23,35 @@ from swarm.sona.ewc import EwcMemory
 from swarm.sona.index import Candidates, PatternIndex
 from swarm.sona.lora import LoraPair
 from swarm.sona.reservoir import Reservoir
-from swarm.sona.training import Outcomes, adapted, fisher, flatten, gradient_z
+from swarm.sona.training import Outcomes, adapted, fisher, flatten, fresh_moments, train, train_batch
 from swarm.sona.vectors import Doubles, Integers, Vector
 
-BATCH = 128
 PROTOTYPES = 32
 """So many prototypes the core rehearses beside each batch."""
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How a cycle trains on its outcomes."""
+
+    batch: int
+    passes: int | None
+    """Over all outcomes of the cycle; None: `base_epochs` of the configuration."""
+    is_falling: bool
+    """Whether the rate falls to nothing within the cycle; else it is constant."""
+
+
+ORDINARY = Schedule(batch=32, passes=6, is_falling=False)
+"""As the published calibration trained."""
+CORE = Schedule(batch=128, passes=None, is_falling=True)
+"""As the core trains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How a baseline holds on to the past."""
+    """How a baseline is trained, and how it holds on to the past."""
+
+    schedule: Schedule = ORDINARY
 
     l2: float = 0.0
     """Strength of the plain L2 anchor at the weights of the last boundary."""
@@ -70,16 +87,17 @@ class Baseline:
             self.current = self.current[-1:]
         self.current.append(fresh)
         joined = self.sample.joined(fresh) if self.rule.replayed else fresh
-        self.base = plain_training(
-            self.base,
-            _outcomes(joined, self.candidates),
-            self.candidates,
-            self.ewc,
-            self.config.updated(ewc_lambda=self.rule.l2 or self.rule.ewc),
-            self.rng,
-            self.rule.prototypes,
-        )
+        self.base = self._trained(_outcomes(joined, self.candidates))
         self.sample = joined.bounded(self.rule.replayed)
+
+    def _trained(self, outcomes: Outcomes) -> list[LoraPair]:
+        rule = self.rule
+        config = self.config.updated(ewc_lambda=rule.l2 or rule.ewc)
+        given = (self.base, outcomes, self.candidates, self.ewc, config, self.rng)
+        if rule.schedule == CORE:
+            # Not a likeness of it: what the schedule alone holds is read off beside ours.
+            return train(*given, prototypes=rule.prototypes)
+        return train_by(rule.schedule, *given, rule.prototypes)
 
     def _anchor(self) -> None:
         parameters = flatten(self.base)
@@ -118,7 +136,8 @@ class Core:
         self.learned = after
 
 
-def plain_training(
+def train_by(
+    schedule: Schedule,
     pairs: Sequence[LoraPair],
     outcomes: Outcomes,
     candidates: Candidates,
@@ -127,23 +146,19 @@ def plain_training(
     rng: np.random.Generator,
     prototypes: int,
 ) -> list[LoraPair]:
-    """As `swarm.sona.training.train` without dropout; `prototypes` are rehearsed beside each batch."""
+    """As `swarm.sona.training.train`, by `schedule`."""
     trained = [pair.copy() for pair in pairs]
-    parameters = flatten(trained)
-    moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
-    steps = config.base_epochs * math.ceil(len(outcomes) / BATCH)
+    moments = fresh_moments(trained)
+    passes = schedule.passes or config.base_epochs
+    steps = passes * math.ceil(len(outcomes) / schedule.batch)
     step = 0
-    for _ in range(config.base_epochs):
+    for _ in range(passes):
         order = rng.permutation(len(outcomes))
-        for start in range(0, len(order), BATCH):
+        for start in range(0, len(order), schedule.batch):
             step += 1
-            batch = outcomes.take(order[start : start + BATCH])
-            joint = _with_prototypes(batch, candidates, prototypes, rng)
-            gradient = gradient_z(trained, joint, candidates, config.temperature) / np.float32(len(batch))
-            gradients = [array for pair in trained for array in pair.gradients(joint.queries, gradient)]
-            rate = config.base_lora_lr * (1.0 - (step - 1) / steps)
-            rates = _adam(parameters, gradients, moments, step, rate)
-            ewc.pull(parameters, ewc.strength(config.ewc_lambda), rates)
+            batch = outcomes.take(order[start : start + schedule.batch])
+            rate = config.base_lora_lr * (1.0 - (step - 1) / steps if schedule.is_falling else 1.0)
+            train_batch(trained, moments, batch, candidates, ewc, config, rng, step, rate, prototypes)
     return trained
 
 
@@ -198,28 +213,3 @@ def _labels(candidates: Candidates) -> Integers:
 def _outcomes(sample: Reservoir, candidates: Candidates) -> Outcomes:
     tried = np.array([candidates.rows[action] for action in sample.actions], dtype=np.intp)
     return Outcomes(sample.queries, tried, sample.qualities)
-
-
-def _with_prototypes(batch: Outcomes, candidates: Candidates, count: int, rng: np.random.Generator) -> Outcomes:
-    if not count:
-        return batch
-    rows = rng.integers(0, len(candidates.rows), min(count, len(candidates.rows)))
-    return Outcomes(
-        np.concatenate([batch.queries, candidates.prototypes[rows]]),
-        np.concatenate([batch.tried, rows]),
-        np.concatenate([batch.qualities, np.ones(len(rows), dtype=np.float32)]),
-    )
-
-
-def _adam(
-    parameters: list[Vector], gradients: list[Vector], moments: list[tuple[Vector, Vector]], step: int, rate: float
-) -> list[Vector]:
-    """Kingma & Ba 2015, algorithm 1, in place; the size of the step for each weight."""
-    rates = []
-    for p, g, (m, v) in zip(parameters, gradients, moments, strict=True):
-        m += np.float32(1.0 - _BETA1) * (g - m)
-        v += np.float32(1.0 - _BETA2) * (np.square(g) - v)
-        h = np.float32(rate) / (np.sqrt(v / np.float32(1.0 - _BETA2**step)) + np.float32(_EPSILON))
-        p -= h * (m / np.float32(1.0 - _BETA1**step))
-        rates.append(h)
-    return rates

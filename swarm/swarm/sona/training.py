@@ -25,6 +25,9 @@ _REHEARSED = 32
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 MAX_CANDIDATES = 512
 
+Moments = list[tuple[Vector, Vector]]
+"""Adam's running mean of the gradient and of its square, for each parameter array in the order of `flatten`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
@@ -84,15 +87,16 @@ def train(
     ewc: EwcMemory,
     config: SonaConfig,
     rng: np.random.Generator,
+    *,
+    prototypes: int = _REHEARSED,
 ) -> list[LoraPair]:
     """New base pairs; those given stay as they are.
 
     Each minibatch of outcomes is joined by prototypes of the bank, each a query for which its own action succeeded.
-    They keep the adapter from bending queries away from what others know.
+    They keep the adapter from bending queries away from what others know. `prototypes` says how many, 0 is none.
     """
     trained = [pair.copy() for pair in pairs]
-    parameters = flatten(trained)
-    moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
+    moments = fresh_moments(trained)
     step = 0
     steps = config.base_epochs * math.ceil(len(outcomes) / _BATCH)
     for _ in range(config.base_epochs):
@@ -100,12 +104,34 @@ def train(
         for start in range(0, len(order), _BATCH):
             step += 1
             batch = outcomes.take(order[start : start + _BATCH])
-            gradients = _batch_gradients(trained, batch, candidates, config, rng)
             # The rate falls to nothing: where training ends must not depend on what the last batches happened to be.
             rate = config.base_lora_lr * (1.0 - (step - 1) / steps)
-            rates = _adam(parameters, gradients, moments, step, rate)
-            ewc.pull(parameters, ewc.strength(config.ewc_lambda), rates)
+            train_batch(trained, moments, batch, candidates, ewc, config, rng, step, rate, prototypes)
     return trained
+
+
+def train_batch(
+    pairs: list[LoraPair],
+    moments: Moments,
+    batch: Outcomes,
+    candidates: Candidates,
+    ewc: EwcMemory,
+    config: SonaConfig,
+    rng: np.random.Generator,
+    step: int,
+    rate: float,
+    prototypes: int,
+) -> None:
+    """Step number `step` (from 1) of the training of `pairs`, in place: Adam at `rate`, then the pull of EWC."""
+    gradients = _batch_gradients(pairs, batch, candidates, config, rng, prototypes)
+    parameters = flatten(pairs)
+    rates = _adam(parameters, gradients, moments, step, rate)
+    ewc.pull(parameters, ewc.strength(config.ewc_lambda), rates)
+
+
+def fresh_moments(pairs: Sequence[LoraPair]) -> Moments:
+    """Adam's moments before the first step."""
+    return [(np.zeros_like(p), np.zeros_like(p)) for p in flatten(pairs)]
 
 
 def fisher(
@@ -150,8 +176,10 @@ def _batch_gradients(
     candidates: Candidates,
     config: SonaConfig,
     rng: np.random.Generator,
+    prototypes: int = _REHEARSED,
 ) -> list[Vector]:
-    rehearsed = rng.integers(0, len(candidates.rows), min(_REHEARSED, len(candidates.rows)))
+    # Nothing is drawn from `rng` for none.
+    rehearsed = rng.integers(0, len(candidates.rows), min(prototypes, len(candidates.rows)))
     joint = Outcomes(
         np.concatenate([batch.queries, candidates.prototypes[rehearsed]]),
         np.concatenate([batch.tried, rehearsed]),
@@ -178,7 +206,7 @@ def _mask(pair: LoraPair, dropout: float, rng: np.random.Generator) -> Vector:
 def _adam(
     parameters: list[Vector],
     gradients: list[Vector],
-    moments: list[tuple[Vector, Vector]],
+    moments: Moments,
     step: int,
     rate: float,
 ) -> list[Vector]:
