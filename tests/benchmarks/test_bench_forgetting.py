@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.bandit import bench_config, seeded_engine
-from benchmarks.bench_forgetting import SeedResult, add_arguments, baseline_of, best_l2, core_of, measure, rules
-from benchmarks.forgetting_learners import BATCH, PROTOTYPES, Rule, plain_training, success_of, success_table
+from benchmarks.bench_forgetting import SeedResult, baseline_of, best_l2, core_of, measure, rules
+from benchmarks.forgetting_learners import (
+    CORE,
+    ORDINARY,
+    PROTOTYPES,
+    Rule,
+    Schedule,
+    success_of,
+    success_table,
+    train_by,
+)
 from benchmarks.forgetting_tasks import draw_tasks, summary
 from benchmarks.harness import run_benchmark
 from benchmarks.labelled import LabelledTexts, load_labelled_texts
 from swarm.errors import InputError
+from swarm.sona import SonaConfig, Trajectory
 from swarm.sona.adapter import Adapter
 from swarm.sona.ewc import EwcMemory
+from swarm.sona.index import Candidates
+from swarm.sona.lora import LoraPair
 from swarm.sona.training import Outcomes, flatten, train
 
 LABELS, PER_LABEL, DIM, DOMAINS = 6, 64, 384, 3
@@ -113,22 +126,115 @@ def test_data_of_one_task_is_refused(folder: Callable[..., Path]) -> None:
         draw_tasks(load_labelled_texts(made), 0)
 
 
-def test_the_baselines_trainer_gives_the_core_s_weights_bit_by_bit(data: LabelledTexts) -> None:
+@dataclass(frozen=True)
+class Scene:
+    """What a trainer takes, with more outcomes than the core's batch and an anchor that pulls."""
+
+    pairs: tuple[LoraPair, ...]
+    outcomes: Outcomes
+    candidates: Candidates
+    ewc: EwcMemory
+    config: SonaConfig
+
+    def by_the_core(self, rng: np.random.Generator, **keywords: int) -> list[bytes]:
+        return bits(train(self.pairs, self.outcomes, self.candidates, self.ewc, self.config, rng, **keywords))
+
+    def by(self, schedule: Schedule, rng: np.random.Generator, prototypes: int) -> list[bytes]:
+        given = (self.pairs, self.outcomes, self.candidates, self.ewc, self.config, rng)
+        return bits(train_by(schedule, *given, prototypes))
+
+
+def bits(pairs: Sequence[LoraPair]) -> list[bytes]:
+    return [array.tobytes() for array in flatten(pairs)]
+
+
+@pytest.fixture
+def scene(data: LabelledTexts) -> Scene:
     tasks = draw_tasks(data, 0)
     config = bench_config(DIM, 0, ewc_lambda=50.0)
-    candidates = seeded_engine(tasks.stream, config).bank.index.candidates()
-    rows = tasks.stream.requests[: BATCH + 40]
+    rows = tasks.stream.requests[: CORE.batch + 40]
     rng = np.random.default_rng(1)
-    tried = rng.integers(0, LABELS, len(rows))
-    outcomes = Outcomes(data.embedding[rows], tried, rng.random(len(rows), dtype=np.float32))
+    outcomes = Outcomes(data.embedding[rows], rng.integers(0, LABELS, len(rows)), rng.random(len(rows), np.float32))
     pairs = Adapter.initial(config, rng).base
     parameters = flatten(pairs)
-    ewc = EwcMemory([np.ones_like(p) for p in parameters], [p + np.float32(0.1) for p in parameters], tasks=1)
-    theirs = train(pairs, outcomes, candidates, ewc, config, np.random.default_rng(2))
-    mine = plain_training(pairs, outcomes, candidates, ewc, config, np.random.default_rng(2), PROTOTYPES)
-    assert [p.tobytes() for p in flatten(mine)] == [p.tobytes() for p in flatten(theirs)]
-    naive = plain_training(pairs, outcomes, candidates, ewc, config, np.random.default_rng(2), 0)
-    assert flatten(naive)[0].tobytes() != flatten(theirs)[0].tobytes()
+    return Scene(
+        pairs=tuple(pairs),
+        outcomes=outcomes,
+        candidates=seeded_engine(tasks.stream, config).bank.index.candidates(),
+        ewc=EwcMemory([np.ones_like(p) for p in parameters], [p + np.float32(0.1) for p in parameters], tasks=1),
+        config=config,
+    )
+
+
+@pytest.mark.parametrize("prototypes", [0, PROTOTYPES])
+def test_the_core_s_schedule_gives_the_core_s_weights_bit_by_bit(scene: Scene, prototypes: int) -> None:
+    """So the other schedule differs from the core by its numbers and by nothing else."""
+    theirs = scene.by_the_core(np.random.default_rng(2), prototypes=prototypes)
+    assert scene.by(CORE, np.random.default_rng(2), prototypes) == theirs
+    for changes in ({"batch": 64}, {"passes": 4}, {"is_falling": False}):
+        assert scene.by(replace(CORE, **changes), np.random.default_rng(2), prototypes) != theirs, changes
+
+
+def test_the_core_rehearses_as_many_prototypes_as_the_baseline_of_that_name(scene: Scene) -> None:
+    theirs = scene.by_the_core(np.random.default_rng(2))
+    assert scene.by_the_core(np.random.default_rng(2), prototypes=PROTOTYPES) == theirs
+    assert scene.by_the_core(np.random.default_rng(2), prototypes=0) != theirs
+
+
+def test_without_prototypes_nothing_but_the_order_is_drawn(scene: Scene) -> None:
+    rng, beside = np.random.default_rng(2), np.random.default_rng(2)
+    scene.by_the_core(rng, prototypes=0)
+    for _ in range(scene.config.base_epochs):
+        beside.permutation(len(scene.outcomes))
+    assert rng.random() == beside.random()
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        # 70 outcomes: three batches of 32, six times; one batch of 128, three times.
+        (Rule(), [(0.002, 0)] * 18),
+        (Rule(schedule=CORE), [(0.002, 0), (0.002 * 2 / 3, 0), (0.002 / 3, 0)]),
+        (Rule(schedule=CORE, prototypes=PROTOTYPES), [(0.002, 32), (0.002 * 2 / 3, 32), (0.002 / 3, 32)]),
+    ],
+)
+def test_a_baseline_takes_the_steps_of_its_schedule(
+    data: LabelledTexts, monkeypatch: pytest.MonkeyPatch, rule: Rule, wanted: list[tuple[float, int]]
+) -> None:
+    steps: list[tuple[float, int]] = []
+
+    def noted(*given: object) -> None:
+        *_, rate, prototypes = given
+        assert isinstance(rate, float)
+        assert isinstance(prototypes, int)
+        steps.append((rate, prototypes))
+
+    monkeypatch.setattr("swarm.sona.training.train_batch", noted)
+    monkeypatch.setattr("benchmarks.forgetting_learners.train_batch", noted)
+    tasks = draw_tasks(data, 0)
+    config = bench_config(DIM, 0)
+    candidates = seeded_engine(tasks.stream, config).bank.index.candidates()
+    tried = [
+        Trajectory(id=str(row), embedding=data.embedding[row], quality=1.0, action=str(data.labels[row]))
+        for row in tasks.stream.requests[:70].tolist()
+    ]
+    baseline_of(rule, candidates, config).learn(tried)
+    assert [count for _, count in steps] == [count for _, count in wanted]
+    assert [rate for rate, _ in steps] == pytest.approx([rate for rate, _ in wanted])
+
+
+def test_what_is_ordinarily_done_is_there_once_more_with_the_core_s_schedule() -> None:
+    found = rules()
+    ordinary = {name for name, rule in found.items() if rule.schedule == ORDINARY}
+    assert ordinary == {
+        *("naive", "l2_0_1", "l2_0_3", "l2_1", "l2_3"),
+        *("ewc_100", "ewc_2000", "ewc_15000"),
+    }
+    for name in ordinary:
+        assert found[f"{name}_falling"] == replace(found[name], schedule=CORE)
+    others = {name for name in found if name not in ordinary and not name.endswith("_falling")}
+    assert others == {"prototypes", "replay", "replay_1000"}
+    assert {found[name].schedule for name in others} == {CORE}
 
 
 def test_naive_forgets_what_ours_keeps_and_both_learn(data: LabelledTexts) -> None:
@@ -147,15 +253,23 @@ def test_naive_forgets_what_ours_keeps_and_both_learn(data: LabelledTexts) -> No
     assert ours["bwt"] > naive["bwt"] + 0.3
 
 
-def test_the_best_anchor_is_that_of_the_best_mean_final() -> None:
+@pytest.mark.parametrize("best", ["l2_1", "l2_1_falling"])
+def test_the_best_anchor_is_that_of_the_best_mean_final_over_both_schedules(best: str) -> None:
     names = [name for name, rule in rules().items() if rule.l2]
+    assert len(names) == 8
+    at = names.index(best)
     results = [
         SeedResult(
-            tables={name: np.full((2, 2), value) for name, value in zip(names, values, strict=True)}, boundaries=1
+            # The best mean, although another is better with either seed.
+            tables={
+                name: np.full((2, 2), {at: 0.6, at - 1: once, at + 1: 1.0 - once}.get(i, 0.1))
+                for i, name in enumerate(names)
+            },
+            boundaries=1,
         )
-        for values in ([0.9, 0.1, 0.6, 0.1], [0.1, 0.1, 0.6, 0.8])
+        for once in (0.9, 0.1)
     ]
-    assert best_l2(results) == names[2]
+    assert best_l2(results) == best
 
 
 def test_the_command_prints_three_figures_of_each_learner(
@@ -163,7 +277,7 @@ def test_the_command_prints_three_figures_of_each_learner(
 ) -> None:
     plot = tmp_path / "forgetting.png"
     arguments = ["--data", str(write(folder)), "--seeds", "1", "--json", "--plot", str(plot)]
-    run_benchmark("bench_forgetting", "", measure, arguments, add_arguments)
+    run_benchmark("bench_forgetting", "", measure, arguments)
     found = json.loads(capsys.readouterr().out)
     assert (found["bench"], found["data"], found["embedder"]) == ("bench_forgetting", "made_up", "minilm")
     learners = {
@@ -181,10 +295,3 @@ def test_the_command_prints_three_figures_of_each_learner(
     wanted = {f"{name}_{figure}" for name in learners for figure in ("final", "bwt", "learned")}
     assert set(found["metrics"]) == wanted | {"ours_boundaries"}
     assert plot.stat().st_size > 1000
-
-
-def test_passes_out_of_bounds_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        run_benchmark("bench_forgetting", "", measure, ["--epochs", "0"], add_arguments)
-    assert left.value.code == 2
-    assert "epochs must be" in capsys.readouterr().err
