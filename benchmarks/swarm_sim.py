@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.bandit import ASKED_AT_ONCE, TRIES, Stream
-from swarm.services.merge import bank_of
+from swarm.services.merge import MAX_EXPERTS, bank_of
 from swarm.sona import SonaConfig, Trajectory
 from swarm.sona.adapter import Adapter
 from swarm.sona.background import MICRO_KEEP, Learned, run_cycle
 from swarm.sona.clusters import LIBRARY, Cluster
 from swarm.sona.ewc import EwcMemory
+from swarm.sona.experts import Experts
 from swarm.sona.grouping import regroup
 from swarm.sona.index import PatternIndex
 from swarm.sona.instant import outcome_step
@@ -96,7 +97,7 @@ class SimulatedSwarm:
     def scores(self, member: Member, queries: Vector) -> Doubles:
         """What the member ranks by, of shape (b, m), for queries (b, d); columns as in `labels`."""
         parts = [queries[start : start + _CHUNK] for start in range(0, len(queries), _CHUNK)]
-        return np.concatenate([self.index.score_batch(x, y=member.adapter.apply(x)) for x in parts])
+        return np.concatenate([self.index.score_batch(x, y=self._bent(member, x)) for x in parts])
 
     @property
     def labels(self) -> Integers:
@@ -144,9 +145,14 @@ class SimulatedSwarm:
             member.adapter.set_base(member.learned.base)
             member.adapter.decay_micro(MICRO_KEEP)
 
+    def _bent(self, member: Member, x: Vector) -> Vector:
+        return self.experts.apply(x, member.adapter, member.name, self.index)
+
     def _merge(self) -> None:
         parts = {LIBRARY: self._library, **{member.name: member.learned.clusters for member in self.members}}
         self.index.replace_all(bank_of(parts, {LIBRARY: Verdict.TRUSTED, **self.verdicts()}))
+        trusted = [member for member in self.members if member.learned.standing.verdict is Verdict.TRUSTED]
+        self.experts = Experts({member.name: member.learned.base for member in trusted[:MAX_EXPERTS]})
 
 
 def given(known: Vector, labels: Integers, config: SonaConfig) -> tuple[Cluster, ...]:

@@ -39,7 +39,7 @@ class Learner:
     def bend(self, query: Vector) -> Vector:
         """The adapted query, of shape (d,)."""
         with self._lock:
-            return self.adapter.apply(query)
+            return self._swarm.replica.bend(query, self.adapter, self._agent)
 
     def micro(self) -> LoraPair:
         """A copy of the micro tier as it is now."""
@@ -49,15 +49,15 @@ class Learner:
     def learn(self, trajectory: Trajectory) -> None:
         """One step of the micro tier, against the patterns as this process sees them."""
         with self._lock:
-            self.updates += self._swarm.replica.learn(
-                self.adapter, trajectory.embedding, trajectory.action, trajectory.quality, self.config
-            )
+            self.updates += self._swarm.replica.learn(self.adapter, trajectory, self.config)
 
     def follow(self) -> None:
-        """Pick up the base tier of a new generation; the micro tier then shrinks, because that knows the same.
+        """Pick up the base tiers of new generations, its own and those of the experts.
 
+        With its own the micro tier shrinks, because that knows the same.
         After a rollback or a rewind the micro tier begins anew: it learned from what was taken back.
         """
+        self._swarm.replica.refresh_experts()
         state = self._swarm.agents.state(self._agent)
         self.generation = state.generation
         if state.weights_generation == self._weights_generation:

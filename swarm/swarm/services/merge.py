@@ -16,12 +16,14 @@ from swarm.services.route_update import RouteMerger
 from swarm.sona.bank import merge_near
 from swarm.sona.clusters import Cluster, family_of, is_library
 from swarm.sona.standing import Verdict
-from swarm.store.agents import AgentStore
+from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore, MergedAgent
 from swarm.store.lease import Lease
 
 MERGE_SIMILARITY = 0.9
 """Cosine from which clusters of several agents become one pattern."""
+MAX_EXPERTS = 16
+"""The adapters of so many agents bend everybody's queries, those with most outcomes: a replica holds them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,9 @@ class Merger:
         removed = sorted(before.keys() - {pattern.id for pattern in after})
         # Before the bank, which says what is merged: killed in between, both are published again.
         self._routes.publish(lease, self._agents.states(self._agents.names()))
-        version = self._bank.publish(lease, put, removed, changed, is_full=self._is_reset(merged))
+        version = self._bank.publish(
+            lease, put, removed, changed, experts=experts_of(states), is_full=self._is_reset(merged)
+        )
         self._published = version, {pattern.id: pattern for pattern in labelled}
         return Merge(status="published", version=version, agents=len(changed), put=len(put), removed=len(removed))
 
@@ -128,6 +132,20 @@ def bank_of(parts: Mapping[str, Sequence[Cluster]], verdicts: Mapping[str, Verdi
         else replace(pattern, confirmed=False)
         for pattern in patterns
     ]
+
+
+def experts_of(states: Mapping[str, AgentState]) -> dict[str, int]:
+    """The agents whose adapters bend everybody's queries, with the generation of their weights.
+
+    Those that are believed and have trained weights; of many those with most outcomes.
+    """
+    able = [
+        name
+        for name, state in states.items()
+        if state.verdict is Verdict.TRUSTED and state.weights_generation > 0 and not is_library(name)
+    ]
+    chosen = sorted(able, key=lambda name: (-states[name].consolidated, name))[:MAX_EXPERTS]
+    return {name: states[name].weights_generation for name in sorted(chosen)}
 
 
 def merge_agents(parts: Iterable[Sequence[Cluster]]) -> list[Cluster]:

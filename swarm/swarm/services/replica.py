@@ -7,9 +7,12 @@ from collections.abc import Collection
 
 from swarm.sona.adapter import Adapter
 from swarm.sona.config import SonaConfig
+from swarm.sona.experts import Experts
 from swarm.sona.index import ActionHit, Hit, PatternIndex
 from swarm.sona.instant import outcome_step
+from swarm.sona.lora import LoraPair
 from swarm.sona.recall import Recall
+from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
 from swarm.store.bank import BankStore
 
@@ -25,6 +28,9 @@ class Replica:
         self._lock = threading.Lock()
         self._config = config
         self._recall: tuple[str | None, Recall] | None = None
+        self._experts = Experts({})
+        self._bases: dict[str, tuple[int, tuple[LoraPair, ...]]] = {}
+        self._experts_version: str | None = None
         self.index = PatternIndex(config)
         self.version: str | None = None
 
@@ -49,6 +55,30 @@ class Replica:
                     self.index.put(pattern)
             self.version = changes.version
         return True
+
+    def refresh_experts(self) -> None:
+        """Fetch the adapters that changed among those that bend everybody's queries, for `bend`.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If Redis is away; nothing changed then.
+        """
+        version = self.version
+        if version == self._experts_version:
+            return
+        wanted = self._store.experts()
+        known = {name: base for name, base in self._bases.items() if wanted.get(name) == base[0]}
+        fetched = self._store.bases(wanted.keys() - known.keys())
+        bases = known | {name: (wanted[name], pairs) for name, pairs in fetched.items()}
+        fitting = {name: pairs for name, (_, pairs) in bases.items() if pairs[0].up.shape[1] == self.index.dim}
+        with self._lock:
+            self._bases, self._experts, self._experts_version = bases, Experts(fitting), version
+
+    def bend(self, x: Vector, adapter: Adapter, agent: str) -> Vector:
+        """The queries `x`, (d,) or (n, d), bent for `agent`, which has `adapter`, by all who know what they ask for."""
+        with self._lock:
+            return self._experts.apply(x, adapter, agent, self.index)
 
     def rank(
         self,
@@ -76,10 +106,12 @@ class Replica:
         with self._lock:
             return self.index.nearest(y, k)
 
-    def learn(self, adapter: Adapter, x: Vector, action: str, quality: float, config: SonaConfig) -> bool:
-        """One instant step of `adapter` against these patterns; see `outcome_step`."""
+    def learn(self, adapter: Adapter, ended: Trajectory, config: SonaConfig) -> bool:
+        """One instant step of the `adapter` of the trajectory's agent against these patterns; see `outcome_step`."""
+        x = ended.embedding
         with self._lock:
-            return outcome_step(adapter, self.index, x, action, quality, config)
+            delta = self._experts.delta(x, adapter, ended.agent, self.index)
+            return outcome_step(adapter, self.index, x, ended.action, ended.quality, config, delta)
 
     def action_of(self, pattern_id: str) -> tuple[str, str] | None:
         """(action, response) of a pattern that is here."""

@@ -123,7 +123,7 @@ def bend(x: Vector, pairs: Sequence[LoraPair]) -> Vector:
         If `x` is not finite, or the weights have diverged.
     """
     if x.ndim == 2:
-        return _bend_rows(x, delta_of(pairs, x))
+        return bent(x, delta_of(pairs, x))
     try:
         wanted = x.dot(x)
         if not wanted <= MAX_SQUARED_NORM:
@@ -151,15 +151,20 @@ def bend(x: Vector, pairs: Sequence[LoraPair]) -> Vector:
     return scaled
 
 
-def _bend_rows(x: Vector, delta: Vector | None) -> Vector:
+def bent(x: Vector, delta: Vector | None) -> Vector:
+    """y = z |x| / |z| with z = x + delta, for (d,) or (n, d); x itself, copied, where delta is zero or None.
+
+    Raises
+    ------
+    BoundsError
+        If a vector is not finite afterwards.
+    """
     if delta is None:
         return x.copy()
     z = x + delta
-    lengths = np.einsum("nd,nd->n", z, z)
+    lengths = np.einsum("...d,...d->...", z, z)
     if not np.isfinite(lengths).all():
         raise BoundsError("an adapted vector is not finite: the adapter's weights have diverged")
-    wanted = np.einsum("nd,nd->n", x, x)
-    z *= np.sqrt(wanted / np.where(lengths > 0.0, lengths, 1.0))[:, None]
-    untouched = ~delta.any(axis=1)
-    z[untouched] = x[untouched]
-    return z
+    wanted = np.einsum("...d,...d->...", x, x)
+    z *= np.sqrt(wanted / np.where(lengths > 0.0, lengths, 1.0))[..., None]
+    return np.where(delta.any(axis=-1, keepdims=True), z, x)

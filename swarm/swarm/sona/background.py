@@ -29,7 +29,7 @@ MICRO_KEEP = 0.5
 """What is left of the micro tier once the base tier was trained on the same outcomes."""
 MIN_JUDGES = 5
 """With fewer outcomes held out new weights are not even tried: nobody could judge them."""
-_FROM_OTHERS = 1_000
+_FROM_OTHERS = 3_000
 """Clusters of others that are rehearsed beside the agent's own outcomes, at most."""
 _AUDITED = 200
 """Outcomes of one cycle that an agent's standing is drawn from, at most."""

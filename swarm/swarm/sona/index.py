@@ -33,6 +33,8 @@ _LEAST = 1e-9
 _CHUNK = 64
 _FILTERS = 32
 """So many sets of agents keep their evidence and prototypes ready between changes."""
+_SHARES = 1_000
+"""So many agents keep their shares of the actions ready between changes."""
 
 
 class Hit(NamedTuple):
@@ -108,6 +110,7 @@ class PatternIndex:
         self._known = np.zeros(64, dtype=np.bool_)
         self._stale: set[int] = set()
         self._views: dict[frozenset[str], _View] = {}
+        self._known_shares: dict[str, Doubles] = {}
         self._found: list[Cluster] | None = None
         self._found_centroids = self._centroids
         self._found_bonus = self._bonus
@@ -150,6 +153,7 @@ class PatternIndex:
         self._stale.add(int(self._actions[row]))
         self._found = None
         self._views.clear()
+        self._known_shares.clear()
         if row < len(self._clusters):
             self._clusters[row] = last
             self._rows[last.id] = row
@@ -164,6 +168,7 @@ class PatternIndex:
         self._known[:] = False
         self._stale.clear()
         self._views.clear()
+        self._known_shares.clear()
         self._found = None
         for cluster in clusters:
             self.put(cluster)
@@ -338,6 +343,33 @@ class PatternIndex:
         rows = _largest(similarities, k)
         return self._prototypes[rows], 0
 
+    def expertise(self, x: Vector, agents: Sequence[str]) -> Doubles:
+        """How far each agent knows what the queries `x`, (d,) or (b, d), ask for: of shape (k,) or (b, k), in [0, 1].
+
+        sum_a pi_a share_ka: the share of agent k in the confirmed successes of an action, over the actions that come
+        into question by `ranking`'s pi of the query as it is.
+        """
+        view = self._view(None)
+        closeness = x.dot(view.prototypes.T)
+        closeness[..., ~view.known] = -math.inf
+        known: Doubles = prior(closeness, self.temperature).dot(self._shares(agents))
+        return known
+
+    def _shares(self, agents: Sequence[str]) -> Doubles:
+        """The share of each agent in the confirmed successes of each action, of shape (m, k)."""
+        missing = [name for name in agents if name not in self._known_shares]
+        if missing:
+            n, m = len(self._clusters), len(self._names)
+            sums = {name: np.zeros(m) for name in missing}
+            for row in np.flatnonzero(self._successes[:n] > 0.0).tolist():
+                for name in sums.keys() & self._clusters[row].agents.keys():
+                    sums[name][self._actions[row]] += self._clusters[row].agents[name].sum_quality
+            total = np.bincount(self._actions[:n], weights=self._successes[:n], minlength=m)
+            if len(self._known_shares) > _SHARES:
+                self._known_shares = {name: self._known_shares[name] for name in agents if name not in sums}
+            self._known_shares |= {name: found / np.maximum(total, _LEAST) for name, found in sums.items()}
+        return np.array([self._known_shares[name] for name in agents]).T
+
     def candidates(self) -> Candidates:
         """The actions that worked somewhere; a copy, so that the index may change meanwhile."""
         self._renew()
@@ -483,6 +515,7 @@ class PatternIndex:
         self._bonus[row] = self.temperature * math.log(max(weight, _LEAST))
         self._stale.add(code)
         self._views.clear()
+        self._known_shares.clear()
         self._found = None
 
     def _code(self, action: str) -> int:

@@ -17,14 +17,20 @@ _TINY = 1e-30
 
 
 def outcome_step(
-    adapter: Adapter, index: PatternIndex, x: Vector, action: str, quality: float, config: SonaConfig
+    adapter: Adapter,
+    index: PatternIndex,
+    x: Vector,
+    action: str,
+    quality: float,
+    config: SonaConfig,
+    delta: Vector | None = None,
 ) -> bool:
     """Move the micro tier so that the outcome of `action` for the query `x` (d,) becomes likelier.
 
     What competes are the `CANDIDATES` nearest prototypes and that of the action itself. Returns False, and changes
-    nothing, if that action never worked.
+    nothing, if that action never worked. `delta` (d,) is what base tiers add to the query, by default the adapter's.
     """
-    y, length = _adapted(adapter, x)
+    y, length = _adapted(adapter, x, delta)
     near = index.contest(y, action, CANDIDATES)
     if near is None:
         return False
@@ -63,9 +69,11 @@ def gradient_step(adapter: Adapter, x: Vector, gradient_y: Vector, config: SonaC
     return True
 
 
-def _adapted(adapter: Adapter, x: Vector) -> tuple[Vector, float]:
-    """y of unit length, and |z|."""
-    delta = delta_of(adapter.trained, x)
+def _adapted(adapter: Adapter, x: Vector, base: Vector | None = None) -> tuple[Vector, float]:
+    """y of unit length, and |z|; `base` stands for what the adapter's own base tier adds."""
+    delta = delta_of(adapter.trained if base is None else adapter.trained_micro, x)
     z = x if delta is None else x + delta
+    if base is not None:
+        z = z + base
     length = float(np.sqrt(z.dot(z)))
     return z / np.float32(length), length

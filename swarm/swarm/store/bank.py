@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from swarm.errors import InputError, StaleWriterError
+from swarm.errors import InputError, RecordError, StaleWriterError
 from swarm.sona.clusters import Cluster
+from swarm.sona.lora import LoraPair
 from swarm.sona.vectors import check_count
 from swarm.store.commit import counted, counted_pairs
 from swarm.store.connection import Client, redis_errors
@@ -16,8 +18,8 @@ from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.store.scripts import PUBLISH
 from swarm.wire.codec import encode
-from swarm.wire.keys import BANKLOG_LENGTH, SwarmKeys
-from swarm.wire.records import decode_cluster, encode_cluster, guarded
+from swarm.wire.keys import BANKLOG_LENGTH, SwarmKeys, check_name
+from swarm.wire.records import decode_cluster, decode_weights, encode_cluster, guarded
 
 _CURSOR = re.compile(r"[0-9]+-[0-9]+")
 
@@ -87,10 +89,12 @@ class BankStore:
         removed: Sequence[str],
         merged: Mapping[str, MergedAgent],
         *,
+        experts: Mapping[str, int] | None = None,
         is_full: bool = False,
     ) -> str:
         """Write changed patterns, the log entry and what was merged in one transaction; the new version.
 
+        `experts` are the agents whose adapters bend everybody's queries, with the generation of their weights.
         With `is_full` replicas do not follow the change, but load everything anew.
 
         Raises
@@ -101,7 +105,7 @@ class BankStore:
         keys = self._keys
         ids = {"put": [cluster.id for cluster in put], "removed": list(removed)}
         change = encode("change", {**ids, "full": True} if is_full else ids)
-        args: list[bytes | str | int] = [lease.token, BANKLOG_LENGTH, change]
+        args: list[bytes | str | int] = [lease.token, BANKLOG_LENGTH, change, encode("experts", experts or {})]
         args += counted(removed)
         args += counted_pairs((cluster.id, encode_cluster(cluster)) for cluster in put)
         args += counted_pairs(
@@ -113,6 +117,28 @@ class BankStore:
         if not version:
             raise StaleWriterError(f"bank: the lease with token {lease.token} was lost before the commit")
         return to_text(version)
+
+    def experts(self) -> dict[str, int]:
+        """The agents whose adapters bend everybody's queries, with the generation of their weights."""
+        with redis_errors("read the experts"):
+            found = to_bytes(self._client.hget(self._keys.meta, "experts"))
+        return {} if found is None else guarded("experts", found, _experts)
+
+    def bases(self, names: Iterable[str]) -> dict[str, tuple[LoraPair, ...]]:
+        """The base tiers of agents as they are now; one that has none, or a damaged one, is not there."""
+        wanted = list(names)
+        with redis_errors("read the weights of the experts"):
+            pipeline = self._client.pipeline(transaction=False)
+            for name in wanted:
+                pipeline.get(self._keys.agent(name).weights)
+            records = map(to_bytes, pipeline.execute())
+        found = {}
+        for name, record in zip(wanted, records, strict=True):
+            # One that is damaged is its own agent's trouble, which hears of it; it must not keep the others away.
+            with suppress(RecordError):
+                if record is not None:
+                    found[name] = decode_weights(record).base
+        return found
 
     def changes_since(self, version: str | None) -> BankChanges | None:
         """What happened after `version`; None if nothing did. None as version asks for everything."""
@@ -149,6 +175,13 @@ def _merged_agent(payload: Mapping[str, Any]) -> MergedAgent:
         raise InputError(f"cursor must be a stream id, got {payload['cursor']!r:.40}")
     generation = check_count(payload["generation"], "generation", 0, 2**53)
     return MergedAgent(generation=generation, cursor=payload["cursor"])
+
+
+def _experts(payload: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        check_name(name, "expert"): check_count(generation, "generation", 0, 2**53)
+        for name, generation in payload.items()
+    }
 
 
 def _ids(payload: Mapping[str, Any]) -> frozenset[str] | None:

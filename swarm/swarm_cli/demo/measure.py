@@ -9,7 +9,7 @@ import numpy as np
 from swarm.services.replica import Replica
 from swarm.services.swarm import Swarm
 from swarm.sona import SonaConfig, action_of
-from swarm.sona.training import adapted
+from swarm.sona.adapter import Adapter
 from swarm.sona.vectors import Flags, Vector
 from swarm.wire.records import decode_trajectory
 from swarm_cli.demo.lone import LoneAgent
@@ -77,19 +77,26 @@ def measure(swarm: Swarm, agents: Sequence[str], lone: Sequence[LoneAgent], held
     config = SonaConfig(dim=held_out.vectors.shape[1])
     replica = Replica(swarm.bank, config)
     replica.refresh()
+    replica.refresh_experts()
     return Score(
         frozen,
         [held_out.right(agent.answers(held_out.vectors)) for agent in lone],
         [
-            held_out.right(replica.index.rank_batch(held_out.vectors, y=_stored_adapter(swarm, name, held_out.vectors)))
+            held_out.right(
+                replica.index.rank_batch(
+                    held_out.vectors, y=replica.bend(held_out.vectors, _stored_adapter(swarm, name, config), name)
+                )
+            )
             for name in agents
         ],
     )
 
 
-def _stored_adapter(swarm: Swarm, agent: str, queries: Vector) -> Vector:
-    weights = swarm.agents.weights(agent)
-    return queries if weights is None else adapted(weights.base, queries)[0]
+def _stored_adapter(swarm: Swarm, agent: str, config: SonaConfig) -> Adapter:
+    adapter, weights = Adapter.initial(config, np.random.default_rng(config.seed)), swarm.agents.weights(agent)
+    if weights is not None:
+        adapter.set_base(weights.base)
+    return adapter
 
 
 def cross_agent_share(swarm: Swarm, agents: Sequence[str]) -> float:

@@ -261,7 +261,7 @@ class Stage:
             agent = self.agents[number]
             agent.refresh()
             query = self.held_out.vectors[row]
-            [hit] = self.swarm.replica.rank(query, 1, y=agent.adapter.apply(query))
+            [hit] = self.swarm.replica.rank(query, 1, y=self.swarm.replica.bend(query, agent.adapter, agent.name))
             pattern = pattern_hit(hit, {})
             yield ShownPattern(
                 asked_by=agent.name,

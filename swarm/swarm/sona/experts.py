@@ -1,0 +1,75 @@
+"""The base tiers of several agents over one query: each bends it as far as its agent knows what is asked for.
+
+An adapter is trained on what its agent met, and bends the rest blindly. So where several agents share a bank, a query
+is bent by a mixture of experts (Jacobs et al. 1991, "Adaptive mixtures of local experts", equation 1) whose gate is not
+trained, but counted:
+
+    z = x + sum_k g_k(x) sum_layers s B_k A_k x + s_m B_m A_m x,    y = z |x| / |z|
+    g_k(x) = sum_a pi_a(x) share_ka,   made to sum to 1
+
+with pi of the query itself as in `ranking`, share_ka the part of agent k in the confirmed successes of action a, and m
+the asker's own micro tier. Alone, or where no expert knows any of the actions, the asker's own base tier counts whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from swarm.sona.adapter import Adapter, bent, delta_of
+from swarm.sona.index import PatternIndex
+from swarm.sona.lora import LoraPair
+from swarm.sona.vectors import Doubles, Vector
+
+
+class Experts:
+    """Base tiers by agent, stacked, so that all of them cost two products. Untrained ones are left out.
+
+    Parameters
+    ----------
+    bases : the pairs of each agent, of any rank, all of one dimension
+    """
+
+    def __init__(self, bases: Mapping[str, Sequence[LoraPair]]) -> None:
+        trained = {name: [pair for pair in bases[name] if not pair.is_untrained] for name in sorted(bases)}
+        self.names = tuple(name for name, pairs in trained.items() if pairs)
+        pairs = [(owner, pair) for owner, name in enumerate(self.names) for pair in trained[name]]
+        self._owner = np.array([owner for owner, pair in pairs for _ in pair.down], dtype=np.intp)
+        if pairs:
+            self._down: Vector = np.concatenate([pair.down for _, pair in pairs])
+            self._up: Vector = np.concatenate([np.float32(pair.scale) * pair.up for _, pair in pairs])
+
+    def apply(self, x: Vector, adapter: Adapter, agent: str, index: PatternIndex) -> Vector:
+        """The queries `x`, of shape (d,) or (n, d), bent for `agent`, whose own tiers are those of `adapter`."""
+        delta = self.delta(x, adapter, agent, index)
+        if delta is None:
+            return adapter.apply(x)
+        micro = delta_of(adapter.trained_micro, x)
+        return bent(x, delta if micro is None else delta + micro)
+
+    def delta(self, x: Vector, adapter: Adapter, agent: str, index: PatternIndex) -> Vector | None:
+        """What the base tiers add to the queries, of the shape of `x`; None if it is the own one's part alone."""
+        others = [name for name in self.names if name != agent]
+        if not others:
+            return None
+        gains = _gains(index, x, others, agent)
+        every = np.zeros((*x.shape[:-1], len(self.names)), dtype=np.float32)
+        every[..., [self.names.index(name) for name in others]] = gains[..., :-1]
+        hidden = x.dot(self._down.T) * every[..., self._owner]
+        total: Vector = hidden.dot(self._up)
+        own = delta_of(adapter.trained_base, x)
+        return total if own is None else total + gains[..., -1:].astype(np.float32) * own
+
+
+def _gains(index: PatternIndex, x: Vector, others: Sequence[str], agent: str) -> Doubles:
+    """g of the others, and last of the agent itself, of shape (k + 1,) or (n, k + 1); each row sums to 1."""
+    known = index.expertise(x, (*others, agent))
+    total = known.sum(axis=-1, keepdims=True)
+    alone = np.zeros_like(known)
+    alone[..., -1] = 1.0
+    return np.where(total > _LEAST, known / np.maximum(total, _LEAST), alone)
+
+
+_LEAST = 1e-6
+"""Expertise that counts as none at all."""
