@@ -13,7 +13,7 @@ P_a is the quality to expect of action a: a kernel regression over what happened
 1964), shrunken towards pi_a where little of all that is near tried a. The first part generalises and is what the
 adapter trains; the second remembers, failures as well as successes. What is near hangs on the embedding, so kappa is a
 share of the evidence around the query: with an absolute number the prototypes drown the failures wherever neighbours
-are far, and the same mistakes are tried again and again (the standard library's requests, one try each: 46 % against 54 %).
+are far, and the same mistakes are tried again and again (the standard library, one try a request: 46 % against 54 %).
 
 **Novelty guard.** All of that knows more of the actions that were tried than of those that were not, and would rank the
 former first whatever is asked. So it counts only where there is evidence. With C0_a the prototype of what was given
