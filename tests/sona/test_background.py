@@ -79,6 +79,7 @@ def test_a_cycle_reports_what_it_was_given_and_held_out() -> None:
     assert report.clusters == len(after.clusters)
     assert sum(c.n for c in after.clusters) == N
     assert report.audited == after.standing.n == min(200, N) - sum(not t.action for t in _audited(trajectories))
+    assert after.standing.q == sum(t.quality for t in _audited(trajectories) if t.action)
     assert (report.z_prior, report.z_own) == (after.standing.z_prior, after.standing.z_own)
 
 
@@ -200,6 +201,23 @@ def test_base_weights_of_a_quarantined_agent_do_not_move() -> None:
     assert again.standing.z_prior > after.standing.z_prior
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_coin_that_falls_on_success_three_times_in_four_is_not_taken_for_an_agent_that_hardly_ever_fails(
+    seed: int,
+) -> None:
+    # More outcomes than are looked at: were it more of the successes, they would seem to be nine in ten.
+    learned, index, _ = start()
+    rng = np.random.default_rng(seed)
+    centres = unit_vectors(np.random.default_rng(7), 4)
+    coin = []
+    for i in range(1_000):
+        k = int(rng.integers(4))
+        coin.append(trajectory(f"t{seed}-{i}", near(rng, centres[k], 0.5), float(rng.random() < 0.76), action=str(k)))
+    after, report = run(learned, coin, index)
+    assert after.standing.q / after.standing.n == pytest.approx(0.76, abs=0.1)
+    assert report.verdict == Verdict.QUARANTINED
+
+
 def test_an_honest_agent_is_trusted() -> None:
     learned, index, trajectories = start()
     after, report = run(learned, trajectories, index)
@@ -290,7 +308,9 @@ def test_the_sample_holds_what_was_seen_within_its_capacity_and_each_outcome_onc
     assert set(after.reservoir.ids) == {t.id for t in trajectories[:80]}
     twice, _ = run(after, trajectories[:160], index, config)
     assert len(twice.reservoir) == 100
-    assert set(twice.reservoir.ids) == set(sorted((t.id for t in trajectories[:160]), key=priority_of)[:100])
+    # What worked three times as readily as what did not.
+    weighed = {t.id: priority_of(t.id) / (1.0 + 2.0 * t.quality) for t in trajectories[:160]}
+    assert set(twice.reservoir.ids) == set(sorted(weighed, key=weighed.__getitem__)[:100])
 
 
 def test_an_agent_that_begins_has_a_sample_a_task_and_a_standing_that_say_nothing() -> None:

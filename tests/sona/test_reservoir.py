@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sona_support import DIM, PROPERTY, trajectory, unit_vectors
 
 from swarm.sona import Trajectory
-from swarm.sona.reservoir import HELD_OUT_EVERY, MAX_FLOATS, Reservoir, priority_of
+from swarm.sona.reservoir import HELD_OUT_EVERY, MAX_FLOATS, SUCCESSES_WEIGH, Reservoir, priority_of
 
 ROWS = unit_vectors(np.random.default_rng(0), 50)
 
@@ -50,19 +50,66 @@ def test_the_sample_is_the_same_for_any_order_and_any_batches_of_the_same_outcom
 
 
 @PROPERTY
+@given(st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)), st.integers(0, 40))
+def test_two_samples_that_were_bounded_apart_join_to_that_of_all_outcomes(
+    mine: set[int], theirs: set[int], capacity: int
+) -> None:
+    apart = sample(sorted(mine)).bounded(capacity).joined(sample(sorted(theirs)).bounded(capacity)).bounded(capacity)
+    assert content(apart) == content(sample(sorted(mine | theirs)).bounded(capacity))
+
+
+@PROPERTY
 @given(st.integers(0, 80), st.integers(0, 80))
-def test_those_of_the_smallest_priority_stay_in_their_order(n: int, capacity: int) -> None:
+def test_those_of_the_smallest_priority_over_weight_stay_in_their_order(n: int, capacity: int) -> None:
     full = sample(list(range(n)))
     kept = full.bounded(capacity)
     assert len(kept) == min(n, capacity)
+    quality = dict(zip(full.ids, full.qualities.tolist(), strict=True))
+    expected = set(sorted(full.ids, key=lambda key: priority_of(key) / (1.0 + 2.0 * quality[key]))[:capacity])
+    assert kept.ids == tuple(key for key in full.ids if key in expected)
+    assert content(kept).items() <= content(full).items()
+
+
+@PROPERTY
+@given(st.integers(0, 80), st.integers(0, 80))
+def test_an_even_sample_holds_those_of_the_smallest_priority_whatever_their_quality(n: int, capacity: int) -> None:
+    full = sample(list(range(n)))
+    kept = full.even(capacity)
     expected = set(sorted(full.ids, key=priority_of)[:capacity])
     assert kept.ids == tuple(key for key in full.ids if key in expected)
     assert content(kept).items() <= content(full).items()
 
 
+def test_what_worked_is_kept_three_times_as_readily_as_what_did_not() -> None:
+    n, qualities = 30_000, (0.0, 0.5, 1.0)
+    full = Reservoir.of([trajectory(f"t{i}", ROWS[0], qualities[i % 3]) for i in range(n)], DIM)
+    assert SUCCESSES_WEIGH == 3.0
+    kept = full.bounded(1_200)
+    counts = [int((kept.qualities == quality).sum()) for quality in qualities]
+    # As 1 to 2 to 3: about 200, 400, 600; five standard deviations are 65, 82 and 87.
+    assert abs(counts[0] - 200) < 65
+    assert abs(counts[1] - 400) < 82
+    assert abs(counts[2] - 600) < 87
+    # And within each kind those of the smallest priority.
+    for quality, count in zip(qualities, counts, strict=True):
+        own = full.take(np.flatnonzero(full.qualities == quality))
+        assert set(own.even(count).ids) == {
+            k for k, q in zip(kept.ids, kept.qualities.tolist(), strict=True) if q == quality
+        }
+    # The even sample holds as much of each.
+    even = full.even(1_200)
+    assert all(abs(int((even.qualities == quality).sum()) - 400) < 82 for quality in qualities)
+    # Among what is kept as many judge, of successes and of failures.
+    for quality in (0.0, 1.0):
+        own = full.bounded(12_000)
+        judges = own.held_out[own.qualities == quality]
+        assert float(judges.mean()) == pytest.approx(1.0 / HELD_OUT_EVERY, abs=0.025)
+
+
 def test_a_sample_that_fits_is_kept_as_it_is() -> None:
     full = sample([0, 1, 2])
     assert full.bounded(3) is full
+    assert full.even(3) is full
 
 
 def test_a_sample_of_large_vectors_is_bounded_by_its_numbers() -> None:
@@ -134,7 +181,14 @@ def test_a_sample_made_of_its_parts_is_the_same_sample() -> None:
 
 def test_an_empty_sample_can_do_everything() -> None:
     for empty in (Reservoir.empty(), Reservoir.empty(DIM), Reservoir.of([], DIM)):
-        assert len(empty) == len(empty.bounded(0)) == len(empty.bounded(5)) == len(empty.without(["a"])) == 0
+        assert (
+            len(empty)
+            == len(empty.bounded(0))
+            == len(empty.bounded(5))
+            == len(empty.even(0))
+            == len(empty.without(["a"]))
+            == 0
+        )
         assert empty.held_out.tolist() == []
         assert len(empty.queries) == 0
         assert content(empty.joined(sample([1, 2]))) == content(sample([1, 2]))

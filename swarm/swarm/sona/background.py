@@ -177,7 +177,8 @@ def _consolidated(learned: Learned, candidates: Candidates, config: SonaConfig, 
 def _audit(learned: Learned, fresh: Reservoir, shared: PatternIndex, agent: str, config: SonaConfig) -> Standing:
     """What new outcomes say about the agent's feedback, by what was known before them."""
     others = nearest_candidates(shared.candidates_without(agent), fresh.queries)
-    known, outcomes = _usable(fresh.bounded(_AUDITED), others)
+    # An even sample: with more successes than there were, a coin would look like an agent that hardly ever fails.
+    known, outcomes = _usable(fresh.even(_AUDITED), others)
     if not len(outcomes):
         return Standing()
     pi = action_probabilities(outcomes.queries, others.prototypes, config.temperature)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import Flags, Integers, Vector, unit_rows
+from swarm.sona.vectors import Doubles, Flags, Integers, Vector, unit_rows
 
 HELD_OUT_EVERY = 20
 """One outcome in so many, by its hash, is kept from training and judges new weights."""
@@ -97,10 +97,17 @@ class Reservoir:
         """At most `capacity` outcomes, those of the smallest priority over weight, in their order."""
         dim = self.embeddings.shape[1]
         capacity = min(capacity, MAX_FLOATS // dim) if dim else capacity
+        weights = 1.0 + (SUCCESSES_WEIGH - 1.0) * self.qualities.astype(np.float64)
+        return self._smallest(self.priorities / weights, capacity)
+
+    def even(self, capacity: int) -> Reservoir:
+        """At most `capacity` outcomes, those of the smallest priority whatever came of them, in their order."""
+        return self._smallest(self.priorities, capacity)
+
+    def _smallest(self, keys: Integers | Doubles, capacity: int) -> Reservoir:
         if len(self) <= capacity:
             return self
-        weighed = self.priorities / (1.0 + (SUCCESSES_WEIGH - 1.0) * self.qualities.astype(np.float64))
-        return self.take(np.sort(np.lexsort((np.array(self.ids), weighed))[:capacity]))
+        return self.take(np.sort(np.lexsort((np.array(self.ids), keys))[:capacity]))
 
     def without(self, ids: Collection[str]) -> Reservoir:
         """The sample without the outcomes of these trajectories."""
