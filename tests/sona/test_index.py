@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from sona_support import DIM, PROPERTY, cluster, unit_vectors
 
 from swarm.errors import BoundsError, InputError, ShapeError
 from swarm.sona import Cluster, PatternIndex, SonaConfig, Tally
-from swarm.sona.index import _largest
+from swarm.sona.index import _SHARES, _largest
 from swarm.sona.vectors import Doubles, Vector
 
 TAU, PHI = 0.1, 0.8
@@ -65,6 +65,7 @@ def slow_rank(
     failed: dict[str, float] = {}
     here: dict[str, float] = {}
     usable: set[str] = set()
+    around = 0.0
     for c in clusters:
         tallies = {name: t for name, t in c.agents.items() if agents is None or name in agents}
         n, quality = sum(t.n for t in tallies.values()), sum(t.sum_quality for t in tallies.values())
@@ -84,6 +85,7 @@ def slow_rank(
             usable.add(a)
         near_it = math.exp((float(x @ c.centroid) - 1.0) / TAU)
         mass = (n if c.confirmed else min(n, 2.0)) ** 0.7 * near_it
+        around += mass
         worked[a] = worked.get(a, 0.0) + mass * quality / n
         failed[a] = failed.get(a, 0.0) + PHI * mass * (1.0 - quality / n)
         here[a] = here.get(a, 0.0) + PHI * mass * near_it * (1.0 - quality / n)
@@ -98,8 +100,8 @@ def slow_rank(
     g = sum(pi0[a] * backed[a] for a in sums)
     scores = {}
     for a in usable:
-        f = failed.get(a, 0.0)
-        expected = (0.05 * pi[a] + worked.get(a, 0.0)) / (0.05 + worked.get(a, 0.0) + f)
+        worth = 0.2 * around
+        expected = (worth * pi[a] + worked.get(a, 0.0)) / (worth + worked.get(a, 0.0) + failed.get(a, 0.0))
         scores[a] = g * expected + (1.0 - g + 1.0 - backed[a]) * pi0[a] * 0.02 / (0.02 + here.get(a, 0.0))
     return scores
 
@@ -297,7 +299,8 @@ def test_equal_contents_put_in_another_order_rank_alike(data: st.DataObject, see
 @PROPERTY
 @given(st.integers(0, 10_000), st.integers(0, 30), st.one_of(st.none(), st.sets(st.sampled_from([*AGENTS, "nobody"]))))
 def test_scores_of_a_batch_equal_one_by_one(seed: int, n: int, agents: set[str] | None) -> None:
-    index = index_of(random_clusters(seed, n))
+    clusters = random_clusters(seed, n)
+    index = index_of(clusters)
     rng = np.random.default_rng(seed + 1)
     x, y = unit_vectors(rng, 6), unit_vectors(rng, 6)
     batch = index.score_batch(x, y=y, agents=agents)
@@ -306,6 +309,7 @@ def test_scores_of_a_batch_equal_one_by_one(seed: int, n: int, agents: set[str] 
         one = {h.action: h.score for h in index.rank(x[row], 99, y=y[row], agents=agents)}
         finite = {a: s for a, s in zip(index.names, batch[row].tolist(), strict=True) if s > -math.inf}
         assert finite == pytest.approx(one, rel=1e-4, abs=1e-12)
+        assert finite == pytest.approx(slow_rank(clusters, x[row], agents, y=y[row]), rel=1e-4, abs=1e-9)
 
 
 @PROPERTY
@@ -321,15 +325,209 @@ def test_the_quality_to_expect_equals_the_formula_for_any_action(seed: int, n: i
     for row in range(0, 70, 9):
         logits = np.exp(candidates.prototypes.astype(np.float64) @ y[row] / TAU)
         pi = logits / (logits.sum() + math.exp(0.2 / TAU))
-        own = [c for c in clusters if c.action == asked[row]]
         masses = [
             (c.n if c.confirmed else min(c.n, 2.0)) ** 0.7 * math.exp((float(x[row] @ c.centroid) - 1.0) / TAU)
-            for c in own
+            for c in clusters
         ]
-        worked = sum(mass * c.mean_quality for mass, c in zip(masses, own, strict=True))
-        failed = PHI * sum(mass * (1.0 - c.mean_quality) for mass, c in zip(masses, own, strict=True))
+        own = [(mass, c.mean_quality) for mass, c in zip(masses, clusters, strict=True) if c.action == asked[row]]
+        worked = sum(mass * quality for mass, quality in own)
+        failed = PHI * sum(mass * (1.0 - quality) for mass, quality in own)
         start = float(pi[candidates.rows[asked[row]]]) if asked[row] in candidates.rows else 0.0
-        assert found[row] == pytest.approx((0.05 * start + worked) / (0.05 + worked + failed), rel=1e-4)
+        worth = 0.2 * sum(masses)
+        expected = (worth * start + worked) / (worth + worked + failed) if clusters else start
+        assert found[row] == pytest.approx(expected, rel=1e-4)
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.integers(1, 30), st.sampled_from([0.01, 0.5, 100.0]))
+def test_so_many_times_every_outcome_changes_nothing_of_what_to_expect(seed: int, n: int, often: float) -> None:
+    clusters = [replace(c, confirmed=True) for c in random_clusters(seed, n)]
+    again = [
+        replace(
+            c,
+            n=often * c.n,
+            sum_quality=often * c.sum_quality,
+            sum_quality2=often * c.sum_quality2,
+            sum_embedding=often * c.sum_embedding,
+        )
+        for c in clusters
+    ]
+    rng = np.random.default_rng(seed + 1)
+    x, y = unit_vectors(rng, 12), unit_vectors(rng, 12)
+    asked = [f"a{k}" for k in rng.integers(5, size=12)]
+    once, repeated = index_of(clusters).expected(x, y, asked), index_of(again).expected(x, y, asked)
+    np.testing.assert_allclose(repeated, once, rtol=1e-4, atol=1e-9)
+
+
+# Expertise
+
+
+def slow_expertise(clusters: Collection[Cluster], x: Vector, agents: Sequence[str]) -> list[float]:
+    """sum_a pi_a share_ka of each agent for one query, cluster by cluster."""
+    sums: dict[str, Doubles] = {}
+    confirmed: dict[str, dict[str, float]] = {}
+    for c in clusters:
+        if not c.positive:
+            continue
+        if c.n > 0.0:
+            sums[c.action] = sums.get(c.action, np.zeros(DIM)) + c.sum_embedding
+        if c.confirmed:
+            own = confirmed.setdefault(c.action, {})
+            for name, tally in c.agents.items():
+                if name != "library":
+                    own[name] = own.get(name, 0.0) + tally.sum_quality
+    masses = {a: math.exp(float(x @ total / np.linalg.norm(total)) / TAU) for a, total in sums.items()}
+    everything = math.exp(0.2 / TAU) + sum(masses.values())
+    result = []
+    for agent in agents:
+        known = 0.0
+        for a, mass in masses.items():
+            own = confirmed.get(a, {})
+            total = sum(own.values())
+            known += mass / everything * (own.get(agent, 0.0) / total if total > 0.0 else 0.0)
+        result.append(known)
+    return result
+
+
+ASKED = ("bob", "nobody", "library", "ada")
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.integers(0, 40), st.integers(1, 8))
+def test_expertise_equals_a_plain_loop_for_one_query_and_for_many(seed: int, n: int, actions: int) -> None:
+    clusters = random_clusters(seed, n, actions)
+    index = index_of(clusters)
+    x = unit_vectors(np.random.default_rng(seed + 1), 5)
+    found = index.expertise(x, ASKED)
+    assert found.shape == (5, 4)
+    for row, query in zip(found, x, strict=True):
+        assert row.tolist() == pytest.approx(slow_expertise(clusters, query, ASKED), rel=1e-4, abs=1e-9)
+        one = index.expertise(query, ASKED)
+        assert one.shape == (4,)
+        assert one.tolist() == pytest.approx(row.tolist(), rel=1e-5, abs=1e-12)
+    assert (found >= 0.0).all()
+    assert (found.sum(axis=1) <= 1.0 + 1e-9).all()
+
+
+def test_expertise_of_two_agents_worked_by_hand() -> None:
+    # The query is at the prototype of a, of which ada has 3 of 4 successes, and orthogonal to that of b, all bob's.
+    x = np.eye(3, DIM, dtype=np.float32)
+    index = index_of(
+        [
+            cluster("mine", x[0], action="a", n=6, quality=0.5, agents={"ada": Tally(n=6, sum_quality=3)}),
+            cluster("theirs", x[0], action="a", n=1, agents={"bob": Tally(n=1, sum_quality=1)}),
+            cluster("other", x[1], action="b", n=9, agents={"bob": Tally(n=9, sum_quality=9)}),
+        ]
+    )
+    total = math.exp(10.0) + 1.0 + math.exp(2.0)
+    ada, bob = 0.75 * math.exp(10.0) / total, (0.25 * math.exp(10.0) + 1.0) / total
+    assert index.expertise(x[0], ["ada", "bob"]).tolist() == pytest.approx([ada, bob], rel=1e-5)
+    assert index.expertise(x[0], ["bob"]).tolist() == pytest.approx([bob], rel=1e-5)
+    # Opposite of a, and orthogonal to b still; then far from both.
+    known = index.expertise(-x[0], ["ada", "bob"]).tolist()
+    assert known == pytest.approx([0.0, 1.0 / (1.0 + math.exp(2.0))], abs=1e-4)
+    assert index.expertise((-x[0] - x[1]) / np.float32(math.sqrt(2.0)), ["ada", "bob"]).max() < 1e-3
+
+
+def test_what_is_unconfirmed_or_failed_or_given_is_no_expertise() -> None:
+    x = np.eye(1, DIM, dtype=np.float32)
+    known = cluster("known", x[0], agents={"ada": Tally(n=1, sum_quality=1)})
+    alone = index_of([known]).expertise(x[0], ["ada", "bob", "library"])
+    assert alone[0] > 0.9
+    assert alone[1:].tolist() == [0.0, 0.0]
+    bob = {"bob": Tally(n=8, sum_quality=8)}
+    for more in (
+        replace(cluster("loud", x[0], n=8, agents=bob), confirmed=False),
+        cluster("failed", x[0], n=8, quality=0.0, positive=False, agents={"bob": Tally(n=8)}),
+        cluster("lucky", x[0], n=8, positive=False, agents=bob),
+        cluster("given", x[0], n=8, agents={"library": Tally(n=8, sum_quality=8)}),
+        cluster("plans", x[0], n=8, agents={"library-of-plans": Tally(n=8, sum_quality=8)}),
+        replace(known, n=9, agents={**known.agents, "library": Tally(n=8, sum_quality=8)}),
+    ):
+        found = index_of([known, more]).expertise(x[0], ["ada", "bob", "library", "library-of-plans"])
+        assert found.tolist() == pytest.approx([alone[0], 0.0, 0.0, 0.0], rel=1e-6), more.id
+    # Once somebody confirms it, it is.
+    shared = cluster("loud", x[0], n=8, agents=bob)
+    assert index_of([known, shared]).expertise(x[0], ["ada", "bob"]).tolist() == pytest.approx(
+        [alone[0] / 9, alone[0] * 8 / 9], rel=1e-6
+    )
+
+
+def test_in_an_index_without_clusters_or_with_failures_alone_nobody_knows_anything() -> None:
+    x = np.eye(2, DIM, dtype=np.float32)
+    emptied = index_of(random_clusters(3, 9))
+    emptied.replace_all(())
+    removed = index_of([cluster("c", x[0])])
+    removed.remove("c")
+    failed = index_of([cluster("f", x[0], quality=0.0, positive=False, agents={"ada": Tally(n=1)})])
+    for index in (PatternIndex(CONFIG), emptied, removed, failed):
+        assert index.expertise(x[0], ["ada", "bob"]).tolist() == [0.0, 0.0]
+        assert index.expertise(x, ["ada"]).tolist() == [[0.0], [0.0]]
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 11)), max_size=40))
+def test_expertise_follows_every_change_of_the_index(seed: int, steps: list[tuple[int, int]]) -> None:
+    pool = random_clusters(seed, 12, actions=3)
+    index, held = PatternIndex(CONFIG), dict[str, Cluster]()
+    x = unit_vectors(np.random.default_rng(seed), 1)[0]
+    for position, (kind, which) in enumerate(steps):
+        # Asked before every change, so that what is kept ready would be stale after it.
+        index.expertise(x, ASKED)
+        c = pool[which]
+        if kind < 3:
+            held[c.id] = replace(c, action=f"{c.action}-{position % 2}", confirmed=position % 3 > 0)
+            index.put(held[c.id])
+        elif kind < 5:
+            index.remove(c.id)
+            held.pop(c.id, None)
+        else:
+            held = {other.id: other for other in pool[which:]}
+            index.replace_all(held.values())
+        expected = slow_expertise(held.values(), x, ASKED)
+        assert index.expertise(x, ASKED).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-9)
+
+
+def test_the_last_cluster_that_was_put_takes_its_expertise_with_it() -> None:
+    # Removing it moves no other row, and its action stays known by another.
+    x = np.eye(1, DIM, dtype=np.float32)
+    index = index_of([cluster("first", x[0], agents={"ada": Tally(n=1, sum_quality=1)})])
+    alone = index.expertise(x[0], ["ada", "bob"])
+    index.put(cluster("last", x[0], agents={"bob": Tally(n=1, sum_quality=1)}))
+    assert index.expertise(x[0], ["ada", "bob"]).tolist() == pytest.approx([alone[0] / 2, alone[0] / 2])
+    index.remove("last")
+    assert index.expertise(x[0], ["ada", "bob"]).tolist() == pytest.approx([alone[0], 0.0])
+
+
+def test_expertise_is_right_when_actions_are_numbered_anew() -> None:
+    index, held = PatternIndex(CONFIG), dict[str, Cluster]()
+    rows = unit_vectors(np.random.default_rng(0), 4)
+    for i in range(400):
+        c = cluster(f"c{i % 4}", rows[i % 4], action=f"action {i}", agents={AGENTS[i % 2]: Tally(n=1, sum_quality=1)})
+        index.put(c)
+        held[c.id] = c
+        expected = slow_expertise(held.values(), rows[0], ASKED)
+        assert index.expertise(rows[0], ASKED).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-9)
+
+
+def test_the_shares_of_many_agents_are_not_kept_for_ever() -> None:
+    names = [f"agent {i}" for i in range(5_000)]
+    x = unit_vectors(np.random.default_rng(1), 5_000)
+    clusters = [
+        cluster(f"c{i}", x[i], action=f"a{i % 50}", agents={name: Tally(n=1, sum_quality=1)})
+        for i, name in enumerate(names[:2_000])
+    ]
+    index = index_of(clusters)
+    first = index.expertise(x[0], names[:300])
+    for start in range(0, 5_000, 300):
+        found = index.expertise(x[0], ["agent 7", *names[start : start + 300]])
+        assert found[0] == first[7]
+        assert len(index._known_shares) <= _SHARES + 301
+    assert index.expertise(x[0], names[:300]).tolist() == first.tolist()
+    assert first.tolist() == pytest.approx(slow_expertise(clusters, x[0], names[:300]), rel=1e-4)
+
+
+# Others and candidates
 
 
 def test_what_others_know_leaves_out_the_patterns_of_one_agent_alone() -> None:

@@ -89,23 +89,84 @@ def test_expected_quality_of_two_actions_worked_by_hand() -> None:
     pi = prior(np.array([1.0, 0.0], dtype=np.float32), 0.5)
     total = 1.0 + math.exp(-2.0) + math.exp(-1.6)
     assert pi.tolist() == pytest.approx([1.0 / total, math.exp(-2.0) / total], rel=1e-6)
+    # A fifth of all three, whichever action they tried.
+    worth = 0.2 * (2.0 + 3.0 / math.e + math.exp(-2.0))
     expected = [
-        (0.05 / total + 1.8) / (0.05 + 1.8 + 0.2 + math.exp(-2.0)),
-        (0.05 * math.exp(-2.0) / total + 3.0 / math.e) / (0.05 + 3.0 / math.e),
+        (worth / total + 1.8) / (worth + 1.8 + 0.2 + math.exp(-2.0)),
+        (worth * math.exp(-2.0) / total + 3.0 / math.e) / (worth + 3.0 / math.e),
     ]
-    assert expected_quality(pi, worked, happened).tolist() == pytest.approx(expected, rel=1e-6)
+    assert expected_quality(pi, worked, happened, masses.sum()).tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def test_without_evidence_the_quality_to_expect_is_the_prior() -> None:
-    pi = np.array([0.7, 0.2, 0.0])
+def test_the_prior_is_worth_its_share_of_the_evidence_around_worked_by_hand() -> None:
+    # Of 5 around the query the prior is worth 1: as much as what happened to the first two, half of it to the third.
+    worked, happened = np.array([1.0, 0.0, 2.0, 0.0]), np.array([1.0, 1.0, 2.0, 0.0])
+    pi = np.full(4, 0.4)
+    expected = [0.7, 0.2, 2.4 / 3.0, 0.4]
+    assert KAPPA == 0.2
+    assert expected_quality(pi, worked, happened, np.float64(5.0)).tolist() == pytest.approx(expected)
+    # What was tried elsewhere around the query makes the prior weigh more: 5 against 1.
+    expected = [3.0 / 6.0, 2.0 / 6.0, 4.0 / 7.0, 0.4]
+    assert expected_quality(pi, worked, happened, np.float64(25.0)).tolist() == pytest.approx(expected)
+
+
+def test_with_nothing_around_the_quality_to_expect_is_the_prior() -> None:
+    pi = np.array([[0.7, 0.2, 0.0], [1.0, 0.0, 0.3]])
     nothing = np.zeros(3)
-    assert expected_quality(pi, nothing, nothing).tolist() == pytest.approx(pi.tolist())
+    assert expected_quality(pi[0], nothing, nothing, np.float64(0.0)).tolist() == pytest.approx(pi[0].tolist())
+    # Also in one row of a batch, beside another with evidence.
+    worked, around = np.array([[0.0, 0.0, 0.0], [0.0, 2.0, 0.0]]), np.array([[0.0], [2.0]])
+    found = expected_quality(pi, worked, worked, around)
+    np.testing.assert_allclose(found, [[0.7, 0.2, 0.0], [1.0, 2.0 / 2.4, 0.3]], rtol=1e-12)
 
 
-def test_so_much_evidence_as_kappa_weighs_as_much_as_the_prior() -> None:
-    worked = np.array([KAPPA, 0.0])
-    happened = np.array([KAPPA, KAPPA])
-    assert expected_quality(np.array([0.4, 0.4]), worked, happened).tolist() == pytest.approx([0.7, 0.2])
+@pytest.mark.parametrize("tau", [0.005, 0.05, 1.0])
+@pytest.mark.parametrize("similarity", [1.0, 0.0, -1.0])
+def test_one_outcome_counts_as_much_wherever_it_lies_while_it_is_the_only_one(tau: float, similarity: float) -> None:
+    # What stands for "nothing" must be far below the least that a kernel leaves, e^-400.
+    mass = kernel(np.array([similarity], dtype=np.float32), tau)
+    pi = np.array([0.25])
+    assert expected_quality(pi, mass, mass, mass.sum()).tolist() == pytest.approx([(0.2 * 0.25 + 1.0) / 1.2])
+    assert expected_quality(pi, 0 * mass, mass, mass.sum()).tolist() == pytest.approx([0.2 * 0.25 / 1.2])
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.integers(1, 12), st.floats(0.005, 1.0), st.floats(0.0, 3.0))
+def test_expected_quality_equals_the_sums_over_single_outcomes(seed: int, n: int, tau: float, phi: float) -> None:
+    rng = np.random.default_rng(seed)
+    m = 4
+    near, weights, quality = rng.uniform(-1, 1, n).astype(np.float32), rng.exponential(2.0, n), rng.random(n)
+    tried = rng.integers(m, size=n)
+    pi = prior(rng.uniform(-1, 1, m).astype(np.float32), tau)
+    masses = weights * kernel(near, tau)
+    worked = np.bincount(tried, weights=masses * quality, minlength=m)
+    failed = np.bincount(tried, weights=masses * (1.0 - quality), minlength=m)
+    found = expected_quality(pi, worked, worked + phi * failed, masses.sum())
+    exact = [float(w) * math.exp((float(s) - 1.0) / tau) for w, s in zip(weights, near, strict=True)]
+    for a in range(m):
+        above = 0.2 * math.fsum(exact) * float(pi[a])
+        below = 0.2 * math.fsum(exact)
+        for j in range(n):
+            if tried[j] == a:
+                above += exact[j] * quality[j]
+                below += exact[j] * (quality[j] + phi * (1.0 - quality[j]))
+        assert found[a] == pytest.approx(above / below, rel=1e-9)
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.floats(-30.0, 30.0))
+def test_so_many_times_all_the_evidence_changes_nothing(seed: int, power: float) -> None:
+    rng = np.random.default_rng(seed)
+    pi = prior(rng.uniform(-1, 1, (5, 8)).astype(np.float32), 0.1)
+    worked, failed = rng.exponential(1.0, (2, 5, 8))
+    around = (worked + failed).sum(axis=1, keepdims=True) + 1.0
+    often = 10.0**power
+    once = expected_quality(pi, worked, worked + failed, around)
+    np.testing.assert_allclose(
+        expected_quality(pi, often * worked, often * (worked + failed), often * around), once, rtol=1e-9
+    )
+    # But more of what tried these actions, and not of the rest around, does.
+    assert not np.allclose(expected_quality(pi, 10 * worked, 10 * (worked + failed), around), once, rtol=1e-3)
 
 
 @PROPERTY
@@ -114,16 +175,31 @@ def test_the_quality_to_expect_lies_between_the_prior_and_what_happened(seed: in
     rng = np.random.default_rng(seed)
     pi = prior(rng.uniform(-1, 1, 8).astype(np.float32), tau)
     worked, failed = rng.exponential(1.0, 8) ** 3, rng.exponential(1.0, 8) ** 3
-    found = expected_quality(pi, worked, worked + failed)
+    found = expected_quality(pi, worked, worked + failed, (worked + failed).sum())
     seen = worked / (worked + failed)
     assert (found >= np.minimum(pi, seen) - 1e-12).all()
     assert (found <= np.maximum(pi, seen) + 1e-12).all()
+    # And strictly, unless they are one and the same.
+    apart = np.abs(pi - seen) > 1e-6
+    assert (np.abs(found - pi)[apart] > 0.0).all()
+    assert (np.abs(found - seen)[apart] > 0.0).all()
 
 
-def test_more_that_worked_raises_and_more_that_failed_lowers_what_to_expect() -> None:
-    pi, base = np.full(1, 0.3), np.full(1, 0.4)
-    middle = expected_quality(pi, base, base + 0.4)
-    assert expected_quality(pi, base + 0.1, base + 0.5) > middle > expected_quality(pi, base, base + 0.5)
+@PROPERTY
+@given(st.floats(0.01, 0.99), st.floats(0.0, 10.0), st.floats(0.0, 10.0), st.floats(0.0, 10.0), st.floats(0.01, 10.0))
+def test_more_that_worked_raises_and_more_that_failed_lowers_what_to_expect(
+    pi: float, worked: float, failed: float, others: float, more: float
+) -> None:
+    def expected(worked: float, failed: float) -> float:
+        # The evidence around grows with it, and so does what the prior is worth.
+        around = np.float64(worked + failed + others)
+        return float(expected_quality(np.full(1, pi), np.full(1, worked), np.full(1, worked + failed), around)[0])
+
+    assert expected(worked + more, failed) >= expected(worked, failed) >= expected(worked, failed + more)
+    if failed + others > 0.1:
+        assert expected(worked + more, failed) > expected(worked, failed)
+    if worked + others > 0.1:
+        assert expected(worked, failed) > expected(worked, failed + more)
 
 
 def test_prior_leaves_room_for_none_of_these_and_nothing_to_what_has_no_prototype() -> None:

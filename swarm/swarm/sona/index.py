@@ -356,13 +356,14 @@ class PatternIndex:
         return known
 
     def _shares(self, agents: Sequence[str]) -> Doubles:
-        """The share of each agent in the confirmed successes of each action, of shape (m, k)."""
+        """The share of each agent in the confirmed successes of each action, of shape (m, k); a library has none."""
         missing = [name for name in agents if name not in self._known_shares]
         if missing:
             n, m = len(self._clusters), len(self._names)
             sums = {name: np.zeros(m) for name in missing}
+            learners = {name for name in missing if not is_library(name)}
             for row in np.flatnonzero(self._successes[:n] > 0.0).tolist():
-                for name in sums.keys() & self._clusters[row].agents.keys():
+                for name in learners & self._clusters[row].agents.keys():
                     sums[name][self._actions[row]] += self._clusters[row].agents[name].sum_quality
             total = np.bincount(self._actions[:n], weights=self._successes[:n], minlength=m)
             if len(self._known_shares) > _SHARES:
