@@ -16,6 +16,7 @@ from benchmarks.labelled import LabelledTexts, load_labelled_texts
 from benchmarks.starts import Start, draw_start
 from benchmarks.swarm_sim import SimulatedSwarm, given, honest, inverted, praising_the_wrong
 from swarm.sona.clusters import is_library
+from swarm.sona.experts import Experts
 from swarm.sona.standing import Verdict
 
 DOMAINS, LABELS, TRAIN, TEST, DIM, NUISANCE = 3, 9, 40, 12, 384, 24
@@ -88,6 +89,30 @@ def test_a_merge_holds_what_is_believed_and_no_more(data: LabelledTexts, start: 
     told = sum(cluster.agents["kind"].n for cluster in swarm.index.clusters() if "kind" in cluster.agents)
     assert 100 <= told <= 300
     assert [member.met for member in swarm.members] == [100, 100]
+
+
+def test_members_rank_by_the_adapters_of_all_who_are_believed(start: Start) -> None:
+    stream, config = start.stream, bench_config(DIM, 0, pattern_clusters=20)
+    library = given(start.known, start.labels, config)
+    domains = [stream.requests[stream.labels[stream.requests] % DOMAINS == k] for k in range(DOMAINS)]
+    members = [(f"kind-{k}", mine, honest(stream)) for k, mine in enumerate(domains)]
+    swarm = SimulatedSwarm(stream, library, [*members, ("spiteful", domains[0], inverted(stream))], config)
+    queries = stream.embedding[stream.test]
+    assert swarm.experts.names == ()
+    for member in swarm.members:
+        assert np.array_equal(swarm.scores(member, queries), swarm.index.score_batch(queries))
+    swarm.run(40)
+    assert {name for name, verdict in swarm.verdicts().items() if verdict is not Verdict.TRUSTED} == {"spiteful"}
+    kind = swarm.members[:DOMAINS]
+    trained = [m.name for m in kind if not all(pair.is_untrained for pair in m.learned.base)]
+    assert len(trained) >= 2
+    assert swarm.experts.names == tuple(trained)
+    every = Experts({member.name: member.learned.base for member in kind})
+    for member in swarm.members:
+        y = every.apply(queries, member.adapter, member.name, swarm.index)
+        assert np.array_equal(swarm.scores(member, queries), swarm.index.score_batch(queries, y=y))
+        alone = swarm.index.score_batch(queries, y=member.adapter.apply(queries))
+        assert not np.allclose(swarm.scores(member, queries), alone, rtol=1e-3)
 
 
 def test_one_member_alone_learns_nothing_of_others(start: Start) -> None:

@@ -129,6 +129,8 @@ def test_weights_that_diverged_are_an_error_and_no_answer() -> None:
 
 def test_a_zero_delta_leaves_its_row_as_it_is() -> None:
     rows = np.eye(DIM, dtype=np.float32)[:2]
+    # What adding and scaling would not give back: -0.0 + 0.0 is 0.0.
+    rows[0, 7] = -0.0
     pair = LoraPair(rows[1:2].copy(), np.full((1, DIM), 0.5, dtype=np.float32), 1.0)
     y = bend(rows, [pair])
     assert y[0].tobytes() == rows[0].tobytes()

@@ -8,10 +8,10 @@ from sona_support import DIM, cluster, near, trajectory, unit_vectors
 
 from swarm.sona import CycleReport, EwcMemory, Learned, PatternIndex, SonaConfig, Tally, Trajectory, run_cycle
 from swarm.sona.adapter import Adapter
-from swarm.sona.background import MIN_JUDGES
+from swarm.sona.background import MIN_JUDGES, _of_others
 from swarm.sona.reservoir import HELD_OUT_EVERY, Reservoir, priority_of
 from swarm.sona.standing import Standing, Verdict
-from swarm.sona.training import flatten
+from swarm.sona.training import Outcomes, flatten, mean_loss
 from swarm.sona.vectors import Vector
 
 CONFIG = SonaConfig(dim=DIM, base_lora_lr=0.01)
@@ -223,6 +223,84 @@ def test_an_honest_agent_is_trusted() -> None:
     after, report = run(learned, trajectories, index)
     assert report.verdict == Verdict.TRUSTED
     assert after.standing.verdict is Verdict.TRUSTED
+
+
+# What others found out
+
+
+def told(n: float, quality: float = 1.0, *names: str) -> dict[str, Tally]:
+    """The tallies of n outcomes for each of these agents."""
+    return {name: Tally(n=n, sum_quality=n * quality) for name in names}
+
+
+def test_of_others_the_confirmed_clusters_in_feedback_about_known_actions_are_rehearsed() -> None:
+    x = unit_vectors(np.random.default_rng(3), 7)
+    index = PatternIndex(CONFIG)
+    index.replace_all(
+        [
+            cluster("theirs", x[0], action="a", n=2, quality=0.9, agents=told(2, 0.9, "bob")),
+            cluster("failed", x[1], action="a", n=3, quality=0.1, positive=False, agents=told(3, 0.1, "cyd")),
+            cluster("ours", x[2], action="b", n=4, agents=told(2, 1.0, "ada", "bob")),
+            cluster("mine", x[3], action="b", n=4, agents=told(4, 1.0, "ada")),
+            cluster("given", x[4], action="a", agents=told(1, 1.0, "library")),
+            replace(cluster("loud", x[5], action="b", n=9, agents=told(9, 1.0, "bob")), confirmed=False),
+            # Nothing was ever done with it that worked: no candidate.
+            cluster("never", x[6], action="c", n=2, quality=0.0, positive=False, agents=told(2, 0.0, "bob")),
+        ]
+    )
+    candidates = index.candidates()
+    found = _of_others(index, candidates, "ada", np.random.default_rng(0))
+    rows = {
+        tuple(query): (tried, q) for query, tried, q in zip(found.queries, found.tried, found.qualities, strict=True)
+    }
+    expected = {0: ("a", 0.9), 1: ("a", 0.1), 2: ("b", 1.0)}
+    assert len(found) == len(expected)
+    for at, (action, quality) in expected.items():
+        [(query, (tried, q))] = [item for item in rows.items() if np.allclose(item[0], x[at], atol=1e-6)]
+        assert (tried, q) == (candidates.rows[action], pytest.approx(quality)), query
+    assert len(_of_others(PatternIndex(CONFIG), candidates, "ada", np.random.default_rng(0))) == 0
+
+
+def test_of_many_clusters_of_others_a_bounded_part_is_rehearsed_rather_those_of_many_outcomes() -> None:
+    n = 4_000
+    x = unit_vectors(np.random.default_rng(4), n)
+    index = PatternIndex(CONFIG)
+    # Of one outcome and of 32, by turns: the weights are 1 and 32 ** 0.7 = 11.3.
+    index.replace_all(
+        cluster(f"c{i}", x[i], action=str(i % 4), n=1 + 31 * (i % 2), agents=told(1 + 31 * (i % 2), 1.0, "bob"))
+        for i in range(n)
+    )
+    found = _of_others(index, index.candidates(), "ada", np.random.default_rng(0))
+    assert len(found) == 3_000
+    assert len(np.unique(found.queries, axis=0)) == 3_000
+    held = {c.centroid.astype(np.float32).tobytes() for c in index.clusters() if c.n > 1}
+    # Nearly all of the latter, and half of the former.
+    assert 1_900 < sum(row.tobytes() in held for row in found.queries) <= 2_000
+
+
+def test_an_adapter_learns_what_others_found_out_where_its_own_agent_never_was() -> None:
+    # Tasks of action 3 that lie nearer to 0; the agent meets none of them, and the prototype stays what was given.
+    learned, index, trajectories = start(n=480)
+    rng = np.random.default_rng(9)
+    centres = unit_vectors(np.random.default_rng(7), 4)
+    mine = [t for t in trajectories if t.action in {"0", "1", "2"} and float(t.embedding @ centres[3]) < 0.4]
+    theirs = np.array([near(rng, np.float32(0.6) * centres[3] + centres[0], 0.2) for _ in range(60)])
+    index.put(cluster("c3", centres[3], action="3", n=10_000, agents=told(10_000, 1.0, "library")))
+    for i, row in enumerate(theirs[:30]):
+        index.put(cluster(f"theirs {i}", row, action="3", n=5, agents=told(5, 1.0, "bob")))
+    candidates = index.candidates()
+    asked = Outcomes(theirs[30:], np.full(30, candidates.rows["3"], dtype=np.intp), np.ones(30, dtype=np.float32))
+    after, report = run(learned, mine, index)
+    assert report.promoted
+    # The same clusters, but the agent's own: what it met is rehearsed from its sample, and these are not in it.
+    for i, row in enumerate(theirs[:30]):
+        index.put(cluster(f"theirs {i}", row, action="3", n=5, agents=told(5, 1.0, "self")))
+    without, report = run(learned, mine, index)
+    assert report.promoted
+    before, blind, knowing = (
+        mean_loss(base, asked, candidates, CONFIG.temperature) for base in (learned.base, without.base, after.base)
+    )
+    assert knowing < 0.5 * min(before, blind)
 
 
 # Tasks
