@@ -2,8 +2,10 @@
 
 Times are medians in microseconds, one thread, in process. `ratio_to_numpy` is ours / NumPy (1 is the floor),
 `ratio_to_peer` is peer / ours (how many times faster ours is). The floor is the plain expression that a
-person would write for the same result, without any check; for trajectories it is the copying alone, for the
-background cycle the k-means alone.
+person would write for the same result, without any check; for trajectories it is the copying alone, for
+`instant_step` (loop A alone) and `instant_task` (a recorded trajectory that ends in it) the update of the factors
+alone, for the background cycle the k-means alone; `ratio_to_minibatch_kmeans` is that cycle / scikit-learn's
+MiniBatchKMeans, which clusters the same outcomes and learns nothing else.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks.peer import peer_times_us
 from benchmarks.timing import medians_us
 from swarm.sona import SonaConfig, SonaEngine
+from swarm.sona.instant import outcome_step
 from swarm.sona.lora import LoraPair
 from swarm.sona.vectors import Vector, unit_rows
 
@@ -66,8 +71,18 @@ class Workload:
         engine.end_trajectory(trajectory, 0.5 + 0.05 * (i % 10))
 
 
-def measure(dim: int, rounds: int) -> tuple[dict[str, float], dict[str, float], int]:
-    """(ours, NumPy's floor) in microseconds by key, and on how many outcomes the background cycle trained."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """One background cycle over `BACKGROUND` outcomes beside two clusterings of them, and how many it trained on."""
+
+    ours_us: float
+    numpy_us: float
+    minibatch_kmeans_us: float
+    trained_on: int
+
+
+def measure(dim: int, rounds: int) -> tuple[dict[str, float], dict[str, float], Background]:
+    """(ours, NumPy's floor) in microseconds by key, and the background cycle."""
     work = Workload(dim)
     ours: dict[str, float] = {}
     floor: dict[str, float] = {}
@@ -83,8 +98,9 @@ def measure(dim: int, rounds: int) -> tuple[dict[str, float], dict[str, float], 
         batch = 200 if dim <= 1024 else 50
         found = medians_us({"ours": mine, "numpy": plain}, rounds=rounds, batch=batch, tidy=tidy)
         ours[key], floor[key] = found["ours"], found["numpy"]
-    ours["background_10k"], floor["background_10k"], trained_on = _background(work)
-    return ours, floor, trained_on
+    background = _background(work)
+    ours["background_10k"], floor["background_10k"] = background.ours_us, background.numpy_us
+    return ours, floor, background
 
 
 def _pairs(
@@ -104,7 +120,12 @@ def _pairs(
 
     recent = [f"action-{i}" for i in range(PATTERNS)]
 
+    adapter, index, config = learner.adapter, learner.bank.index, learner.config
+
     def instant_step(i: int) -> None:
+        outcome_step(adapter, index, pool[i % 512], recent[i % PATTERNS], float(i % 2), config)
+
+    def instant_task(i: int) -> None:
         opened = learner.begin_trajectory(pool[i % 512])
         learner.use_pattern(opened, recent[i % PATTERNS])
         learner.end_trajectory(opened, float(i % 2))
@@ -116,6 +137,7 @@ def _pairs(
         "trajectory": (trajectory, _plain_copies(work)),
         "find5": (lambda i: engine.find_patterns(pool[i % 512], 5), _plain_search(centroids, pool)),
         "instant_step": (instant_step, _plain_step(micro.copy(), pool)),
+        "instant_task": (instant_task, _plain_step(micro.copy(), pool)),
     }
 
 
@@ -158,7 +180,7 @@ def _plain_step(pair: LoraPair, pool: Sequence[Vector]) -> Callable[[int], objec
     return call
 
 
-def _background(work: Workload) -> tuple[float, float, int]:
+def _background(work: Workload) -> Background:
     engine = work.engine()
     queries = work.sample(BACKGROUND)
     for i, query in enumerate(queries):
@@ -166,10 +188,16 @@ def _background(work: Workload) -> tuple[float, float, int]:
     engine.flush()
     started = time.perf_counter()
     report = engine.force_learn()
-    ours = time.perf_counter() - started
-    started = time.perf_counter()
+    learned = time.perf_counter()
     _plain_kmeans(queries)
-    return ours * 1e6, (time.perf_counter() - started) * 1e6, report.trained_on
+    clustered = time.perf_counter()
+    MiniBatchKMeans(PATTERNS, n_init=1, random_state=0).fit(queries)
+    return Background(
+        ours_us=1e6 * (learned - started),
+        numpy_us=1e6 * (clustered - learned),
+        minibatch_kmeans_us=1e6 * (time.perf_counter() - clustered),
+        trained_on=report.trained_on,
+    )
 
 
 def _plain_kmeans(points: Vector) -> None:
@@ -189,7 +217,7 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="folder with the peer's bench_sona.cjs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    ours, floor, trained_on = measure(options.dim, options.rounds)
+    ours, floor, background = measure(options.dim, options.rounds)
     peer = peer_times_us(options.peer, options.dim)
     result = {
         "dim": options.dim,
@@ -198,7 +226,8 @@ def main() -> None:
         "peer_us": _rounded(peer),
         "ratio_to_peer": _rounded({key: peer[key] / ours[key] for key in peer}),
         "ratio_to_numpy": _rounded({key: ours[key] / floor[key] for key in floor}),
-        "background_trained_on": trained_on,
+        "ratio_to_minibatch_kmeans": round(background.ours_us / background.minibatch_kmeans_us, 3),
+        "background_trained_on": background.trained_on,
     }
     print(json.dumps(result) if options.json else _table(result))
 
@@ -211,9 +240,10 @@ def _table(result: dict[str, object]) -> str:
     columns = ("ours_us", "numpy_us", "peer_us", "ratio_to_numpy", "ratio_to_peer")
     lines = [f"{'':16}" + "".join(f"{name:>16}" for name in columns)]
     tables = [result[name] for name in columns]
-    for key in ("micro", "base", "trajectory", "find5", "instant_step", "background_10k"):
+    for key in ("micro", "base", "trajectory", "find5", "instant_step", "instant_task", "background_10k"):
         cells = [table.get(key) if isinstance(table, dict) else None for table in tables]
         lines.append(f"{key:16}" + "".join(f"{'-' if cell is None else f'{cell:,.2f}':>16}" for cell in cells))
+    lines.append(f"background_10k / MiniBatchKMeans: {result['ratio_to_minibatch_kmeans']}")
     return "\n".join(lines)
 
 

@@ -133,7 +133,8 @@ class SimulatedSwarm:
                 agent=member.name,
             )
         )
-        outcome_step(member.adapter, self.index, x, action, quality, self.config)
+        delta = self.experts.delta(x, member.adapter, member.name, self.index)
+        outcome_step(member.adapter, self.index, x, action, quality, self.config, delta)
 
     def _learn(self, member: Member) -> None:
         rng = np.random.default_rng((self.config.seed, self._cycles))
@@ -152,6 +153,7 @@ class SimulatedSwarm:
         parts = {LIBRARY: self._library, **{member.name: member.learned.clusters for member in self.members}}
         self.index.replace_all(bank_of(parts, {LIBRARY: Verdict.TRUSTED, **self.verdicts()}))
         trusted = [member for member in self.members if member.learned.standing.verdict is Verdict.TRUSTED]
+        trusted.sort(key=lambda member: (-member.met, member.name))
         self.experts = Experts({member.name: member.learned.base for member in trusted[:MAX_EXPERTS]})
 
 

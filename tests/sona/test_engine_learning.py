@@ -63,7 +63,7 @@ def test_the_clusters_alone_beat_the_frozen_ranking() -> None:
 
 
 def test_the_clusters_alone_beat_the_frozen_ranking_everywhere_by_much() -> None:
-    assert min(gains(SonaConfig(dim=32, base_lora_lr=0.0, micro_lora_lr=0.0))) > 0.2
+    assert min(gains(SonaConfig(dim=32, base_lora_lr=0.0, micro_lora_lr=0.0))) > 0.15
 
 
 def test_a_coin_in_place_of_feedback_does_not_make_the_adapter_much_worse_than_frozen() -> None:

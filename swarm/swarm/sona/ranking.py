@@ -6,14 +6,15 @@ a(j) its action; all in base space. tau the temperature; n clusters, m actions.
 
     pi_a = exp(y . C_a / tau) / (exp(theta / tau) + sum_b exp(y . C_b / tau))
     K_j  = exp((x . c_j - 1) / tau)
-    M    = sum_j w_j K_j
-    P_a  = (kappa M pi_a + sum_{a(j) = a} w_j K_j q_j) / (kappa M + sum_{a(j) = a} w_j K_j (q_j + phi (1 - q_j)))
+    v    = min(kappa sum_j w_j K_j, kappa_most)
+    P_a  = (v pi_a + sum_{a(j) = a} w_j K_j q_j) / (v + sum_{a(j) = a} w_j K_j (q_j + phi (1 - q_j)))
 
 P_a is the quality to expect of action a: a kernel regression over what happened near the query (Nadaraya 1964, Watson
 1964), shrunken towards pi_a where little of all that is near tried a. The first part generalises and is what the
-adapter trains; the second remembers, failures as well as successes. What is near hangs on the embedding, so kappa is a
+adapter trains; the second remembers, failures as well as successes. What is near hangs on the embedding, so v is a
 share of the evidence around the query: with an absolute number the prototypes drown the failures wherever neighbours
 are far, and the same mistakes are tried again and again (the standard library, one try a request: 46 % against 54 %).
+Where much happened near the query v is bounded: else no number of failures could bring down what looks right.
 
 **Novelty guard.** All of that knows more of the actions that were tried than of those that were not, and would rank the
 former first whatever is asked. So it counts only where there is evidence. With C0_a the prototype of what was given
@@ -39,7 +40,9 @@ PRIOR_WEIGHT = 1.0
 BACKGROUND = 0.2
 """theta: the similarity of "none of these". It keeps the only action there is from being certain for every query."""
 KAPPA = 0.2
-"""kappa: how much evidence pi_a is worth, as a share of all there is around the query."""
+"""kappa: how much evidence pi_a is worth, as a share of all there is around the query ..."""
+KAPPA_MOST = 0.1
+"""kappa_most: ... and at most, in outcomes at the very place of the query."""
 _BACKED = 5.0
 """So many successes in feedback back an action by half."""
 _TRIED = 0.02
@@ -80,11 +83,11 @@ def prior(similarities: Vector, tau: float) -> Doubles:
 
 
 def expected_quality(pi: Doubles, worked: Doubles, happened: Doubles, around: Doubles) -> Doubles:
-    """P = (kappa M pi + sum w K q) / (kappa M + sum w K (q + phi (1 - q))), of shape (m,) or (b, m).
+    """P = (v pi + sum w K q) / (v + sum w K (q + phi (1 - q))), of shape (m,) or (b, m).
 
-    `around` is M, of shape () or (b, 1).
+    `around` is the sum of w K over all clusters, of shape () or (b, 1), of which v is a bounded share.
     """
-    worth = KAPPA * around + _NOTHING
+    worth = np.minimum(KAPPA * around, KAPPA_MOST) + _NOTHING
     return np.asarray((worth * pi + worked) / (worth + happened), dtype=np.float64)
 
 
