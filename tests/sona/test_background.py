@@ -132,6 +132,12 @@ def test_without_outcomes_a_cycle_leaves_everything() -> None:
         assert (report.outcomes, report.trained_on, report.promoted, report.new_task) == (0, 0, False, False)
 
 
+def test_an_agent_whose_base_tier_does_not_learn_is_told_so() -> None:
+    learned, index, trajectories = start()
+    _, report = run(learned, trajectories, index, replace(CONFIG, base_lora_lr=0.0))
+    assert (report.trained_on, report.why) == (0, "not tried: base_lora_lr is 0")
+
+
 @pytest.mark.parametrize("n", [1, 4, 5])
 def test_a_handful_of_outcomes_founds_clusters_and_waits_in_the_sample_for_judges(n: int) -> None:
     learned, index, trajectories = start()

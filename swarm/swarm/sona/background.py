@@ -228,9 +228,11 @@ def _train_gated(
 ) -> _Weights:
     if verdict is Verdict.QUARANTINED:
         return _Weights(base=base, why="refused: the feedback is not believed")
+    if config.base_lora_lr == 0.0:
+        return _Weights(base=base, why="not tried: base_lora_lr is 0")
     known, outcomes = _usable(sample, candidates)
     judges = np.flatnonzero(known.held_out)
-    if len(judges) < MIN_JUDGES or len(judges) == len(known) or config.base_lora_lr == 0.0:
+    if len(judges) < MIN_JUDGES or len(judges) == len(known):
         return _Weights(base=base, why=f"not tried: {len(judges)} outcomes held out, {MIN_JUDGES} needed")
     held_out, own = outcomes.take(judges), outcomes.take(np.flatnonzero(~known.held_out))
     training = own.joined(_of_others(shared, candidates, agent, rng))
