@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support import PrivateRedis
-from swarm_support import DIM, a_registration, bank_store, present, some_cluster, some_vector
+from swarm_support import DIM, a_registration, bank_store, present, some_cluster, some_outcome, some_vector
 
 from swarm.errors import DamagedRecordError, StoreUnavailableError
 from swarm.services.background import Background
@@ -19,13 +19,15 @@ from swarm.settings import Settings
 from swarm.sona.adapter import Adapter
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
+from swarm.sona.ewc import EwcMemory
+from swarm.sona.lora import LoraPair
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, connect
 from swarm.store.lease import Lease
 from swarm.store.reply import to_entries
 from swarm.wire.codec import decode
 from swarm.wire.keys import SwarmKeys
-from swarm.wire.records import encode_cluster
+from swarm.wire.records import Weights, encode_cluster, encode_weights
 
 CONFIG = SonaConfig(dim=DIM)
 
@@ -126,26 +128,37 @@ def test_threads_that_refresh_at_once_end_with_the_same_bank(bank: BankStore, le
     assert contents(replica) == contents(fresh(bank))
 
 
-def test_queries_while_the_replica_follows_are_answered(bank: BankStore, lease: Lease) -> None:
+def test_queries_while_the_replica_follows_are_answered(
+    bank: BankStore, lease: Lease, client: Client, settings: Settings
+) -> None:
     replica = fresh(bank)
+    agents = ("coder-2", "coder-3")
+    for seed, name in enumerate(agents):
+        pair = LoraPair(some_vector(seed)[None], some_vector(seed + 10)[None], 0.1)
+        record = encode_weights(Weights(base=(pair,), ewc=EwcMemory.empty()))
+        client.set(SwarmKeys(settings.name).agent(name).weights, record)
     stop, problems = threading.Event(), []
 
     def ask() -> None:
         adapter = Adapter.initial(CONFIG, np.random.default_rng(0))
         try:
             while not stop.is_set():
-                replica.rank(some_vector(1), 3, agents=["coder-1"])
-                replica.nearest(some_vector(1), 3)
-                replica.learn(adapter, some_vector(1), "action-1", 1.0, CONFIG)
+                y = replica.bend(some_vector(1), adapter, "coder-1")
+                replica.rank(some_vector(1), 3, y=y, agents=["coder-1"])
+                replica.nearest(y, 3)
+                replica.learn(adapter, some_outcome(1), CONFIG)
         except Exception as error:
             problems.append(error)
 
     thread = threading.Thread(target=ask)
     thread.start()
     rng = random.Random(1)
-    for _ in range(40):
+    for round_ in range(40):
         publish_at_random(bank, lease, rng)
+        # They come, go and learn.
+        bank.publish(lease, [], [], {}, experts=dict.fromkeys(agents[: round_ % 3], round_ // 6))
         replica.refresh()
+        replica.refresh_experts()
     stop.set()
     thread.join()
     assert problems == []
@@ -200,7 +213,8 @@ def test_consolidation_sees_what_others_published(swarm: Swarm, background: Back
     for number in range(10):
         swarm.store_pattern(f"task number {number}", f"answer {number % 3}", agent="a")
     background.drain(0.0)
-    for number in range(200):
+    # So many that enough are held out to judge, whichever ids they get.
+    for number in range(400):
         swarm.store_pattern(f"the task of number {number}", f"answer {number % 3}", agent="b")
     background.consolidate("b", "worker", 0.0)
     [(_, entry)] = to_entries(swarm.client.xrevrange(swarm.keys.agent("b").log, count=1))

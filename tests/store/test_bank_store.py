@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support import wait_until
-from swarm_support import outcomes_in, present, some_cluster
+from swarm_support import DIM, outcomes_in, present, some_cluster
 
 from swarm.errors import DamagedRecordError, NewerRecordError, StaleWriterError
+from swarm.sona.adapter import Adapter
 from swarm.sona.clusters import Cluster
+from swarm.sona.config import SonaConfig
+from swarm.sona.ewc import EwcMemory
 from swarm.store.bank import BankChanges, BankStore, MergedAgent
 from swarm.store.connection import Client
 from swarm.store.lease import Lease
 from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import Weights, encode_weights
 
 
 @pytest.fixture
@@ -28,11 +33,18 @@ def applied(replica: dict[str, Cluster], changes: BankChanges) -> dict[str, Clus
     return kept | {pattern.id: pattern for pattern in changes.put}
 
 
+def some_base(seed: int) -> Weights:
+    """Weights that only `seed` decides."""
+    return Weights(
+        base=tuple(Adapter.initial(SonaConfig(dim=DIM), np.random.default_rng(seed)).base), ewc=EwcMemory.empty()
+    )
+
+
 def test_an_empty_bank_has_no_changes(bank: BankStore) -> None:
     changes = bank.changes_since(None)
     assert changes == BankChanges(version="0-0", is_full=True, put=[], removed=())
     assert bank.changes_since("0-0") is None
-    assert (bank.count(), bank.version(), bank.merges(), bank.merged()) == (0, "0-0", 0, {})
+    assert (bank.count(), bank.version(), bank.merges(), bank.merged(), bank.experts()) == (0, "0-0", 0, {}, {})
 
 
 def test_a_publication_is_patterns_log_and_what_was_merged(bank: BankStore, lease: Lease) -> None:
@@ -54,6 +66,67 @@ def test_a_publication_without_the_lease_writes_nothing(bank: BankStore, client:
     with pytest.raises(StaleWriterError):
         bank.publish(second, [some_cluster(0)], [], {})
     assert bank.count() == 0
+
+
+def test_a_publication_says_whose_adapters_bend_queries_until_the_next_one(bank: BankStore, lease: Lease) -> None:
+    bank.publish(lease, [], [], {}, experts={"b": 2, "a": 2**53})
+    assert bank.experts() == {"a": 2**53, "b": 2}
+    bank.publish(lease, [some_cluster(0)], [], {}, experts={"b": 3})
+    assert bank.experts() == {"b": 3}
+    bank.publish(lease, [some_cluster(1)], [], {})
+    assert bank.experts() == {}
+
+
+def test_a_publication_after_the_lease_was_lost_leaves_bank_and_experts_as_they_were(
+    bank: BankStore, lease: Lease, client: Client, keys: SwarmKeys
+) -> None:
+    version = bank.publish(lease, [some_cluster(0)], [], {}, experts={"a": 1})
+    lease.release()
+    before = {key: client.dump(key) for key in (keys.bank, keys.banklog, keys.merged, keys.meta)}
+    merged = {"b": MergedAgent(generation=2, cursor="2-0")}
+    with pytest.raises(StaleWriterError):
+        bank.publish(lease, [some_cluster(1)], [some_cluster(0).id], merged, experts={"a": 2, "b": 2}, is_full=True)
+    assert {key: client.dump(key) for key in before} == before
+    assert (bank.version(), bank.experts()) == (version, {"a": 1})
+
+
+def test_base_tiers_come_by_name_and_one_that_is_missing_or_unreadable_keeps_no_other_away(
+    bank: BankStore, client: Client, keys: SwarmKeys
+) -> None:
+    records = {
+        "ann": encode_weights(some_base(1)),
+        "bob": encode_weights(some_base(2)),
+        "cut": encode_weights(some_base(3))[:-1],
+        "empty": encode("weights", {}),
+        "junk": b"junk",
+        "newer": b"\x93\xa7weights\x09\x80",
+        "other-kind": encode("learner", {}),
+    }
+    for name, record in records.items():
+        client.set(keys.agent(name).weights, record)
+    found = bank.bases([*records, "nobody"])
+    assert sorted(found) == ["ann", "bob"]
+    for name, seed in (("ann", 1), ("bob", 2)):
+        for pair, expected in zip(found[name], some_base(seed).base, strict=True):
+            assert (pair.down.tobytes(), pair.up.tobytes(), pair.scale) == (
+                expected.down.tobytes(),
+                expected.up.tobytes(),
+                expected.scale,
+            )
+    assert sorted(bank.bases(["bob"])) == ["bob"]
+    assert bank.bases([]) == {}
+
+
+@pytest.mark.parametrize("payload", [{"a": "1"}, {"a": -1}, {"a": 2**54}, {"a": True}, {"": 1}, {"a{b}": 1}], ids=repr)
+def test_experts_that_cannot_be_are_one_clear_error(
+    bank: BankStore, client: Client, keys: SwarmKeys, payload: dict[str, object]
+) -> None:
+    client.hset(keys.meta, "experts", encode("experts", payload))
+    with pytest.raises(DamagedRecordError, match="experts"):
+        bank.experts()
+    client.hset(keys.meta, "experts", b"junk")
+    with pytest.raises(DamagedRecordError, match="experts"):
+        bank.experts()
 
 
 def test_a_replica_gets_only_what_changed_since(bank: BankStore, lease: Lease) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+import numpy as np
 
 from swarm.sona.adapter import Adapter
 from swarm.sona.config import SonaConfig
@@ -13,7 +15,7 @@ from swarm.sona.instant import outcome_step
 from swarm.sona.lora import LoraPair
 from swarm.sona.recall import Recall
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import Vector
+from swarm.sona.vectors import MAX_SQUARED_NORM, Vector
 from swarm.store.bank import BankStore
 
 
@@ -70,10 +72,11 @@ class Replica:
         wanted = self._store.experts()
         known = {name: base for name, base in self._bases.items() if wanted.get(name) == base[0]}
         fetched = self._store.bases(wanted.keys() - known.keys())
-        bases = known | {name: (wanted[name], pairs) for name, pairs in fetched.items()}
-        fitting = {name: pairs for name, (_, pairs) in bases.items() if pairs[0].up.shape[1] == self.index.dim}
+        usable = {name: (wanted[name], base) for name, base in fetched.items() if _is_usable(base, self.index.dim)}
+        bases = known | usable
+        experts = Experts({name: base for name, (_, base) in bases.items()})
         with self._lock:
-            self._bases, self._experts, self._experts_version = bases, Experts(fitting), version
+            self._bases, self._experts, self._experts_version = bases, experts, version
 
     def bend(self, x: Vector, adapter: Adapter, agent: str) -> Vector:
         """The queries `x`, (d,) or (n, d), bent for `agent`, which has `adapter`, by all who know what they ask for."""
@@ -118,3 +121,15 @@ class Replica:
         with self._lock:
             pattern = self.index.get(pattern_id)
         return None if pattern is None else (pattern.action, pattern.response)
+
+
+def _is_usable(base: Sequence[LoraPair], dim: int) -> bool:
+    """Whether a base tier can bend everybody's queries: of their dimension, and within the length of a vector.
+
+    Weights that have diverged would make every query of every agent an error, not only those of their own.
+    """
+    if any(pair.up.shape[1] != dim for pair in base):
+        return False
+    lengths = [[float(np.linalg.norm(factor.astype(np.float64))) for factor in (pair.down, pair.up)] for pair in base]
+    moved = sum(abs(pair.scale) * down * up for pair, (down, up) in zip(base, lengths, strict=True))
+    return max(moved, *(down for down, _ in lengths)) ** 2 <= MAX_SQUARED_NORM
