@@ -63,9 +63,9 @@ class Adapter:
         rate = np.float32(scale * lr * min(1.0, clip / norm))
         hidden *= rate
         pulled *= rate
-        for row in range(len(up)):
-            up[row] -= hidden[row] * gradient_z
-            down[row] -= pulled[row] * x
+        # Outer products by `dot`: one call of BLAS each is the quickest way.
+        up -= hidden[:, None].dot(gradient_z[None])
+        down -= pulled[:, None].dot(x[None])
         self.trained_micro = (self.micro,)
 
     def set_micro(self, pair: LoraPair) -> None:

@@ -41,20 +41,20 @@ def outcome_step(
 
 def _gradient(y: Vector, length: float, quality: float, prototypes: Vector, row: int, tau: float) -> Vector:
     """dL/dz of shape (d,): `ranking.outcome_gradient` for one query, with as few calls as it takes."""
-    e = prototypes.dot(y)
-    largest = max(float(e.max()), BACKGROUND)
+    e = prototypes.dot(y * np.float32(1.0 / tau))
+    largest = max(float(e.max()), BACKGROUND / tau)
     e -= np.float32(largest)
-    e *= np.float32(1.0 / tau)
     np.exp(e, out=e)
     own = float(e[row])
     e[row] = 0.0
-    others = float(e.sum()) + math.exp((BACKGROUND - largest) / tau)
+    others = float(e.sum()) + math.exp(BACKGROUND / tau - largest)
     total = own + others
-    e *= np.float32((quality - (1.0 - quality) * own / max(others, _TINY)) / total)
-    e[row] = own / total - quality
+    # What all of g_z is divided by goes in here already: there are fewer prototypes than dimensions.
+    unit = 1.0 / (tau * length)
+    e *= np.float32(unit * (quality - (1.0 - quality) * own / max(others, _TINY)) / total)
+    e[row] = unit * (own / total - quality)
     g: Vector = e.dot(prototypes)
     g -= y * y.dot(g)
-    g *= np.float32(1.0 / (tau * length))
     return g
 
 
@@ -75,5 +75,5 @@ def _adapted(adapter: Adapter, x: Vector, base: Vector | None = None) -> tuple[V
     z = x if delta is None else x + delta
     if base is not None:
         z = z + base
-    length = float(np.sqrt(z.dot(z)))
+    length = math.sqrt(z.dot(z))
     return z / np.float32(length), length
