@@ -167,7 +167,7 @@ class Model:
         while (name := self.next()) is not None and self.tasks[name].is_overdue:
             self.tasks[name].state = "dead"
         if name is None:
-            self.now = max([self.now, *self.turn.values()])
+            self.turn.clear()
             return None
         task = self.tasks[name]
         self.now = self.turn[task.submitter]
@@ -217,6 +217,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def pick(self, data: st.DataObject, *states: str) -> str:
         return data.draw(st.sampled_from(self.model.ids(*states)))
 
+    def pick_token(self, data: st.DataObject) -> tuple[str, str]:
+        """Any token that there ever was, most often one of those that may still hold."""
+        held = [pair for pair in self.tokens if pair[0] in self.model.ids("running")]
+        return data.draw(st.sampled_from(held) | st.sampled_from(self.tokens) if held else st.sampled_from(self.tokens))
+
     @rule(
         submitter=st.sampled_from(SUBMITTERS),
         priority=st.integers(0, 9),
@@ -248,8 +253,12 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.tasks[name] = Modelled(submitter, priority, self.model.submitted, max_attempts, backoff)
             self.model.enqueue(name)
 
-    @rule()
-    def claim(self) -> None:
+    @rule(times=st.integers(1, 3))
+    def claim(self, times: int) -> None:
+        for _ in range(times):
+            self.claim_one()
+
+    def claim_one(self) -> None:
         token = uuid.uuid4().hex
         expected = self.model.claim(token)
         assert claim(self.tasks, token) == expected
@@ -260,7 +269,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.tokens)
     @rule(data=st.data(), fraction=st.sampled_from([None, 0.0, 0.5]))
     def renew(self, data: st.DataObject, fraction: float | None) -> None:
-        name, token = data.draw(st.sampled_from(self.tokens))
+        name, token = self.pick_token(data)
         task = self.model.tasks.get(name)
         answer = self.tasks.renew(name, token, LEASE, fraction, "half way")
         if task is None or task.state != "running" or task.token != token:
@@ -274,7 +283,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.tokens)
     @rule(data=st.data(), number=st.integers(0, 99))
     def succeed(self, data: st.DataObject, number: int) -> None:
-        name, token = data.draw(st.sampled_from(self.tokens))
+        name, token = self.pick_token(data)
         task = self.model.tasks.get(name)
         answer = self.tasks.succeed(name, token, encode_result(number))
         if task is None or not token or task.token != token or task.state in ("waiting", "retrying"):
@@ -291,7 +300,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.tokens)
     @rule(data=st.data(), again=st.booleans())
     def fail(self, data: st.DataObject, again: bool) -> None:
-        name, token = data.draw(st.sampled_from(self.tokens))
+        name, token = self.pick_token(data)
         task = self.model.tasks.get(name)
         answer = self.tasks.fail(name, token, "it broke", again=again)
         if task is None or task.token != token:
@@ -313,25 +322,31 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.tasks.cancel(name, "not wanted") == task.state
 
     @precondition(lambda self: self.model.ids("running"))
-    @rule(data=st.data())
-    def let_a_lease_run_out(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), then_sweep=st.booleans())
+    def let_a_lease_run_out(self, data: st.DataObject, then_sweep: bool) -> None:
         name = self.pick(data, "running")
         self.clock.lease_is_over(name)
         self.model.tasks[name].lease_over = True
+        if then_sweep:
+            self.sweep()
 
     @precondition(lambda self: self.model.ids("retrying"))
-    @rule(data=st.data())
-    def let_a_back_off_pass(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), then_sweep=st.booleans())
+    def let_a_back_off_pass(self, data: st.DataObject, then_sweep: bool) -> None:
         name = self.pick(data, "retrying")
         self.clock.is_due(name)
         self.model.tasks[name].is_due = True
+        if then_sweep:
+            self.sweep()
 
     @precondition(lambda self: self.model.ids("waiting", "retrying", "running"))
-    @rule(data=st.data())
-    def let_a_deadline_pass(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), then_sweep=st.booleans())
+    def let_a_deadline_pass(self, data: st.DataObject, then_sweep: bool) -> None:
         name = self.pick(data, "waiting", "retrying", "running")
         self.clock.deadline_is_over(name)
         self.model.tasks[name].is_overdue = True
+        if then_sweep:
+            self.sweep()
 
     @rule()
     def sweep(self) -> None:
@@ -540,6 +555,41 @@ def everything(client: Client, keys: SwarmKeys) -> dict[bytes, object]:
     return {key: client.dump(key) for key in client.scan_iter(match=keys.patterns[0])}
 
 
+def test_nothing_is_tended_before_it_is_due(tasks: TaskStore, client: Client, keys: SwarmKeys) -> None:
+    # A sweep looks and then tends; between the two a lease may have been renewed.
+    held, waiting, later = submit(tasks), submit(tasks), submit(tasks, record(priority=9, backoff=1000.0))
+    assert claim(tasks, "later") == later
+    tasks.fail(later, "later", "it broke", again=True)
+    assert claim(tasks) == held
+    before = everything(client, keys)
+    assert [tasks.tend(name) for name in (held, waiting, later, task_id("coder"))] == ["", "", "", ""]
+    assert everything(client, keys) == before
+
+
+def test_a_cancelled_task_is_told_so_and_its_lease_is_not_renewed(
+    tasks: TaskStore, client: Client, keys: SwarmKeys, clock: Clock
+) -> None:
+    name = submit(tasks)
+    claim(tasks)
+    tasks.cancel(name, "not wanted")
+    before = everything(client, keys)
+    assert tasks.renew(name, "token", LEASE, 0.5, "note") is Hold.CANCELLED
+    assert everything(client, keys) == before
+    clock.lease_is_over(name)
+    assert tasks.sweep() == {name: "cancelled"}
+
+
+def test_after_its_deadline_a_running_task_is_dead_and_its_worker_has_lost_it(tasks: TaskStore, clock: Clock) -> None:
+    name = submit(tasks)
+    claim(tasks)
+    clock.deadline_is_over(name)
+    assert tasks.sweep() == {name: "dead"}
+    assert tasks.renew(name, "token", LEASE) is Hold.LOST
+    assert tasks.succeed(name, "token", encode_result("too late")) is None
+    assert tasks.fail(name, "token", "too late", again=True) is None
+    assert state(tasks, name) is TaskState.DEAD
+
+
 def test_a_renewed_lease_does_not_run_out(tasks: TaskStore, clock: Clock) -> None:
     name = submit(tasks)
     claim(tasks)
@@ -570,6 +620,7 @@ def test_the_back_off_doubles_up_to_its_bound(tasks: TaskStore, clock: Clock, cl
         pauses.append(present(client.zscore(keys.later, name)) - now_s)
         clock.is_due(name)
         assert tasks.sweep() == {name: "waiting"}
+        assert (counts(tasks).waiting, counts(tasks).retrying, client.zcard(keys.later)) == (1, 0, 0)
     assert pauses == pytest.approx([10.0, 20.0, 35.0, 35.0], abs=1.0)
 
 
@@ -587,6 +638,18 @@ def test_a_task_past_its_deadline_is_not_given_out_even_before_a_sweep(tasks: Ta
     found = tasks.find(late)
     assert found is not None
     assert (found.status.state, found.status.why) == (TaskState.DEAD, "deadline")
+
+
+def test_a_cancellation_does_not_outlive_a_replay(tasks: TaskStore, clock: Clock) -> None:
+    name = submit(tasks)
+    claim(tasks, "first")
+    assert tasks.cancel(name, "not wanted") is TaskState.RUNNING
+    clock.deadline_is_over(name)
+    assert tasks.sweep() == {name: "dead"}
+    tasks.replay(name)
+    assert claim(tasks, "second") == name
+    assert tasks.renew(name, "second", LEASE) is Hold.RUNNING
+    assert tasks.succeed(name, "second", encode_result("done")) is TaskState.SUCCEEDED
 
 
 def test_a_deadline_that_has_passed_is_refused(tasks: TaskStore, client: Client, keys: SwarmKeys) -> None:
@@ -617,10 +680,13 @@ def test_a_task_of_which_the_record_cannot_be_read_is_dead_and_the_next_is_given
 ) -> None:
     broken, good = submit(tasks, record(priority=9)), submit(tasks)
     client.hset(keys.task_records, broken, b"\xc1 no record")
-    assert claim(tasks) == good
-    assert tasks.dead(10) == [broken]
     with pytest.raises(DamagedRecordError):
         tasks.find(broken)
+    assert claim(tasks) == good
+    assert tasks.dead(10) == [broken]
+    found = present(tasks.find(broken))
+    assert (found.record.role, found.record.text, found.status.state) == ("coder", "", TaskState.DEAD)
+    assert found.status.why.startswith("DamagedRecordError: task record")
     assert tasks.drop(broken)
 
 
@@ -652,6 +718,15 @@ def test_a_submitter_s_share_comes_free_at_its_turns(tasks: TaskStore, client: C
     assert answer.refused_by == "submitter"
     assert answer.number == pytest.approx(5.0, abs=1.0)
     submit(tasks, record(submitter="quiet"))
+
+
+def test_tasks_that_back_off_count_in_the_bound_of_the_role(tasks: TaskStore) -> None:
+    for number in range(OF_ROLE):
+        name = submit(tasks, record(submitter=f"agent-{number}", backoff=1000.0))
+        claim(tasks, f"token-{number}")
+        tasks.fail(name, f"token-{number}", "it broke", again=True)
+    assert counts(tasks).retrying == OF_ROLE
+    assert tasks.submit(task_id("coder"), record(), encode_task(record())).refused_by == "role"
 
 
 def test_the_pace_is_measured(tasks: TaskStore, client: Client, keys: SwarmKeys) -> None:

@@ -144,7 +144,6 @@ while true do
   local first = redis.call('ZRANGEBYLEX', waiting, '[' .. head[1] .. '\0', '(' .. head[1] .. '\0\255', 'LIMIT', 0, 1)
   if #first == 0 then
     redis.call('ZREM', turns, head[1])
-    redis.call('HSET', pace, 'virtual', head[2])
   else
     id = string.match(first[1], '%z([^%z]+)$')
     local state = load()

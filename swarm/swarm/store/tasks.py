@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +13,7 @@ from swarm.store.task_scripts import CANCEL, CLAIM, DROP, FAIL, RENEW, REPLAY, S
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.task_records import TaskRecord, TaskState, TaskStatus, decode_status, decode_task, role_of
 
-_SWEEP = 500
+_SWEEP = 200
 """So many tasks of each kind are tended in one sweep; the next one goes on."""
 
 
@@ -70,8 +69,9 @@ class RoleCounts:
         known = self.waiting + self.retrying + self.running + self.succeeded + self.dead + self.cancelled + self.dropped
         return self.submitted - known
 
-
-_COUNTED = ("submitted", *(state.value for state in TaskState), "dropped")
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "lost": self.lost}
 
 
 class TaskStore:
@@ -105,7 +105,10 @@ class TaskStore:
         return _submitted(answer, number)
 
     def find(self, task: str) -> StoredTask | None:
-        """A task with all that is known of it; None if it was never submitted, or has ended long ago."""
+        """A task with all that is known of it; None if it was never submitted, or has ended long ago.
+
+        Of a dead one whose record cannot be read only the role is known; its `why` says so.
+        """
         keys = self._keys
         with redis_errors(f"look up task {task}"):
             pipeline = self._client.pipeline(transaction=True)
@@ -117,7 +120,8 @@ class TaskStore:
         if state is None:
             return None
         data = to_bytes(record) if live is not None else to_bytes(ended_record)
-        return StoredTask(id=task, record=decode_task(data or b""), status=decode_status(state), result=result)
+        status = decode_status(state)
+        return StoredTask(id=task, record=_record(task, data or b"", status.state), status=status, result=result)
 
     def cancel(self, task: str, why: str) -> TaskState | None:
         """Cancel a task: its state by this, running while its worker has yet to stop; None if it is unknown."""
@@ -199,48 +203,16 @@ class TaskStore:
 
     def now_s(self) -> float:
         """The time, by Redis's clock."""
-        with redis_errors("read Redis's clock"):
-            seconds, microseconds = self._client.time()
-        return float(seconds + microseconds / 1e6)
+        return _now_s(self._client)
 
     def waiting(self) -> dict[str, int]:
         """How many tasks wait, by role; roles for which none does are left out."""
-        return {counts.role: counts.waiting for counts in self._counts().values() if counts.waiting > 0}
+        counted = _counted(self._client, self._keys)
+        return {role: counts["waiting"] for role, counts in counted.items() if counts.get("waiting", 0) > 0}
 
     def counts(self) -> tuple[RoleCounts, ...]:
         """The tasks of every role that ever had one, by role."""
-        counted = self._counts()
-        oldest = self._oldest(counted)
-        return tuple(
-            RoleCounts(
-                role=role,
-                **{state: getattr(counts, state) for state in _COUNTED},
-                oldest_waiting_s=oldest[role],
-            )
-            for role, counts in counted.items()
-        )
-
-    def _counts(self) -> dict[str, RoleCounts]:
-        with redis_errors("count the tasks"):
-            found = to_hash(self._client.hgetall(self._keys.tasks))
-        by_role: dict[str, dict[str, int]] = {}
-        for name, number in found.items():
-            role, _, state = name.partition("\0")
-            by_role.setdefault(role, {})[state] = int(number)
-        return {role: RoleCounts(role=role, **counts) for role, counts in sorted(by_role.items())}
-
-    def _oldest(self, roles: Iterable[str]) -> dict[str, float | None]:
-        names = list(roles)
-        with redis_errors("look for the oldest waiting tasks"):
-            now_s = self.now_s()
-            pipeline = self._client.pipeline(transaction=False)
-            for role in names:
-                pipeline.zrange(self._keys.queued(role), 0, 0, withscores=True)
-            found = pipeline.execute()
-        return {
-            role: max(0.0, now_s - float(first[0][1])) if first else None
-            for role, first in zip(names, found, strict=True)
-        }
+        return read_counts(self._client, self._keys)
 
     def _run(self, script: Any, action: str, task: str, *arguments: object, role: str | None = None) -> Any:
         keys, role = self._keys, check_name(role, "role") if role is not None else role_of(task)
@@ -251,6 +223,46 @@ class TaskStore:
         of_role = (keys.turns(role), keys.waiting(role), keys.queued(role), keys.pace(role))
         with redis_errors(action):
             return script(keys=[*of_swarm, *of_role, keys.task(task)], args=[role, task, self._ttl_ms, *arguments])
+
+
+def read_counts(client: Client, keys: SwarmKeys) -> tuple[RoleCounts, ...]:
+    """The tasks of every role that ever had one, by role."""
+    counted = _counted(client, keys)
+    with redis_errors("look for the oldest waiting tasks"):
+        now_s = _now_s(client)
+        pipeline = client.pipeline(transaction=False)
+        for role in counted:
+            pipeline.zrange(keys.queued(role), 0, 0, withscores=True)
+        oldest = pipeline.execute()
+    return tuple(
+        RoleCounts(role=role, **counts, oldest_waiting_s=max(0.0, now_s - float(first[0][1])) if first else None)
+        for (role, counts), first in zip(counted.items(), oldest, strict=True)
+    )
+
+
+def _counted(client: Client, keys: SwarmKeys) -> dict[str, dict[str, int]]:
+    with redis_errors("count the tasks"):
+        found = to_hash(client.hgetall(keys.tasks))
+    by_role: dict[str, dict[str, int]] = {}
+    for name, number in found.items():
+        role, _, state = name.partition("\0")
+        by_role.setdefault(role, {})[state] = int(number)
+    return dict(sorted(by_role.items()))
+
+
+def _now_s(client: Client) -> float:
+    with redis_errors("read Redis's clock"):
+        seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1e6)
+
+
+def _record(task: str, data: bytes, state: TaskState) -> TaskRecord:
+    try:
+        return decode_task(data)
+    except RecordError:
+        if state is not TaskState.DEAD:
+            raise
+        return TaskRecord(role=role_of(task))
 
 
 def _submitted(answer: int, number: bytes) -> Submitted:
