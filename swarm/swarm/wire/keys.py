@@ -303,6 +303,10 @@ class SwarmKeys:
         """Celery queue of the background work of this swarm."""
         return f"{{{self.swarm}}}:queue"
 
+    def role_queue(self, role: str) -> str:
+        """Celery queue of the nudges for the workers of one role."""
+        return f"{self.queue}:{role}"
+
     @property
     def broker_queue(self) -> str:
         """Key of the list in which kombu keeps the queue."""
