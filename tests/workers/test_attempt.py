@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support import wait_until
+from support import PrivateRedis, wait_until
 from swarm_support import EMBEDDER, make_swarm
 
 from swarm.services.swarm import Swarm
 from swarm.services.tasks import ClaimedTask, Tasks
 from swarm.settings import Settings
-from swarm.store.connection import Client
+from swarm.store.connection import Client, connect
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import decode_trajectory
 from swarm.wire.task_records import TaskState
@@ -53,9 +53,10 @@ class Bench:
     def __init__(self, swarm: Swarm, agents: Agents, client: Client) -> None:
         self.swarm, self.tasks, self.agents, self.client = swarm, swarm.tasks, agents, client
         self.killed = threading.Event()
+        self.lease = LEASE
 
     def attempt(self, function: Callable[[Task], Any], tasks: Tasks | None = None) -> ClaimedTask:
-        claimed = self.tasks.claim("coder", "worker-1", LEASE)
+        claimed = self.tasks.claim("coder", "worker-1", self.lease)
         assert claimed is not None
         Attempt(
             tasks or self.tasks,
@@ -63,7 +64,7 @@ class Bench:
             Handler("coder", function),
             self.agents,
             claimed.record.agent or "coder",
-            lease=LEASE,
+            lease=self.lease,
             kill=self.killed.set,
         ).run()
         return claimed
@@ -213,6 +214,20 @@ def test_a_cancelled_task_stops_at_its_next_progress_and_reports_nothing(bench: 
     assert (bench.outcomes(), bench.open_trajectories()) == ([], 0)
 
 
+def test_what_was_cancelled_a_moment_ago_is_not_reported_either(bench: Bench) -> None:
+    receipt = bench.swarm.submit("x", role="coder")
+    bench.lease = 60.0  # so that nothing renews it meanwhile
+    bench.attempt(lambda task: bench.tasks.cancel(task.id).value)
+    assert bench.tasks.find(receipt.id).state is TaskState.CANCELLED
+    assert (bench.outcomes(), bench.open_trajectories()) == ([], 0)
+
+
+def test_a_handler_that_stops_unasked_has_failed(bench: Bench) -> None:
+    receipt = bench.swarm.submit("x", role="coder", backoff=0.0)
+    bench.attempt(refuse(Stopped()))
+    assert bench.tasks.find(receipt.id).state is TaskState.WAITING
+
+
 def test_a_handler_that_goes_on_after_a_cancellation_is_ended_by_force_and_keeps_nothing(bench: Bench) -> None:
     receipt = bench.swarm.submit("x", role="coder")
 
@@ -222,8 +237,34 @@ def test_a_handler_that_goes_on_after_a_cancellation_is_ended_by_force_and_keeps
         return "too late"
 
     bench.attempt(deaf)
+    assert bench.killed.is_set()
     assert bench.tasks.find(receipt.id).state is TaskState.CANCELLED
     assert bench.outcomes() == []
+
+
+def test_an_outcome_that_had_to_be_spooled_is_sent_as_soon_as_redis_is_back(
+    settings: Settings, own_redis: PrivateRedis
+) -> None:
+    mine = settings.model_copy(update={"redis_url": own_redis.url, "socket_timeout": 1.0, "hook_timeout": 0.1})
+    with connect(mine) as client:
+        agents = Agents(make_agents(mine))
+        bench = Bench(make_swarm(mine, client), agents, client)
+        receipt = bench.swarm.submit("x", role="coder")
+        back = threading.Timer(1.0, own_redis.start)
+
+        def outage(task: Task) -> str:
+            own_redis.kill()
+            back.start()
+            return "done"
+
+        bench.lease = 10.0
+        bench.attempt(outage)
+        back.join()
+        assert bench.tasks.wait(receipt.id, 0.0) == "done"
+        # Neither another task of this agent nor anything else has sent it.
+        assert bench.outcomes() == [1.0]
+        for agent in agents.all():
+            agent.close()
 
 
 def test_a_task_that_was_lost_to_another_has_no_effect_any_more(bench: Bench) -> None:
@@ -254,6 +295,7 @@ def test_the_time_limit_ends_the_attempt_and_the_process(bench: Bench) -> None:
         return "too late"
 
     bench.attempt(stuck)
+    assert bench.killed.is_set()
     view = bench.tasks.find(receipt.id)
     assert (view.state, view.status.why, view.result) == (TaskState.DEAD, "time limit of 0.2 s", None)
     assert bench.outcomes() == [0.0]

@@ -115,6 +115,7 @@ class Attempt:
         else:
             self._hooks.abandon()
         self._insist(lambda: self._tasks.succeed(self._claimed, result))
+        self._hooks.flush(self._lease)
 
     def _failed(self, why: str, *, retry: bool, delay: float | None = None) -> bool:
         """End a failed attempt; False if it has come to another end already."""
@@ -128,6 +129,8 @@ class Attempt:
             else:
                 self._hooks.abandon()
         self._insist(lambda: self._tasks.fail(self._claimed, why, retry=retry, delay=delay))
+        if self._hooks is not None:
+            self._hooks.flush(self._lease)
         return True
 
     def _tell(self, fraction: float, note: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 
 from swarm.embed.text import MAX_TEXT_BYTES, check_text
 from swarm.errors import RuntimeSetupError, TextError
+from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.tasks import ClaimedTask
 from swarm.settings import Settings
 from swarm_workers.handlers import Task
@@ -37,7 +38,8 @@ class HookedAgent(Protocol):
         latency_ms: float,
         cost: float,
         idempotency_key: str,
-    ) -> Any: ...
+    ) -> Receipt: ...
+    def flush(self, timeout_s: float) -> bool: ...
     def abandon(self, trajectory_id: str) -> None: ...
     def close(self) -> object: ...
 
@@ -90,6 +92,7 @@ class Hooks:
         with self._failing_open("first"):
             self._agent = agents.get(agent, claimed.record.role)
         self._trajectory = ""
+        self._is_spooled = False
         self._started = time.perf_counter()
 
     def before(self) -> Any:
@@ -111,7 +114,7 @@ class Hooks:
             with suppress(TextError):
                 output = check_text(result)
         with self._failing_open("post-task"):
-            self._agent.after_task(
+            receipt = self._agent.after_task(
                 self._trajectory,
                 quality=quality,
                 used=task.pattern,
@@ -121,6 +124,16 @@ class Hooks:
                 latency_ms=(time.perf_counter() - self._started) * 1e3,
                 idempotency_key=self._claimed.report_key,
             )
+            self._is_spooled = receipt.state is ReceiptState.SPOOLED
+
+    def flush(self, timeout_s: float) -> None:
+        """Send the outcome if it had to be spooled: the agent's next task, which would do so, may be long in coming.
+
+        What cannot be sent within `timeout_s` waits in the spool for that.
+        """
+        if self._agent is not None and self._is_spooled:
+            with self._failing_open("spool"):
+                self._agent.flush(timeout_s)
 
     def abandon(self) -> None:
         """The attempt has no outcome: it will be made again, or nobody wants it."""
