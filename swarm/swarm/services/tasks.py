@@ -30,6 +30,7 @@ from swarm.wire.task_records import (
     encode_task,
     reason,
     role_of,
+    storable,
     task_id,
 )
 
@@ -206,7 +207,7 @@ class Tasks:
         """Take the task whose turn it is, for `lease` seconds; None if none waits. Renew it before they are over."""
         check_name(role, "role")
         token = uuid.uuid4().hex
-        found = self.store.claim(role, token, reason(worker), _check_lease(lease))
+        found = self.store.claim(role, token, storable(worker, MAX_NOTE), _check_lease(lease))
         if found is None:
             return None
         status = found.status
@@ -223,9 +224,7 @@ class Tasks:
         check_number(fraction, "fraction", 0.0, 1.0)
         if not isinstance(note, str):
             raise InputError(f"note must be text (str), got {type(note).__name__}")
-        return self.store.renew(
-            task.id, task.token, _check_lease(lease), fraction, reason(note or " ")[:MAX_NOTE].strip()
-        )
+        return self.store.renew(task.id, task.token, _check_lease(lease), fraction, storable(note, MAX_NOTE))
 
     def succeed(self, task: ClaimedTask, result: object) -> TaskState | None:
         """End a task with its result: succeeded; cancelled, which keeps no result; None if it was lost."""

@@ -82,11 +82,15 @@ class TaskStore:
         self._keys = keys
         self._bounds = (max_of_role, max_of_submitter)
         self._ttl_ms = int(ttl * 1000)
-        scripts = (SUBMIT, CLAIM, RENEW, SUCCEED, FAIL, CANCEL, TEND, REPLAY, DROP)
-        self._submit, self._claim, self._renew, self._succeed, self._fail, self._cancel, self._tend, *rest = map(
-            client.register_script, scripts
-        )
-        self._replay, self._drop = rest
+        self._submit = client.register_script(SUBMIT)
+        self._claim = client.register_script(CLAIM)
+        self._renew = client.register_script(RENEW)
+        self._succeed = client.register_script(SUCCEED)
+        self._fail = client.register_script(FAIL)
+        self._cancel = client.register_script(CANCEL)
+        self._tend = client.register_script(TEND)
+        self._replay = client.register_script(REPLAY)
+        self._drop = client.register_script(DROP)
 
     # Submitters
 

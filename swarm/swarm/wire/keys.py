@@ -23,7 +23,7 @@ Swarm, tag `{NAME}`
   budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
   reserve   string  per decision -> what it holds in `spend` until it is settled; expires
-  nudge     string  per agent, one for the merge: a task is on its way; one for the turn to sweep; expire
+  nudge     string  per agent, one for the merge: a task is on its way; two for the turns to sweep; expire
   tasks     hash    role NUL state -> tasks; what was submitted, too; written by every script on tasks, for ever
   livetasks hash    task id -> its state, while it has not ended; written by the scripts on tasks
   taskrecords hash  task id -> what was submitted, while it has not ended; written with `livetasks`

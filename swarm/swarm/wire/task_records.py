@@ -176,8 +176,13 @@ def role_of(task: object) -> str:
 
 
 def reason(why: object) -> str:
-    """Any reason as text that can be stored: not too long, and without lone surrogates."""
-    return str(why)[:MAX_WHY].encode(errors="replace").decode() or "no reason was given"
+    """Any reason as text that can be stored."""
+    return storable(why, MAX_WHY) or "no reason was given"
+
+
+def storable(value: object, bound: int) -> str:
+    """`value` as text of at most `bound` characters, without lone surrogates."""
+    return str(value)[:bound].encode(errors="replace").decode()
 
 
 def _encode_readable(kind: str, payload: Mapping[str, object], parameter: str) -> bytes:
