@@ -87,7 +87,11 @@ def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     # What an example promises to print stands in its last line of output.
-    expected = {"first_swarm": "csv.DictReader (from coder-1", "adaptive_chatbot": "round 3: 6 of 6"}
+    expected = {
+        "first_swarm": "csv.DictReader (from coder-1",
+        "adaptive_chatbot": "round 3: 6 of 6",
+        "tasks_for_agents": "editor has 3 outcomes to learn from",
+    }
     assert expected[example.stem] in done.stdout.splitlines()[-1]
 
 

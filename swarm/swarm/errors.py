@@ -9,6 +9,9 @@ SwarmError
 │   └── EmbedderMismatchError           vectors of two embedders would be mixed
 ├── NoRouteError                        every route breaks a bound, and there is no fallback
 ├── CapacityError                       a documented bound is reached; nothing was taken
+│   └── QueueFullError                  too many tasks wait; `retry_after_s` says when to try again
+├── TaskFailedError                     a task that was waited for has ended without a result
+├── WaitTimeoutError (also TimeoutError)  what was waited for has not come about in time
 ├── RecordError                         stored bytes that cannot be used
 │   ├── DamagedRecordError              cut, corrupted or of another kind
 │   └── NewerRecordError                written by a newer version of this project
@@ -59,6 +62,22 @@ class NoRouteError(SwarmError):
 
 class CapacityError(SwarmError):
     """A documented bound is reached; nothing was taken."""
+
+
+class QueueFullError(CapacityError):
+    """Too many tasks wait; nothing was taken. `retry_after_s` comes from how fast tasks have ended."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TaskFailedError(SwarmError):
+    """A task that was waited for is dead, cancelled or dropped; the message says why."""
+
+
+class WaitTimeoutError(SwarmError, TimeoutError):
+    """What was waited for has not come about in time; it stays on its way."""
 
 
 class RecordError(SwarmError):

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     """How long a receipt, and with it an idempotency key, is remembered."""
     max_pending: int = Field(default=50_000, ge=1)
     """Outcomes of one agent that may wait; the next one is refused."""
+    max_waiting_tasks: int = Field(default=100_000, ge=1)
+    """Tasks that may wait for one role; the next one is refused ..."""
+    max_waiting_of_submitter: int = Field(default=10_000, ge=1)
+    """... and so many of them of one submitter."""
     spool_max_bytes: int = Field(default=64 * 2**20, ge=2**20)
     socket_timeout: float = Field(default=5.0, ge=0.1, le=60.0)
     hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -29,6 +30,21 @@ def working(text: str) -> Status:
 def print_json(values: Mapping[str, Any]) -> None:
     """One JSON object on one line of stdout."""
     sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
+
+
+def jsonable(value: Any) -> Any:
+    """`value` with what JSON does not know as text: bytes as hexadecimal digits, infinities by name.
+
+    >>> jsonable({"a": b"x", "b": [float("inf"), 1.5]})
+    {'a': '78', 'b': ['inf', 1.5]}
+    """
+    if isinstance(value, Mapping):
+        return {key.hex() if isinstance(key, bytes) else key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(*columns: str, right: Collection[str] = ()) -> Table:

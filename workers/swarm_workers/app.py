@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from kombu.entity import Exchange, Queue
 
 from swarm.settings import Settings
 from swarm.wire.keys import SwarmKeys
@@ -12,6 +13,7 @@ from swarm_workers.broker import key_prefix, kombu_url
 
 CONSOLIDATE = "swarm.consolidate"
 MERGE = "swarm.merge"
+RUN = "swarm.run"
 
 SOFT_TIME_LIMIT = 120.0
 """A task still running after so long gets an exception ..."""
@@ -29,14 +31,28 @@ class SwarmCelery(Celery):  # type: ignore[misc]  # celery ships no type informa
     """A Celery app that knows the settings it was made from."""
 
     settings: Settings
+    queue: str
+    """The queue that its workers take from."""
+    role: str
+    """Whose tasks they do; empty for those of the background."""
 
 
-def create_app(settings: Settings) -> Celery:
-    """A Celery app for one swarm. It has no tasks and connects to nothing yet."""
+def create_app(settings: Settings, role: str = "") -> Celery:
+    """A Celery app for one swarm, or for the tasks of one role. It has no tasks and connects to nothing yet."""
     app = SwarmCelery("swarm", set_as_current=False)
-    app.settings = settings
+    app.settings, app.role = settings, role
+    keys = SwarmKeys(settings.name)
+    app.queue = keys.role_queue(role) if role else keys.queue
     app.conf.update(_broker(settings) | _tasks(settings) | _worker())
+    if role:
+        app.conf.update(task_queues=[nudge_queue(app.queue)], task_default_queue=app.queue)
     return app
+
+
+def nudge_queue(name: str) -> Queue:
+    """A queue of nudges, whether or not this app takes from it."""
+    exchange = Exchange(name, type="direct")  # type: ignore[no-untyped-call]  # kombu leaves it untyped
+    return Queue(name, exchange, routing_key=name)  # type: ignore[no-untyped-call]  # kombu leaves it untyped
 
 
 def _broker(settings: Settings) -> dict[str, Any]:

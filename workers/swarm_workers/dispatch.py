@@ -7,7 +7,8 @@ from typing import Any
 from celery import Celery
 
 from swarm.errors import StoreUnavailableError
-from swarm_workers.app import CONSOLIDATE, MERGE
+from swarm.wire.keys import SwarmKeys
+from swarm_workers.app import CONSOLIDATE, MERGE, RUN, nudge_queue
 from swarm_workers.broker import broker_errors, impatient_connection
 
 
@@ -19,8 +20,8 @@ class Dispatcher:
         self._timeout_s = timeout_s
         self._producer: Any = None
 
-    def __call__(self, task: str, agent: str) -> None:
-        """Publish a nudge: `task` is "consolidate" with an agent, or "merge".
+    def __call__(self, task: str, whose: str) -> None:
+        """Publish a nudge: `task` is "consolidate" with an agent, "merge", or "run" with a role.
 
         Raises
         ------
@@ -28,11 +29,11 @@ class Dispatcher:
             If the broker is away.
         """
         try:
-            self._send(task, agent)
+            self._send(task, whose)
         except StoreUnavailableError:
             # After a restart of Redis the first command on the old socket fails; a nudge may go out twice.
             self.close()
-            self._send(task, agent)
+            self._send(task, whose)
 
     def close(self) -> None:
         """Drop the connection; the next nudge makes a new one."""
@@ -41,10 +42,12 @@ class Dispatcher:
             with broker_errors("close the connection"):
                 producer.connection.release()
 
-    def _send(self, task: str, agent: str) -> None:
-        name, args = {"consolidate": (CONSOLIDATE, (agent,)), "merge": (MERGE, ())}[task]
+    def _send(self, task: str, whose: str) -> None:
+        name, args = {"consolidate": (CONSOLIDATE, (whose,)), "merge": (MERGE, ()), "run": (RUN, (whose,))}[task]
+        keys = SwarmKeys(self._app.settings.name)
+        queue = nudge_queue(keys.role_queue(whose) if task == "run" else keys.queue)
         with broker_errors(f"send task {name}"):
             if self._producer is None:
                 connection = impatient_connection(self._app, self._timeout_s)
                 self._producer = self._app.amqp.Producer(connection, auto_declare=False)
-            self._app.send_task(name, args=args, producer=self._producer, retry=False)
+            self._app.send_task(name, args=args, queue=queue, producer=self._producer, retry=False)

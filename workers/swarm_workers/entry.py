@@ -10,9 +10,14 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 from swarm.settings import load_settings  # noqa: E402  # see above
-from swarm_workers import heartbeat, tasks  # noqa: E402  # see above
+from swarm_workers import heartbeat, role_tasks, tasks  # noqa: E402  # see above
 from swarm_workers.app import create_app  # noqa: E402  # see above
+from swarm_workers.plan import plan_of  # noqa: E402  # see above
 
-app = create_app(load_settings())
-tasks.register(app)
+_plan = plan_of()
+app = create_app(load_settings(), _plan.role if _plan else "")
+if _plan is None:
+    tasks.register(app)
+else:
+    role_tasks.register(app, _plan)
 heartbeat.register(app)

@@ -23,6 +23,7 @@ from swarm.wire.keys import SwarmKeys
 from swarm_workers.dispatch import Dispatcher
 from swarm_workers.guard import Guard
 from swarm_workers.sweep import Sweeper
+from swarm_workers.task_sweep import TaskSweeper
 
 BEAT_INTERVAL = 1.0
 PRUNE_INTERVAL = 60.0
@@ -42,8 +43,11 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
         settings = consumer.app.settings.model_copy(update={"socket_timeout": LOOP_TIMEOUT})
         client = connect(settings)
         self._registry = WorkerRegistry(client, SwarmKeys(settings.name))
-        self._sweeper = Sweeper(settings, client, Dispatcher(consumer.app, LOOP_TIMEOUT), consumer.hostname)
+        dispatch = Dispatcher(consumer.app, LOOP_TIMEOUT)
+        self._sweeper = Sweeper(settings, client, dispatch, consumer.hostname)
+        self._task_sweeper = TaskSweeper(settings, client, dispatch, consumer.hostname)
         self._beating, self._sweeping, self._pruning = Guard("heartbeat"), Guard("sweep"), Guard("pruning")
+        self._tending = Guard("sweep of the tasks")
         self._started_s = psutil.Process().create_time()
         self._stuck_since: float | None = None
         self._timers: list[Any] = []
@@ -55,9 +59,12 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
         self._timers = [
             timer.call_after(_FIRST_BEAT_DELAY, self._beat, (consumer,)),
             timer.call_repeatedly(BEAT_INTERVAL, self._beat, (consumer,)),
-            timer.call_repeatedly(interval, self._sweeping.run, (self._sweeper.sweep,)),
+            timer.call_repeatedly(interval, self._tending.run, (self._task_sweeper.sweep,)),
             timer.call_repeatedly(PRUNE_INTERVAL, self._pruning.run, (self._prune,)),
         ]
+        if not consumer.app.role:
+            # Where only pools of roles run, nobody would take the nudges for the background.
+            self._timers.append(timer.call_repeatedly(interval, self._sweeping.run, (self._sweeper.sweep,)))
 
     def stop(self, consumer: Any) -> None:
         """The connection is lost, or the worker begins to end; then it beats on until its tasks are finished."""
@@ -95,8 +102,9 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
             started_s=self._started_s,
             beat_s=time.time(),
             reconnects=consumer.restart_count,
-            outages=max(self._beating.outages, self._sweeping.outages),
-            fault=self._sweeping.fault,
+            outages=max(self._beating.outages, self._sweeping.outages, self._tending.outages),
+            fault=self._sweeping.fault or self._tending.fault,
+            role=consumer.app.role,
         )
 
     def _prune(self) -> None:
@@ -124,8 +132,7 @@ def register(app: Celery) -> None:
 
 
 def _is_consuming(consumer: Any) -> bool:
-    queue = SwarmKeys(consumer.app.settings.name).queue
-    return bool(consumer.task_consumer and consumer.task_consumer.consuming_from(queue))
+    return bool(consumer.task_consumer and consumer.task_consumer.consuming_from(consumer.app.queue))
 
 
 def _is_running(consumer: Any) -> bool:

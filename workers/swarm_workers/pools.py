@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from swarm.errors import BoundsError, RuntimeSetupError, StoreUnavailableError, UnknownIdError
+from swarm.errors import BoundsError, InputError, RuntimeSetupError, StoreUnavailableError, UnknownIdError
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect, redis_errors
 from swarm.store.workers import PoolRecord, WorkerRegistry, worker_name
@@ -23,6 +23,7 @@ from swarm_workers.app import create_app
 from swarm_workers.broker import queue_key
 from swarm_workers.control import WorkerControl
 from swarm_workers.locks import file_lock
+from swarm_workers.plan import RolePlan
 from swarm_workers.poolstate import PoolState, pool_states
 
 __all__ = ["MAX_CONCURRENCY", "PoolManager", "PoolState"]
@@ -45,7 +46,7 @@ class PoolManager:
         self._client = client or connect(settings)
         self._owns_client = client is None
         self._registry = WorkerRegistry(self._client, SwarmKeys(settings.name))
-        self._queue = SwarmKeys(settings.name).queue
+        self._keys = SwarmKeys(settings.name)
         self._app = create_app(settings)
         self._here = socket.gethostname()
 
@@ -60,18 +61,24 @@ class PoolManager:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, pool: str, concurrency: int, timeout_s: float = 30.0) -> PoolState:
+    def start(self, pool: str, concurrency: int, timeout_s: float = 30.0, plan: RolePlan | None = None) -> PoolState:
         """Have a pool of this size run on this host, and wait for its heartbeat.
 
         A pool that runs already is scaled if its size differs, one that drains takes tasks again, and the
-        remains of one that died are replaced.
+        remains of one that died are replaced. With a plan it does the tasks of a role, else the background's.
+
+        Raises
+        ------
+        InputError
+            If the pool does the tasks of another role, or did until it died and no plan says how.
         """
         _check_concurrency(concurrency)
         deadline = time.monotonic() + timeout_s
         with self._locked(pool, timeout_s):
             state = self._find(pool)
+            _check_role(pool, state, plan)
             if state is None or state.status == "dead":
-                self._spawn(pool, concurrency, deadline)
+                self._spawn(pool, concurrency, deadline, plan)
             elif state.status == "draining":
                 self._resume(state, deadline)
             elif state.status == "silent":
@@ -130,7 +137,7 @@ class PoolManager:
     def _settle(self, state: PoolState, deadline: float) -> None:
         """Have a pool take no more tasks, and wait until it has finished those that it took."""
         if state.status == "running":
-            self._control(state.pool, deadline - time.monotonic()).pause(self._queue)
+            self._control(state.pool, deadline - time.monotonic()).pause(self._queue(state))
         self._wait(lambda: self._is_idle(state.pool), deadline, f"pool {state.pool!r} to finish its tasks")
 
     def _find(self, pool: str) -> PoolState | None:
@@ -145,13 +152,15 @@ class PoolManager:
             raise UnknownIdError(f"no pool {pool!r} on this host: {where}")
         return state
 
-    def _spawn(self, pool: str, concurrency: int, deadline: float) -> None:
+    def _spawn(self, pool: str, concurrency: int, deadline: float, plan: RolePlan | None) -> None:
         worker, log = worker_name(pool, self._here), self._log(pool)
         self._registry.forget(worker)
-        command = processes.worker_command(worker, concurrency, self._settings.state_dir)
-        pid, started_s = processes.spawn(command, processes.worker_environment(self._settings), log)
+        role = plan.role if plan else ""
+        queue = self._keys.role_queue(role) if role else self._keys.queue
+        command = processes.worker_command(worker, concurrency, self._settings.state_dir, queue)
+        pid, started_s = processes.spawn(command, processes.worker_environment(self._settings, plan), log)
         record = PoolRecord(
-            pool=pool, host=self._here, pid=pid, started_s=started_s, concurrency=concurrency, log=str(log)
+            pool=pool, host=self._here, pid=pid, started_s=started_s, concurrency=concurrency, log=str(log), role=role
         )
         try:
             self._registry.put_pool(record)
@@ -176,7 +185,7 @@ class PoolManager:
         self._wait(beats, deadline, f"the heartbeat of pool {pool!r} (process {pid})", log)
 
     def _resume(self, state: PoolState, deadline: float) -> None:
-        self._control(state.pool, deadline - time.monotonic()).resume(self._queue)
+        self._control(state.pool, deadline - time.monotonic()).resume(self._queue(state))
         self._wait(
             lambda: self._known(state.pool).status == "running", deadline, f"pool {state.pool!r} to take tasks again"
         )
@@ -211,7 +220,11 @@ class PoolManager:
             started_s=state.started_s,
             concurrency=concurrency,
             log=state.log,
+            role=state.role,
         )
+
+    def _queue(self, state: PoolState) -> str:
+        return self._keys.role_queue(state.role) if state.role else self._keys.queue
 
     def _is_idle(self, pool: str) -> bool:
         state = self._find(pool)
@@ -239,6 +252,16 @@ class PoolManager:
                 tail = f"; the last of {log}:\n{processes.log_tail(log)}" if log else ""
                 raise RuntimeSetupError(f"waited in vain for {what}{tail}")
             time.sleep(_POLL)
+
+
+def _check_role(pool: str, state: PoolState | None, plan: RolePlan | None) -> None:
+    if state is None or (state.status == "dead" and plan is not None):
+        return
+    if plan is None and state.role and state.status == "dead":
+        raise InputError(f"pool {pool!r} did the tasks of role {state.role}: give its role and its handlers again")
+    if plan is not None and plan.role != state.role:
+        what = f"the tasks of role {state.role}" if state.role else "the work of the background"
+        raise InputError(f"pool {pool!r} does {what}: stop it first, or give another pool")
 
 
 def _check_concurrency(concurrency: int) -> None:

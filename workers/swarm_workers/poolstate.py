@@ -41,6 +41,8 @@ class PoolState:
     """Why the sweep of this pool fails at present; empty when it does not."""
     log: str
     """Path of the log file on its host; empty if the worker was not started by `PoolManager`."""
+    role: str = ""
+    """Whose tasks it does; empty for a pool of the background."""
 
     @property
     def worker(self) -> str:
@@ -81,6 +83,7 @@ def _state(record: PoolRecord | None, beat: WorkerBeat | None, queued: int, here
         outages=fresh.outages if fresh else 0,
         fault=fresh.fault if fresh else "",
         log=record.log if record else "",
+        role=process.role,
     )
 
 

@@ -13,6 +13,7 @@ import psutil
 
 from swarm.errors import RuntimeSetupError
 from swarm.settings import Settings
+from swarm_workers.plan import VARIABLES, RolePlan
 
 ENTRY = "swarm_workers.entry"
 LOG_MAX_BYTES = 4 * 2**20
@@ -22,19 +23,20 @@ _SAME_SECONDS = 2.0
 _POLL = 0.05
 
 
-def worker_command(worker: str, concurrency: int, directory: Path) -> list[str]:
+def worker_command(worker: str, concurrency: int, directory: Path, queue: str) -> list[str]:
     """Command line of a worker. It holds no secret: everybody on the machine can read command lines."""
     # -P and --workdir keep the current directory, where any file may lie, out of the import path.
     return [
         *(sys.executable, "-P", "-m", "celery", "-A", ENTRY, "--workdir", str(directory), "worker"),
-        *("-n", worker, "--pool", "prefork", "-c", str(concurrency), "--loglevel", "WARNING"),
+        *("-n", worker, "-Q", queue, "--pool", "prefork", "-c", str(concurrency), "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 
 
-def worker_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment with every setting in it, whichever way this process got them."""
-    environment = dict(os.environ)
+def worker_environment(settings: Settings, plan: RolePlan | None = None) -> dict[str, str]:
+    """This process's environment with every setting and the plan in it, whichever way this process got them."""
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    environment.update(plan.environment() if plan else {})
     for name, value in settings.model_dump().items():
         environment.pop(f"SWARM_{name.upper()}", None)
         if value is not None:

@@ -5,4 +5,5 @@ replica      the bank in this process                 merge        generations -
 router       which route a task goes to               background   what is due, for workers
 hits         what a query answers                     labels       human labels of patterns
 receipts     what became of an outcome                status       how the swarm stands
+tasks        tasks for agents, and the dead ones
 """

@@ -9,6 +9,7 @@ from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, redis_errors
 from swarm.store.meta import bound_embedder
+from swarm.store.tasks import RoleCounts, read_counts
 from swarm.store.workers import WorkerBeat, WorkerRegistry
 from swarm.wire.keys import SwarmKeys
 
@@ -48,6 +49,8 @@ class SwarmStatus:
     unmerged_agents: int
     workers: tuple[WorkerBeat, ...]
     queue_depth: int
+    tasks: tuple[RoleCounts, ...] = ()
+    """Tasks for agents, by role."""
 
     @property
     def pending(self) -> int:
@@ -55,11 +58,12 @@ class SwarmStatus:
 
     @property
     def lost(self) -> int:
-        return sum(agent.lost for agent in self.agents)
+        return sum(agent.lost for agent in self.agents) + sum(tasks.lost for tasks in self.tasks)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**asdict(self), "pending": self.pending, "lost": self.lost}
+        tasks = [counts.as_dict() for counts in self.tasks]
+        return {**asdict(self), "tasks": tasks, "pending": self.pending, "lost": self.lost}
 
 
 def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
@@ -84,6 +88,7 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
         ),
         workers=tuple(WorkerRegistry(client, keys).alive(now_s)),
         queue_depth=queue_depth,
+        tasks=read_counts(client, keys),
     )
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from swarm.embed.base import Embedder
 from swarm.embed.identity import require_same
@@ -31,6 +31,7 @@ from swarm.services.rollback import Rollback, roll_back
 from swarm.services.route_advice import RouteAdvice, RouteOptions, route_question
 from swarm.services.router import Router
 from swarm.services.status import SwarmStatus, read_status
+from swarm.services.tasks import TaskOptions, TaskReceipt, Tasks
 from swarm.services.verdict import AgentResult
 from swarm.services.warm_start import WarmStart, warm_start
 from swarm.settings import Settings, load_settings
@@ -77,6 +78,7 @@ class Swarm:
         self.agents = AgentStore(self.client, self.keys)
         self.bank = BankStore(self.client, self.keys)
         self.reliability = ReliabilityStore(self.client, self.keys, verdict_ttl=self.settings.receipt_ttl)
+        self.tasks = Tasks(self.settings, self.client, self.agents)
         self._embedder = embedder
         self._types: TaskTypes | None = None
         self._is_bound = False
@@ -480,6 +482,12 @@ class Swarm:
             if receipt.state is ReceiptState.SPOOLED:
                 return receipt
             raise
+
+    # Tasks
+
+    def submit(self, task: str | Mapping[str, Any], **options: Unpack[TaskOptions]) -> TaskReceipt:
+        """Put a task on the queue of a role; see `Tasks.submit`. `swarm.tasks` has the rest."""
+        return self.tasks.submit(task, **options)
 
     # Versions
 

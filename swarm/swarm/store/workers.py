@@ -6,7 +6,7 @@ Both are facts for people and for `status`; no invariant of the data hangs on th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, TypeVar, cast
 
 from swarm.errors import DamagedRecordError
@@ -55,6 +55,8 @@ class WorkerBeat:
     """How often the heartbeat or the sweep began to fail."""
     fault: str
     """Why the sweep fails at present; empty when it does not."""
+    role: str = ""
+    """Whose tasks it does; empty for a worker of the background."""
 
     def is_alive(self, now_s: float) -> bool:
         """Whether the consumer loop has turned within the last `BEAT_TTL` seconds."""
@@ -74,6 +76,8 @@ class PoolRecord:
     """Child processes that were asked for."""
     log: str
     """Path of the log file on `host`."""
+    role: str = ""
+    """Whose tasks it does. Not by which modules: what code is run is never read from Redis."""
 
     @property
     def worker(self) -> str:
@@ -147,7 +151,8 @@ def _load(record: type[_Record], kind: str, name: str, data: bytes) -> _Record:
     payload = decode(kind, data)
     values: dict[str, Any] = {}
     for field in fields(record):
-        value = payload.get(field.name)
+        # What an older version wrote lacks the fields that have a default.
+        value = payload.get(field.name, None if field.default is MISSING else field.default)
         # A bool is an int to isinstance, but not to us.
         if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool) != (field.type == "bool"):
             found = f"{field.name} must be {field.type}, got {value!r:.40}"

@@ -23,7 +23,21 @@ Swarm, tag `{NAME}`
   budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
   reserve   string  per decision -> what it holds in `spend` until it is settled; expires
-  nudge     string  per agent, one for the merge: a task is on its way; one for the turn to sweep; expire
+  nudge     string  per agent, one for the merge: a task is on its way; two for the turns to sweep; expire
+  tasks     hash    role NUL state -> tasks; what was submitted, too; written by every script on tasks, for ever
+  livetasks hash    task id -> its state, while it has not ended; written by the scripts on tasks
+  taskrecords hash  task id -> what was submitted, while it has not ended; written with `livetasks`
+  running   zset    task id by the end of its lease; written by claim and renew
+  later     zset    task id by the time to try it again; written by fail
+  deadlines zset    task id by its deadline; written by submit, removed when it ends
+  claims    hash    token -> the task that runs under it; written by claim, removed when it stops running
+  deadtasks zset    task id by the time of its death; removed by replay and drop, and by the sweep after the lifetime
+                    of a receipt
+  task      hash    per task that has ended -> state, record, result; expires, but for dead ones
+  turns     zset    per role: submitter by the virtual time of its next turn; written by submit and claim
+  waiting   zset    per role: submitter NUL (9 - priority) NUL sequence NUL task id, all of score 0
+  queued    zset    per role: id of a waiting task by the time of its submission
+  pace      hash    per role: virtual time, sequence, mean seconds between ends, last end; for ever
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
@@ -229,6 +243,53 @@ class SwarmKeys:
     def nudge(self, what: str) -> str:
         return self._key(f"nudge:{what}")
 
+    @property
+    def tasks(self) -> str:
+        return self._key("tasks")
+
+    @property
+    def live_tasks(self) -> str:
+        return self._key("livetasks")
+
+    @property
+    def task_records(self) -> str:
+        return self._key("taskrecords")
+
+    @property
+    def running(self) -> str:
+        return self._key("running")
+
+    @property
+    def later(self) -> str:
+        return self._key("later")
+
+    @property
+    def deadlines(self) -> str:
+        return self._key("deadlines")
+
+    @property
+    def claims(self) -> str:
+        return self._key("claims")
+
+    @property
+    def dead_tasks(self) -> str:
+        return self._key("deadtasks")
+
+    def task(self, task_id: str) -> str:
+        return self._key(f"task:{task_id}")
+
+    def turns(self, role: str) -> str:
+        return self._key(f"turns:{role}")
+
+    def waiting(self, role: str) -> str:
+        return self._key(f"waiting:{role}")
+
+    def queued(self, role: str) -> str:
+        return self._key(f"queued:{role}")
+
+    def pace(self, role: str) -> str:
+        return self._key(f"pace:{role}")
+
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)
 
@@ -241,6 +302,10 @@ class SwarmKeys:
     def queue(self) -> str:
         """Celery queue of the background work of this swarm."""
         return f"{{{self.swarm}}}:queue"
+
+    def role_queue(self, role: str) -> str:
+        """Celery queue of the nudges for the workers of one role."""
+        return f"{self.queue}:{role}"
 
     @property
     def broker_queue(self) -> str:

@@ -13,6 +13,7 @@ from swarm.services.status import AgentStatus, SwarmStatus
 from swarm.services.swarm import Swarm
 from swarm.sona.standing import Verdict
 from swarm.store.workers import WorkerBeat
+from swarm_cli.commands.tasks import tasks_table
 from swarm_cli.local.address import shown_url
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
@@ -47,6 +48,8 @@ def _show(status: SwarmStatus, url: str) -> None:
     out.print(grid)
     if status.agents:
         out.print("", agents_table(status.agents), sep="\n")
+    if status.tasks:
+        out.print("", tasks_table(status.tasks), sep="\n")
     if status.workers:
         out.print("", _workers(status.workers), sep="\n")
     else:
@@ -83,12 +86,21 @@ def agents_table(agents: Sequence[AgentStatus]) -> Table:
 
 def _workers(beats: Sequence[WorkerBeat]) -> Table:
     figures = ("processes", "busy", "done", "heartbeat")
-    made = table("worker", "state", *figures, right=figures)
+    roles = ["role"] if any(beat.role for beat in beats) else []
+    made = table("worker", *roles, "state", *figures, right=figures)
     now_s = time.time()
     for beat in beats:
         state = Text(plain(beat.fault), BAD) if beat.fault else Text("running" if beat.consuming else "draining")
         age = f"{duration(max(0.0, now_s - beat.beat_s))} ago"
-        made.add_row(beat.name, state, f"{beat.concurrency:,}", f"{beat.active:,}", f"{beat.done:,}", age)
+        made.add_row(
+            beat.name,
+            *(beat.role for _ in roles),
+            state,
+            f"{beat.concurrency:,}",
+            f"{beat.active:,}",
+            f"{beat.done:,}",
+            age,
+        )
     return made
 
 

@@ -10,10 +10,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from swarm_cli.local import POOL
 from swarm_cli.local.reach import reachable
 from swarm_cli.local.statedir import prepare_state_dir
 from swarm_cli.options import cli_settings, json_option, pool_option, swarm_option, timeout_option
 from swarm_cli.output import BAD, NOTE, OK, console, count, duration, mark, plain, print_json, table, working
+from swarm_cli.worker_agents import FACTORY
+from swarm_workers.plan import RolePlan
 from swarm_workers.pools import MAX_CONCURRENCY, PoolManager, PoolState
 
 _STYLES = {"running": OK, "draining": "yellow", "silent": BAD, "dead": BAD}
@@ -31,18 +34,48 @@ def command() -> None:
 
 
 @command.command("start")
-@pool_option
+@click.option("--pool", metavar="NAME", help=f"The worker pool; by default the role, or {POOL}.")
 @_concurrency
+@click.option("--role", metavar="NAME", help="Do the tasks of this role, by the functions in --handlers.")
+@click.option(
+    "--handlers", metavar="MODULE", multiple=True, help="A module with handlers, on the Python path; repeatable."
+)
+@click.option("--agent", metavar="NAME", help="Who does the tasks that name no agent; by default called like the role.")
 @swarm_option
 @timeout_option(30.0)
 @json_option
-def start(pool: str, concurrency: int, name: str | None, timeout_s: float, as_json: bool) -> None:
-    """Start a pool on this host, and wait until it works."""
-    settings = cli_settings(name)
+def start(
+    pool: str | None,
+    concurrency: int,
+    role: str | None,
+    handlers: tuple[str, ...],
+    agent: str | None,
+    name: str | None,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Start a pool on this host, and wait until it works.
+
+    Without a role it does the swarm's background work. With one it does the tasks that `swarm submit` puts on the
+    role's queue, each with the hooks of an agent around it. Handlers are loaded from the modules that are named here
+    and from no others.
+    """
+    plan = _plan(role, handlers, agent)
+    settings, chosen = cli_settings(name), pool or role or POOL
     prepare_state_dir(settings)
-    with reachable(settings), PoolManager(settings) as manager, working(f"starting pool {pool}"):
-        state = manager.start(pool, concurrency, timeout_s)
+    with reachable(settings), PoolManager(settings) as manager, working(f"starting pool {chosen}"):
+        state = manager.start(chosen, concurrency, timeout_s, plan)
     _report(state, as_json)
+
+
+def _plan(role: str | None, handlers: tuple[str, ...], agent: str | None) -> RolePlan | None:
+    if role is None:
+        if handlers or agent:
+            raise click.UsageError("--handlers and --agent go with --role")
+        return None
+    if not handlers:
+        raise click.UsageError("--role needs --handlers, the modules with the functions that do its tasks")
+    return RolePlan(role=role, handlers=handlers, agent=agent or "", factory=FACTORY)
 
 
 @command.command("list")
@@ -122,13 +155,15 @@ def _report_end(swarm: str, pool: str, ended: bool, as_json: bool) -> None:
 
 def _show(pools: Sequence[PoolState]) -> None:
     figures = ("processes", "busy", "taken", "done", "heartbeat", "up for")
-    made: Table = table("pool", "host", "state", *figures, right=figures)
+    roles = ["role"] if any(pool.role for pool in pools) else []
+    made: Table = table("pool", *roles, "host", "state", *figures, right=figures)
     now_s = time.time()
     for pool in pools:
         size = f"{pool.concurrency}" if pool.concurrency == pool.wanted else f"{pool.concurrency} of {pool.wanted}"
         beat = f"{duration(max(0.0, now_s - pool.beat_s))} ago" if pool.beat_s else "none"
         made.add_row(
             pool.pool,
+            *(pool.role for _ in roles),
             pool.host,
             Text(pool.status, _STYLES[pool.status]),
             *(size, f"{pool.active:,}", f"{pool.reserved:,}", f"{pool.done:,}", beat),

@@ -1,0 +1,343 @@
+"""Tasks for agents: submitted to a role's queue, done by whoever claims them, with one effect, whatever dies.
+
+task = swarm.submit("rename a column of a CSV file", role="coder")
+print(swarm.tasks.wait(task.id))
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict, Unpack
+
+from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError
+from swarm.settings import Settings
+from swarm.sona.vectors import check_count, check_number
+from swarm.store.agents import AgentStore
+from swarm.store.connection import Client
+from swarm.store.tasks import Hold, RoleCounts, StoredTask, Submitted, TaskStore
+from swarm.wire.keys import SwarmKeys, check_name
+from swarm.wire.task_records import (
+    ENDS,
+    MAX_NOTE,
+    TaskRecord,
+    TaskState,
+    TaskStatus,
+    decode_result,
+    encode_result,
+    encode_task,
+    reason,
+    role_of,
+    storable,
+    task_id,
+)
+
+MAX_LEASE = 3_600.0
+_POLL_S = 0.01
+_SLOWEST_POLL_S = 0.5
+
+
+class TaskOptions(TypedDict, total=False):
+    """What can be said of a task when it is submitted."""
+
+    role: str
+    """Whose queue it waits in; by default that of `agent`."""
+    agent: str
+    """Who is to do it; by default anybody of the role."""
+    payload: Mapping[str, Any]
+    """What belongs to the task beside its text: numbers, text, bytes, lists and maps with text keys."""
+    submitter: str
+    """Whose turn it takes: submitters with tasks waiting take turns."""
+    priority: int
+    """0..9, highest first, among the tasks of one submitter; 5 by default."""
+    deadline: float
+    """When it is worth nothing any more, seconds since the epoch."""
+    time_limit: float
+    """How many seconds one attempt may take; 600 by default."""
+    max_attempts: int
+    """How often it is begun at most; 3 by default."""
+    backoff: float
+    """Seconds to wait after the first failure, doubled after each other one; 1 by default."""
+    max_backoff: float
+    """No wait is longer; 300 s by default."""
+    idempotency_key: str
+    """Submissions to one role under the same key are one task, the first one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReceipt:
+    """The answer to a submission: the task is durable. `is_new` is False if its idempotency key was seen before."""
+
+    id: str
+    is_new: bool = True
+
+    def as_dict(self) -> dict[str, str | bool]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """How a task stands now."""
+
+    id: str
+    record: TaskRecord
+    status: TaskStatus
+    result: Any = None
+    """What it came to, once it has succeeded."""
+
+    @property
+    def state(self) -> TaskState:
+        return self.status.state
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDS
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything on one level; the deadline is the one that holds now."""
+        return {"id": self.id, **asdict(self.record), **asdict(self.status), "result": self.result}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedTask:
+    """A task that a worker has, under a token that no other attempt has."""
+
+    id: str
+    token: str
+    record: TaskRecord
+    attempts: int
+    """This one included."""
+    replays: int
+
+    @property
+    def report_key(self) -> str:
+        """Under this idempotency key its outcome is reported: once, whichever attempt comes to an end."""
+        return self.id if self.replays == 0 else f"{self.id}.{self.replays}"
+
+
+class Tasks:
+    """The tasks of one swarm."""
+
+    def __init__(self, settings: Settings, client: Client, agents: AgentStore) -> None:
+        self._agents = agents
+        self._settings = settings
+        self.store = TaskStore(
+            client,
+            SwarmKeys(settings.name),
+            max_of_role=settings.max_waiting_tasks,
+            max_of_submitter=settings.max_waiting_of_submitter,
+            ttl=settings.receipt_ttl,
+        )
+
+    # For those who want something done
+
+    def submit(self, task: str | Mapping[str, Any], **options: Unpack[TaskOptions]) -> TaskReceipt:
+        """Put a task on a role's queue, once per idempotency key; durable when this returns.
+
+        Parameters
+        ----------
+        task : its text, which agents learn by; or a payload, if there is none
+        options : see `TaskOptions`
+
+        Raises
+        ------
+        InputError
+            If a value is out of its bounds, or the deadline has passed.
+        UnknownIdError
+            If only an agent is given, and it is not registered.
+        QueueFullError
+            If `max_waiting_tasks` wait for the role, or `max_waiting_of_submitter` of the submitter; nothing was taken.
+        """
+        record = self._record(task, options)
+        data, name = encode_task(record), task_id(record.role, record.idempotency_key)
+        return TaskReceipt(id=name, is_new=self._admitted(self.store.submit(name, record, data), record))
+
+    def find(self, task: str) -> TaskView:
+        """How a task stands.
+
+        Raises
+        ------
+        UnknownIdError
+            If it was never submitted, was dropped, or ended longer ago than a receipt lives.
+        """
+        role_of(task)
+        found = self.store.find(task)
+        if found is None:
+            raise UnknownIdError(f"no task {task!r:.120}: never submitted, dropped, or ended long ago")
+        return _view(found)
+
+    def wait(self, task: str, timeout: float = 60.0) -> Any:
+        """Wait for the result of a task.
+
+        Raises
+        ------
+        TaskFailedError
+            If it is dead or cancelled; the message says why.
+        WaitTimeoutError
+            If it has not ended within `timeout` seconds; it stays on its way. It is a `TimeoutError`, too.
+        """
+        deadline = time.monotonic() + check_number(timeout, "timeout", 0.0, 1e9)
+        pause = _POLL_S
+        while not (view := self.find(task)).has_ended:
+            left = deadline - time.monotonic()
+            if left <= 0.0:
+                raise WaitTimeoutError(
+                    f"task {task} is {view.state.value} after {timeout:g} s: are workers of its role running? "
+                    "(swarm tasks)"
+                )
+            time.sleep(min(pause, left))
+            pause = min(2.0 * pause, _SLOWEST_POLL_S)
+        if view.state is not TaskState.SUCCEEDED:
+            raise TaskFailedError(f"task {task} is {view.state.value}: {view.status.why}")
+        return view.result
+
+    def cancel(self, task: str, why: str = "cancelled") -> TaskState:
+        """Cancel a task: cancelled at once while it waits; running while its worker has yet to stop.
+
+        One that has ended stays as it is, and this answers how.
+        """
+        state = self.store.cancel(task, reason(why))
+        return self.find(task).state if state is None else state
+
+    # For those who do it
+
+    def claim(self, role: str, worker: str, lease: float) -> ClaimedTask | None:
+        """Take the task whose turn it is, for `lease` seconds; None if none waits. Renew it before they are over."""
+        check_name(role, "role")
+        token = uuid.uuid4().hex
+        found = self.store.claim(role, token, storable(worker, MAX_NOTE), _check_lease(lease))
+        if found is None:
+            return None
+        status = found.status
+        return ClaimedTask(
+            id=found.id, token=token, record=found.record, attempts=status.attempts, replays=status.replays
+        )
+
+    def renew(self, task: ClaimedTask, lease: float) -> Hold:
+        """Hold a task for another lease, unless it was cancelled or lost."""
+        return self.store.renew(task.id, task.token, _check_lease(lease))
+
+    def progress(self, task: ClaimedTask, lease: float, fraction: float, note: str = "") -> Hold:
+        """Say how far a task is, in [0, 1]; it is held for another lease by this, too."""
+        check_number(fraction, "fraction", 0.0, 1.0)
+        if not isinstance(note, str):
+            raise InputError(f"note must be text (str), got {type(note).__name__}")
+        return self.store.renew(task.id, task.token, _check_lease(lease), fraction, storable(note, MAX_NOTE))
+
+    def succeed(self, task: ClaimedTask, result: object) -> TaskState | None:
+        """End a task with its result: succeeded; cancelled, which keeps no result; None if it was lost."""
+        return self.store.succeed(task.id, task.token, encode_result(result))
+
+    def fail(self, task: ClaimedTask, why: str, *, retry: bool, delay: float | None = None) -> TaskState | None:
+        """End an attempt: the state of the task by this (retrying, waiting, dead, cancelled); None if it was lost.
+
+        Parameters
+        ----------
+        retry : whether it is worth another attempt, if `max_attempts` allows one
+        delay : seconds until then, instead of the back-off
+        """
+        if delay is not None:
+            check_number(delay, "delay", 0.0, 86_400.0)
+        return self.store.fail(task.id, task.token, reason(why), again=retry, delay=delay)
+
+    def sweep(self) -> dict[str, str]:
+        """Do what is due, for all roles; see `TaskStore.sweep`. Workers call it; anybody may."""
+        return self.store.sweep()
+
+    # For those who look after it
+
+    def dead(self, limit: int = 100) -> list[TaskView]:
+        """Dead tasks, those that died last first. They are kept as long as a receipt."""
+        found = map(self.store.find, self.store.dead(check_count(limit, "limit", 1, 10_000)))
+        return [_view(task) for task in found if task is not None and task.status.state is TaskState.DEAD]
+
+    def replay(self, task: str) -> TaskReceipt:
+        """Let a dead task wait again, with all its attempts, and without its deadline.
+
+        Raises
+        ------
+        UnknownIdError
+            If there is no such task, or it is not dead.
+        QueueFullError
+            If there is no room; it stays dead.
+        """
+        role = role_of(task)
+        answer = self.store.replay(task)
+        if answer is None:
+            raise self._not_dead(task)
+        self._admitted(answer, TaskRecord(role=role))
+        return TaskReceipt(id=task, is_new=False)
+
+    def drop(self, task: str) -> None:
+        """Forget a dead task.
+
+        Raises
+        ------
+        UnknownIdError
+            If there is no such task, or it is not dead.
+        """
+        role_of(task)
+        if not self.store.drop(task):
+            raise self._not_dead(task)
+
+    def counts(self) -> tuple[RoleCounts, ...]:
+        """Tasks by role and state, and the age of the oldest that waits."""
+        return self.store.counts()
+
+    def _record(self, task: object, options: TaskOptions) -> TaskRecord:
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if unknown := given.keys() - TaskOptions.__annotations__.keys():
+            raise InputError(f"submit has no option {', '.join(sorted(unknown))}")
+        if isinstance(task, Mapping):
+            if "payload" in given:
+                raise InputError("task must be text when a payload is given, got two payloads")
+            given["payload"] = task
+        else:
+            given["text"] = task
+        if given.get("idempotency_key") == "":
+            raise InputError("idempotency_key must be at least 1 character, got ''")
+        given["role"] = self._role(given.get("role"), given.get("agent"))
+        return TaskRecord(**given)
+
+    def _role(self, role: str | None, agent: str | None) -> str:
+        if role is None and agent is None:
+            raise InputError("role must be given, or an agent whose role is known")
+        if agent is None:
+            return check_name(role or "", "role")
+        known = self._agents.registration(agent)
+        if role is None and known is None:
+            raise UnknownIdError(f"agent {agent!r:.80} is not registered: give a role, too")
+        if role is not None and known is not None and known.role != role:
+            raise InputError(f"role must be {known.role!r}, the role of agent {agent}, got {role!r:.80}")
+        return check_name(role or "", "role") if known is None else known.role
+
+    def _admitted(self, answer: Submitted, record: TaskRecord) -> bool:
+        if not answer.refused_by:
+            return answer.is_new
+        if answer.refused_by == "deadline":
+            raise InputError(
+                f"deadline must be later than {answer.number:.3f}, which is now, got {record.deadline:.3f}"
+            )
+        retry_s = answer.number
+        if answer.refused_by == "role":
+            what = f"{self._settings.max_waiting_tasks} tasks wait for role {record.role} (max_waiting_tasks)"
+        else:
+            what = (
+                f"{self._settings.max_waiting_of_submitter} tasks of submitter {record.submitter!r} wait for role "
+                f"{record.role} (max_waiting_of_submitter)"
+            )
+        raise QueueFullError(f"{what}; retry in {retry_s:.2f} s", retry_s)
+
+    def _not_dead(self, task: str) -> UnknownIdError:
+        return UnknownIdError(f"task {task} is not dead: it is {self.find(task).state.value}")
+
+
+def _view(found: StoredTask) -> TaskView:
+    result = None if found.result is None else decode_result(found.result)
+    return TaskView(id=found.id, record=found.record, status=found.status, result=result)
+
+
+def _check_lease(lease: float) -> float:
+    return check_number(lease, "lease", 0.001, MAX_LEASE)

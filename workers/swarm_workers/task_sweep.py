@@ -1,0 +1,45 @@
+"""One worker of the swarm at a time tends the ledger of tasks and wakes the pools of roles with tasks waiting."""
+
+from __future__ import annotations
+
+from swarm.services.tasks import Tasks
+from swarm.settings import Settings
+from swarm.store.agents import AgentStore
+from swarm.store.connection import Client, redis_errors
+from swarm.wire.keys import SwarmKeys
+from swarm_workers.dispatch import Dispatcher
+
+MAX_NUDGES = 32
+"""So many nudges for one role may wait; each keeps a process busy until nothing waits."""
+_TURN = 0.9
+"""Part of the interval for which a sweep keeps others off, as in `sweep`."""
+
+
+class TaskSweeper:
+    """Leases that ran out, back-offs that are over, deadlines; then a nudge for each task that waits, up to a bound."""
+
+    def __init__(self, settings: Settings, client: Client, dispatch: Dispatcher, worker: str) -> None:
+        self._client = client
+        self._keys = SwarmKeys(settings.name)
+        self._tasks = Tasks(settings, client, AgentStore(client, self._keys))
+        self._dispatch = dispatch
+        self._worker = worker
+        self._turn_ms = int(1000 * _TURN * settings.sweep_interval)
+
+    def sweep(self) -> int:
+        """Tend the tasks if it is this worker's turn; how many nudges were sent."""
+        with redis_errors("take a turn at the tasks"):
+            # No agent can have this name, so it meets no agent's nudge.
+            my_turn = self._client.set(self._keys.nudge(":tasks"), self._worker, nx=True, px=self._turn_ms)
+        if not my_turn:
+            return 0
+        self._tasks.sweep()
+        return sum(self._wake(role, waiting) for role, waiting in self._tasks.store.waiting().items())
+
+    def _wake(self, role: str, waiting: int) -> int:
+        with redis_errors("count the nudges"):
+            queued = int(self._client.llen(self._keys.broker_prefix + self._keys.role_queue(role)))
+        missing = max(0, min(waiting, MAX_NUDGES) - queued)
+        for _ in range(missing):
+            self._dispatch("run", role)
+        return missing
