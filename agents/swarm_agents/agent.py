@@ -157,7 +157,8 @@ class Agent:
         sources = self._sources
         if agents is not None or roles is not None:
             sources = select_agents(self._roles, agents, roles)
-        y = self._learner.bend(query)
+        # Whose experience does not count must not bend the query either.
+        y = self._learner.bend(query, is_own_alone=sources is not None)
         hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality, asker=self.name)
         advised = routing.advise(query, y, text)
         trajectory = Trajectory(

@@ -36,9 +36,11 @@ class Learner:
         self.config = config
         self.adapter = Adapter.initial(config, np.random.default_rng(config.seed))
 
-    def bend(self, query: Vector) -> Vector:
-        """The adapted query, of shape (d,)."""
+    def bend(self, query: Vector, *, is_own_alone: bool = False) -> Vector:
+        """The adapted query, of shape (d,): by all who know what it asks for, or by this agent's adapter alone."""
         with self._lock:
+            if is_own_alone:
+                return self.adapter.apply(query)
             return self._swarm.replica.bend(query, self.adapter, self._agent)
 
     def micro(self) -> LoraPair:
@@ -57,7 +59,10 @@ class Learner:
         With its own the micro tier shrinks, because that knows the same.
         After a rollback or a rewind the micro tier begins anew: it learned from what was taken back.
         """
+        self._follow_own()
         self._swarm.replica.refresh_experts()
+
+    def _follow_own(self) -> None:
         state = self._swarm.agents.state(self._agent)
         self.generation = state.generation
         if state.weights_generation == self._weights_generation:

@@ -160,6 +160,20 @@ def test_an_agent_alone_is_advised_by_its_own_adapter_exactly(swarm: Swarm, back
     assert scores(advised(agent)) != scores(swarm.query(QUESTIONS["ann"]))
 
 
+def test_whose_experience_does_not_count_does_not_bend_the_query_either(swarm: Swarm, background: Background) -> None:
+    work(swarm, background, "ann")
+    work(swarm, background, "bob")
+    guest, question = Agent("guest", swarm=swarm), QUESTIONS["ann"]
+    query = swarm.embed(question)
+    found = scores(guest.before_task(question, agents=["ann", "library"]).patterns)
+    hits = swarm.replica.rank(query, 5, y=query, agents=["ann", "library"], asker="guest")
+    assert found == {hit.pattern.response: hit.share for hit in hits}
+    # Bent by ann's adapter it would be another ranking.
+    bent = swarm.replica.bend(query, guest.adapter, "guest")
+    others = swarm.replica.rank(query, 5, y=bent, agents=["ann", "library"], asker="guest")
+    assert found != pytest.approx({hit.pattern.response: hit.share for hit in others}, abs=1e-6)
+
+
 def test_a_newcomer_learns_at_once_from_where_the_experts_have_bent_its_query(
     swarm: Swarm, background: Background
 ) -> None:
