@@ -17,7 +17,7 @@ from swarm_cli.output import NOTE, console
 DEFAULT_PLOT = Path("swarm-demo.png")
 
 
-@click.command("demo", short_help="Watch a swarm learn on real text, in under two minutes.")
+@click.command("demo", short_help="Watch a swarm learn on real text, in about a minute.")
 @click.option(
     "--data",
     metavar="DIR",
@@ -38,7 +38,7 @@ DEFAULT_PLOT = Path("swarm-demo.png")
 def command(
     data: Path | None, agents: int, seed: int, tasks: int | None, embedder: str | None, plot: Path | None, as_json: bool
 ) -> None:
-    """Watch a swarm learn on real text, in under two minutes.
+    """Watch a swarm learn on real text, in about a minute.
 
     Agents meet real requests through the real hooks, Redis and workers, in a swarm of their own named 'sona-demo'.
     Redis and what is missing are started; afterwards `swarm down` stops them.
