@@ -42,7 +42,7 @@ def create_app(settings: Settings, role: str = "") -> Celery:
     app = SwarmCelery("swarm", set_as_current=False)
     app.settings, app.role = settings, role
     keys = SwarmKeys(settings.name)
-    app.queue = keys.role_queue(role) if role else keys.queue
+    app.queue = keys.role_queue(role)
     app.conf.update(_broker(settings) | _tasks(settings) | _worker())
     if role:
         app.conf.update(task_queues=[nudge_queue(app.queue)], task_default_queue=app.queue)

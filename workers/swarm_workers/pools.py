@@ -156,7 +156,7 @@ class PoolManager:
         worker, log = worker_name(pool, self._here), self._log(pool)
         self._registry.forget(worker)
         role = plan.role if plan else ""
-        queue = self._keys.role_queue(role) if role else self._keys.queue
+        queue = self._keys.role_queue(role)
         command = processes.worker_command(worker, concurrency, self._settings.state_dir, queue)
         pid, started_s = processes.spawn(command, processes.worker_environment(self._settings, plan), log)
         record = PoolRecord(
@@ -224,7 +224,7 @@ class PoolManager:
         )
 
     def _queue(self, state: PoolState) -> str:
-        return self._keys.role_queue(state.role) if state.role else self._keys.queue
+        return self._keys.role_queue(state.role)
 
     def _is_idle(self, pool: str) -> bool:
         state = self._find(pool)

@@ -13,7 +13,7 @@ from swarm_workers.dispatch import Dispatcher
 
 MAX_QUEUED = 1000
 """With so many messages waiting the workers are busy for long: the sweep adds none until there are fewer."""
-_TURN = 0.9
+TURN = 0.9
 """Part of the interval for which a sweep keeps others off; less than all of it, or timers that fire a
 moment early would skip every second turn."""
 
@@ -37,7 +37,7 @@ class Sweeper:
         """Send nudges for all due work if it is this worker's turn; returns how many."""
         with redis_errors("take a turn at the sweep"):
             pipeline = self._client.pipeline(transaction=False)
-            pipeline.set(self._turn_key, self._worker, nx=True, px=int(1000 * _TURN * self._settings.sweep_interval))
+            pipeline.set(self._turn_key, self._worker, nx=True, px=int(1000 * TURN * self._settings.sweep_interval))
             pipeline.llen(queue_key(self._settings))
             my_turn, queued = pipeline.execute()
         if not my_turn or queued >= MAX_QUEUED:

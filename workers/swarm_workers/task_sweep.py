@@ -8,11 +8,10 @@ from swarm.store.agents import AgentStore
 from swarm.store.connection import Client, redis_errors
 from swarm.wire.keys import SwarmKeys
 from swarm_workers.dispatch import Dispatcher
+from swarm_workers.sweep import TURN
 
 MAX_NUDGES = 32
 """So many nudges for one role may wait; each keeps a process busy until nothing waits."""
-_TURN = 0.9
-"""Part of the interval for which a sweep keeps others off, as in `sweep`."""
 
 
 class TaskSweeper:
@@ -24,7 +23,7 @@ class TaskSweeper:
         self._tasks = Tasks(settings, client, AgentStore(client, self._keys))
         self._dispatch = dispatch
         self._worker = worker
-        self._turn_ms = int(1000 * _TURN * settings.sweep_interval)
+        self._turn_ms = int(1000 * TURN * settings.sweep_interval)
 
     def sweep(self) -> int:
         """Tend the tasks if it is this worker's turn; how many nudges were sent."""

@@ -14,7 +14,7 @@ from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
-from swarm.store.connection import Client, connect, redis_errors
+from swarm.store.connection import Client, clock_s, connect, redis_errors
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
@@ -60,9 +60,7 @@ class Background:
     def due(self) -> list[str]:
         """Agents with `consolidate_batch` outcomes waiting, or one that waits for `consolidate_delay`."""
         settings = self._settings
-        with redis_errors("read Redis's clock"):
-            seconds, microseconds = self._client.time()
-        now_s = seconds + microseconds / 1e6
+        now_s = clock_s(self._client)
         states = self._agents.states(self._agents.names())
         oldest = self._agents.oldest_pending_ms(states)
         return [

@@ -7,7 +7,7 @@ from typing import Any
 
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
-from swarm.store.connection import Client, redis_errors
+from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.meta import bound_embedder
 from swarm.store.tasks import RoleCounts, read_counts
 from swarm.store.workers import WorkerBeat, WorkerRegistry
@@ -69,10 +69,9 @@ class SwarmStatus:
 def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
     """Read everything in a few round trips."""
     agents, bank = AgentStore(client, keys), BankStore(client, keys)
+    now_s = clock_s(client)
     with redis_errors("read the status"):
-        seconds, microseconds = client.time()
         queue_depth = int(client.llen(keys.broker_queue))
-    now_s = seconds + microseconds / 1e6
     identity = bound_embedder(client, keys)
     merged = bank.merged()
     statuses = _agents(client, keys, agents, now_s)

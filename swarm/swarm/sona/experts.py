@@ -22,6 +22,9 @@ from swarm.sona.index import PatternIndex
 from swarm.sona.lora import LoraPair
 from swarm.sona.vectors import Doubles, Vector
 
+_LEAST = 1e-6
+"""Expertise that counts as none at all."""
+
 
 class Experts:
     """Base tiers by agent, stacked, so that all of them cost two products. Untrained ones are left out.
@@ -50,26 +53,21 @@ class Experts:
 
     def delta(self, x: Vector, adapter: Adapter, agent: str, index: PatternIndex) -> Vector | None:
         """What the base tiers add to the queries, of the shape of `x`; None if it is the own one's part alone."""
-        others = [name for name in self.names if name != agent]
-        if not others:
+        if not set(self.names) - {agent}:
             return None
-        gains = _gains(index, x, others, agent)
-        every = np.zeros((*x.shape[:-1], len(self.names)), dtype=np.float32)
-        every[..., [self.names.index(name) for name in others]] = gains[..., :-1]
-        hidden = x.dot(self._down.T) * every[..., self._owner]
+        gains = self._gains(x, agent, index)
+        hidden = x.dot(self._down.T) * gains[..., self._owner].astype(np.float32)
         total: Vector = hidden.dot(self._up)
         own = delta_of(adapter.trained_base, x)
         return total if own is None else total + gains[..., -1:].astype(np.float32) * own
 
-
-def _gains(index: PatternIndex, x: Vector, others: Sequence[str], agent: str) -> Doubles:
-    """g of the others, and last of the agent itself, of shape (k + 1,) or (n, k + 1); each row sums to 1."""
-    known = index.expertise(x, (*others, agent))
-    total = known.sum(axis=-1, keepdims=True)
-    alone = np.zeros_like(known)
-    alone[..., -1] = 1.0
-    return np.where(total > _LEAST, known / np.maximum(total, _LEAST), alone)
-
-
-_LEAST = 1e-6
-"""Expertise that counts as none at all."""
+    def _gains(self, x: Vector, agent: str, index: PatternIndex) -> Doubles:
+        """g of `names`, and last of the agent's own tier, of shape (k + 1,) or (n, k + 1); each row sums to 1."""
+        known = index.expertise(x, (*self.names, agent))
+        if agent in self.names:
+            # What was published of the agent itself is older than what it has.
+            known[..., self.names.index(agent)] = 0.0
+        total = known.sum(axis=-1, keepdims=True)
+        alone = np.zeros_like(known)
+        alone[..., -1] = 1.0
+        return np.where(total > _LEAST, known / np.maximum(total, _LEAST), alone)

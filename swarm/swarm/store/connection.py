@@ -53,3 +53,10 @@ def redis_errors(action: str) -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise StoreUnavailableError(f"cannot {action}: {type(error).__name__}: {error}") from error
+
+
+def clock_s(client: Client) -> float:
+    """The time by Redis's clock, in seconds since the epoch: the only one that all hosts share."""
+    with redis_errors("read Redis's clock"):
+        seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1e6)

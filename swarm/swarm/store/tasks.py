@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from swarm.errors import RecordError
-from swarm.store.connection import Client, redis_errors
+from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.reply import to_bytes, to_hash, to_text
 from swarm.store.task_scripts import CANCEL, CLAIM, DROP, FAIL, RENEW, REPLAY, SUBMIT, SUCCEED, TEND
 from swarm.wire.keys import SwarmKeys, check_name
@@ -207,7 +207,7 @@ class TaskStore:
 
     def now_s(self) -> float:
         """The time, by Redis's clock."""
-        return _now_s(self._client)
+        return clock_s(self._client)
 
     def waiting(self) -> dict[str, int]:
         """How many tasks wait, by role; roles for which none does are left out."""
@@ -233,7 +233,7 @@ def read_counts(client: Client, keys: SwarmKeys) -> tuple[RoleCounts, ...]:
     """The tasks of every role that ever had one, by role."""
     counted = _counted(client, keys)
     with redis_errors("look for the oldest waiting tasks"):
-        now_s = _now_s(client)
+        now_s = clock_s(client)
         pipeline = client.pipeline(transaction=False)
         for role in counted:
             pipeline.zrange(keys.queued(role), 0, 0, withscores=True)
@@ -252,12 +252,6 @@ def _counted(client: Client, keys: SwarmKeys) -> dict[str, dict[str, int]]:
         role, _, state = name.partition("\0")
         by_role.setdefault(role, {})[state] = int(number)
     return dict(sorted(by_role.items()))
-
-
-def _now_s(client: Client) -> float:
-    with redis_errors("read Redis's clock"):
-        seconds, microseconds = client.time()
-    return float(seconds + microseconds / 1e6)
 
 
 def _record(task: str, data: bytes, state: TaskState) -> TaskRecord:

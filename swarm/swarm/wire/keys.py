@@ -304,8 +304,8 @@ class SwarmKeys:
         return f"{{{self.swarm}}}:queue"
 
     def role_queue(self, role: str) -> str:
-        """Celery queue of the nudges for the workers of one role."""
-        return f"{self.queue}:{role}"
+        """Celery queue of the nudges for the workers of one role; "" is the background."""
+        return f"{self.queue}:{role}" if role else self.queue
 
     @property
     def broker_queue(self) -> str:
