@@ -74,6 +74,14 @@ class PrivateRedis:
         assert self._process is not None
         self._process.wait(10.0)
 
+    def written(self) -> int:
+        """Bytes of its append-only file."""
+        return self._append_only_file().stat().st_size
+
+    def lose(self, since: int) -> None:
+        """Once it is killed: have it lose what it wrote after its file had so many bytes, as with `everysec` it can."""
+        os.truncate(self._append_only_file(), since)
+
     def signal(self, number: int) -> None:
         """Send the server a signal, such as SIGSTOP to freeze it."""
         assert self._process is not None
@@ -85,6 +93,10 @@ class PrivateRedis:
             os.kill(self._process.pid, signal.SIGCONT)
             self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _append_only_file(self) -> Path:
+        # Redis 7 keeps several, and appends to the newest.
+        return max(self.directory.rglob("*.aof"), key=lambda path: path.stat().st_mtime_ns)
 
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url) as client:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from swarm.errors import CapacityError, StoreUnavailableError
+from swarm.errors import CapacityError, QueueFullError, StoreUnavailableError
 from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.swarm import Swarm
 from swarm.sona.trajectory import Trajectory
+from swarm.store.outcomes import Outcome
 from swarm.wire.records import decode_trajectory, encode_trajectory
 from swarm_agents.breaker import Breaker
 from swarm_agents.spool import Spool, Spooled
@@ -28,7 +29,7 @@ class Delivery:
         self._outcomes = swarm.outcomes(agent)
         self._breaker = breaker
         self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{agent}.sqlite", settings.spool_max_bytes)
-        self._behind = ""
+        self._behind: CapacityError | None = None
         self.spooled = len(self._spool)
 
     def report(self, trajectory: Trajectory, key: str, *, is_registered: bool) -> Receipt:
@@ -42,19 +43,18 @@ class Delivery:
             If a bound is reached (`max_pending`, `spool_max_bytes`); nothing was taken.
         """
         record = encode_trajectory(trajectory)
-        if self._behind and not self._breaker.is_open:
+        if self._behind is not None and not self._breaker.is_open:
             # Spooling on would only hide that nobody keeps up with this agent.
-            raise CapacityError(self._behind)
+            raise self._behind
         if is_registered and not self.spooled and not self._breaker.is_open:
             try:
-                appended = self._outcomes.append(record, key, trajectory.id)
+                outcome = Outcome(record=record, idempotency_key=key, trajectory_id=trajectory.id)
+                return self._swarm.deliver(self._agent, [outcome])[0]
             except StoreUnavailableError as error:
                 self._breaker.failed(error)
-            else:
-                return self._receipt(key, ReceiptState.ACCEPTED, appended.stream_id, appended.is_new)
         is_new = self._spool.append(key, trajectory.id, record)
         self.spooled += is_new
-        return self._receipt(key, ReceiptState.SPOOLED, "", is_new)
+        return self._spooled(key, is_new)
 
     def replay(self) -> None:
         """Send what is spooled, by whichever process of this agent, in order; the next replay sends what is left."""
@@ -62,23 +62,30 @@ class Delivery:
         try:
             while time.monotonic() < deadline and (waiting := self._spool.oldest(_AT_ONCE)):
                 self._send(waiting)
-            self._behind = ""
+            self._behind = None
         except CapacityError as error:
             # The rest waits here until workers have caught up (max_pending).
             self._breaker.noted(error)
-            self._behind = str(error)
+            self._behind = error
         finally:
             self.spooled = len(self._spool)
 
     def _send(self, waiting: Sequence[Spooled]) -> None:
-        """Append outcomes, then forget what Redis has; killed in between, some are sent again, without effect."""
-        sent = 0
+        """Append outcomes, then forget what Redis has; killed in between, they are sent again, without effect."""
+        outcomes = [
+            Outcome(record=one.record, idempotency_key=one.idempotency_key, trajectory_id=one.trajectory_id)
+            for one in waiting
+        ]
         try:
-            for outcome in waiting:
-                self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
-                sent = outcome.position
-        finally:
-            self._spool.remove_until(sent)
+            self._swarm.deliver(self._agent, outcomes)
+        except QueueFullError as error:
+            self._forget(waiting[: error.taken])
+            raise
+        self._forget(waiting)
+
+    def _forget(self, sent: Sequence[Spooled]) -> None:
+        if sent:
+            self._spool.remove_until(sent[-1].position)
 
     def close(self) -> None:
         """Close the spool's file; what waits in it stays there."""
@@ -86,7 +93,7 @@ class Delivery:
 
     def spooled_receipt(self, key: str) -> Receipt | None:
         """The receipt of an outcome that waits in the spool, or None."""
-        return self._receipt(key, ReceiptState.SPOOLED, "", True) if self._spool.holds(key) else None
+        return self._spooled(key, True) if self._spool.holds(key) else None
 
     def remember(self, trajectory: Trajectory) -> None:
         """Keep an open trajectory in Redis, so that another process of this agent can end it."""
@@ -135,5 +142,5 @@ class Delivery:
         entries = self._outcomes.read_after(cursor, count)
         return [record for stream_id, record in entries if not forgotten.covers(stream_id)]
 
-    def _receipt(self, key: str, state: ReceiptState, stream_id: str, is_new: bool) -> Receipt:
-        return Receipt(agent=self._agent, idempotency_key=key, state=state, stream_id=stream_id, is_new=is_new)
+    def _spooled(self, key: str, is_new: bool) -> Receipt:
+        return Receipt(agent=self._agent, idempotency_key=key, state=ReceiptState.SPOOLED, is_new=is_new)

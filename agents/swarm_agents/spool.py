@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swarm.errors import CapacityError, StoreUnavailableError
+from swarm.store.private import make_private
 
 _BUSY_TIMEOUT_S = 10.0
 # The sum is kept, not computed: reading the records for it would make each append slower than the one before.
@@ -52,7 +53,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         with self._errors():
-            _make_private(path.parent)
+            make_private(path.parent)
             self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             _use_wal(self._db)
             self._db.execute("PRAGMA synchronous=FULL")
@@ -127,9 +128,3 @@ def _use_wal(db: sqlite3.Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _make_private(folder: Path) -> None:
-    # One by one: `mkdir(parents=True)` would leave the parents, the state directory among them, open to others.
-    for path in (*reversed(folder.parents), folder):
-        path.mkdir(mode=0o700, exist_ok=True)

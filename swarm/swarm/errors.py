@@ -9,7 +9,7 @@ SwarmError
 │   └── EmbedderMismatchError           vectors of two embedders would be mixed
 ├── NoRouteError                        every route breaks a bound, and there is no fallback
 ├── CapacityError                       a documented bound is reached; nothing was taken
-│   └── QueueFullError                  too many tasks wait; `retry_after_s` says when to try again
+│   └── QueueFullError                  too many tasks or outcomes wait; `retry_after_s` says when to retry
 ├── TaskFailedError                     a task that was waited for has ended without a result
 ├── WaitTimeoutError (also TimeoutError)  what was waited for has not come about in time
 ├── RecordError                         stored bytes that cannot be used
@@ -65,11 +65,15 @@ class CapacityError(SwarmError):
 
 
 class QueueFullError(CapacityError):
-    """Too many tasks wait; nothing was taken. `retry_after_s` comes from how fast tasks have ended."""
+    """Too many tasks or outcomes wait. `retry_after_s` comes from how fast they have ended so far.
 
-    def __init__(self, message: str, retry_after_s: float) -> None:
+    Of several, the first `taken` were taken.
+    """
+
+    def __init__(self, message: str, retry_after_s: float, taken: int = 0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.taken = taken
 
 
 class TaskFailedError(SwarmError):

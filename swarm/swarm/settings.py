@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Tasks that may wait for one role; the next one is refused ..."""
     max_waiting_of_submitter: int = Field(default=10_000, ge=1)
     """... and so many of them of one submitter."""
+    resend_window: float = Field(default=5.0, ge=0.0, le=600.0)
+    """What was sent is kept at least so long, to be sent again should Redis lose it; 0 keeps nothing."""
     spool_max_bytes: int = Field(default=64 * 2**20, ge=2**20)
     socket_timeout: float = Field(default=5.0, ge=0.1, le=60.0)
     hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)

@@ -9,12 +9,12 @@ import pytest
 from support import wait_until
 from swarm_support import run_program
 
-from swarm.errors import CapacityError, StoreUnavailableError
+from swarm.errors import CapacityError, QueueFullError, StoreUnavailableError
 from swarm.settings import Settings
 from swarm.store import outcomes as outcomes_module
 from swarm.store.agents import AgentStore
-from swarm.store.connection import Client, connect
-from swarm.store.outcomes import OutcomeStore
+from swarm.store.connection import Client, clock_s, connect
+from swarm.store.outcomes import Outcome, OutcomeStore
 from swarm.wire.keys import SwarmKeys
 
 
@@ -36,6 +36,55 @@ def test_the_same_key_again_has_no_effect_and_answers_the_first_place(
     assert (again.stream_id, again.is_new) == (first.stream_id, False)
     assert outcomes.read_after("0-0", 10) == [(first.stream_id, b"one")]
     assert agents.state("coder-1").accepted == 1
+
+
+def _outcomes(*keys: str) -> list[Outcome]:
+    return [Outcome(record=f"of {key}".encode(), idempotency_key=key, trajectory_id="") for key in keys]
+
+
+def test_many_outcomes_are_appended_in_order_and_a_key_that_comes_twice_counts_once(
+    outcomes: OutcomeStore, agents: AgentStore
+) -> None:
+    found = outcomes.append_many(_outcomes("a", "b", "a", "c"))
+    assert [appended.is_new for appended in found] == [True, True, False, True]
+    assert found[0].stream_id == found[2].stream_id
+    assert [record for _, record in outcomes.read_after("0-0", 10)] == [b"of a", b"of b", b"of c"]
+    assert agents.state("coder-1").accepted == 3
+    assert outcomes.append_many([]) == []
+
+
+def test_of_more_than_there_is_room_for_the_first_are_taken_and_a_repetition_does_the_rest(
+    outcomes: OutcomeStore, agents: AgentStore
+) -> None:
+    several = _outcomes(*(f"key-{number}" for number in range(12)))
+    with pytest.raises(QueueFullError, match=r"10 outcomes wait .*retry in 1\.00 s") as refused:
+        outcomes.append_many(several)
+    assert (refused.value.taken, refused.value.retry_after_s) == (10, 1.0)
+    assert agents.state("coder-1").accepted == 10
+    with_room = OutcomeStore(outcomes._client, outcomes._keys, max_pending=12, receipt_ttl=60.0)
+    assert [appended.is_new for appended in with_room.append_many(several)] == [False] * 10 + [True] * 2
+
+
+def test_when_to_retry_comes_from_the_time_between_generations(
+    outcomes: OutcomeStore, client: Client, keys: SwarmKeys
+) -> None:
+    now_ms = int(clock_s(client) * 1000)
+    for ago_ms in (9_000, 2_000):
+        client.xadd(keys.agent("coder-1").log, {"generation": "1"}, id=f"{now_ms - ago_ms}-0")
+    with pytest.raises(QueueFullError) as refused:
+        outcomes.append_many(_outcomes(*(f"key-{number}" for number in range(11))))
+    assert refused.value.retry_after_s == pytest.approx(5.0, abs=0.5)
+
+
+def test_more_than_a_batch_takes_several_transactions(
+    client: Client, keys: SwarmKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes_module, "MAX_BATCH", 3)
+    store = OutcomeStore(client, keys.agent("coder-1"), max_pending=8, receipt_ttl=60.0)
+    assert len(store.append_many(_outcomes(*"abcdefg"))) == 7
+    with pytest.raises(QueueFullError) as refused:
+        store.append_many(_outcomes(*"abcdefghij"))
+    assert refused.value.taken == 8
 
 
 def test_one_key_from_64_processes_at_once_has_one_effect(settings: Settings, client: Client, keys: SwarmKeys) -> None:

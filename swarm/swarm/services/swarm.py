@@ -26,6 +26,7 @@ from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica
+from swarm.services.resend import Resender
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
 from swarm.services.route_advice import RouteAdvice, RouteOptions, route_question
@@ -48,7 +49,7 @@ from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
 from swarm.store.connection import Client, connect
 from swarm.store.meta import bind_embedder, bound_embedder
-from swarm.store.outcomes import OutcomeStore
+from swarm.store.outcomes import Outcome, OutcomeStore
 from swarm.store.reliability import ReliabilityStore
 from swarm.store.versions import VersionStore
 from swarm.wire.keys import SwarmKeys, check_name
@@ -78,7 +79,10 @@ class Swarm:
         self.agents = AgentStore(self.client, self.keys)
         self.bank = BankStore(self.client, self.keys)
         self.reliability = ReliabilityStore(self.client, self.keys, verdict_ttl=self.settings.receipt_ttl)
-        self.tasks = Tasks(self.settings, self.client, self.agents)
+        self.tasks = Tasks(
+            self.settings, self.client, self.agents, keep=lambda task, record: self.sent.sent_task(task, record)
+        )
+        self.sent = Resender(self.settings, self.client, self.outcomes, self.tasks.store)
         self._embedder = embedder
         self._types: TaskTypes | None = None
         self._is_bound = False
@@ -385,23 +389,55 @@ class Swarm:
             If a value of the trajectory is out of its bounds, or its embedding of another dimension.
         UnknownIdError
             If its agent is not registered: nobody would consolidate it.
-        CapacityError
+        QueueFullError
             If `max_pending` outcomes wait; nothing was taken.
         """
-        check_idempotency_key(idempotency_key)
-        record = encode_trajectory(trajectory)
-        check_vector(trajectory.embedding, self.embedder.identity.dim, "embedding")
+        return self.record_many([trajectory], [idempotency_key])[0]
+
+    def record_many(
+        self, trajectories: Sequence[Trajectory], idempotency_keys: Sequence[str] | None = None
+    ) -> list[Receipt]:
+        """As `record`, for many outcomes, in few round trips; their ids are the keys if none are given.
+
+        Raises
+        ------
+        InputError, UnknownIdError
+            As `record`; nothing was taken.
+        QueueFullError
+            If `max_pending` outcomes of an agent wait; a call with the same keys does the rest.
+        """
+        keys = [trajectory.id for trajectory in trajectories] if idempotency_keys is None else list(idempotency_keys)
+        if len(keys) != len(trajectories):
+            raise InputError(f"idempotency_keys must be {len(trajectories)}, one for each trajectory, got {len(keys)}")
+        waiting: dict[str, list[Outcome]] = {}
+        dim = self.embedder.identity.dim
+        for trajectory, key in zip(trajectories, keys, strict=True):
+            record = encode_trajectory(trajectory)
+            check_vector(trajectory.embedding, dim, "embedding")
+            waiting.setdefault(trajectory.agent, []).append(
+                Outcome(record=record, idempotency_key=check_idempotency_key(key), trajectory_id=trajectory.id)
+            )
         self.bind()
-        if self.agents.registration(trajectory.agent) is None:
-            raise UnknownIdError(f"agent {trajectory.agent!r:.80} is not registered")
-        appended = self.outcomes(trajectory.agent).append(record, idempotency_key, trajectory.id)
-        return Receipt(
-            agent=trajectory.agent,
-            idempotency_key=idempotency_key,
-            state=ReceiptState.ACCEPTED,
-            stream_id=appended.stream_id,
-            is_new=appended.is_new,
-        )
+        for agent in waiting:
+            if self.agents.registration(agent) is None:
+                raise UnknownIdError(f"agent {agent!r:.80} is not registered")
+        receipts = {agent: iter(self.deliver(agent, outcomes)) for agent, outcomes in waiting.items()}
+        return [next(receipts[trajectory.agent]) for trajectory in trajectories]
+
+    def deliver(self, agent: str, outcomes: Sequence[Outcome]) -> list[Receipt]:
+        """Append encoded outcomes to the stream of a registered agent, and keep them in case that Redis loses them."""
+        appended = self.outcomes(agent).append_many(outcomes)
+        self.sent.sent_outcomes(agent, outcomes)
+        return [
+            Receipt(
+                agent=agent,
+                idempotency_key=outcome.idempotency_key,
+                state=ReceiptState.ACCEPTED,
+                stream_id=found.stream_id,
+                is_new=found.is_new,
+            )
+            for outcome, found in zip(outcomes, appended, strict=True)
+        ]
 
     def learn_from_swarm_execution(
         self,
@@ -488,6 +524,10 @@ class Swarm:
     def submit(self, task: str | Mapping[str, Any], **options: Unpack[TaskOptions]) -> TaskReceipt:
         """Put a task on the queue of a role; see `Tasks.submit`. `swarm.tasks` has the rest."""
         return self.tasks.submit(task, **options)
+
+    def close(self) -> None:
+        """Let go of what this process keeps for the case that Redis loses it; a later process takes it over."""
+        self.sent.close()
 
     # Versions
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict, Unpack
 
@@ -118,11 +118,18 @@ class ClaimedTask:
 
 
 class Tasks:
-    """The tasks of one swarm."""
+    """The tasks of one swarm. `keep` is told of each task that was accepted: its id and its record."""
 
-    def __init__(self, settings: Settings, client: Client, agents: AgentStore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        agents: AgentStore,
+        keep: Callable[[str, bytes], object] = lambda task, record: None,
+    ) -> None:
         self._agents = agents
         self._settings = settings
+        self._keep = keep
         self.store = TaskStore(
             client,
             SwarmKeys(settings.name),
@@ -152,7 +159,9 @@ class Tasks:
         """
         record = self._record(task, options)
         data, name = encode_task(record), task_id(record.role, record.idempotency_key)
-        return TaskReceipt(id=name, is_new=self._admitted(self.store.submit(name, record, data), record))
+        is_new = self._admitted(self.store.submit(name, record, data), record)
+        self._keep(name, data)
+        return TaskReceipt(id=name, is_new=is_new)
 
     def find(self, task: str) -> TaskView:
         """How a task stands.

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from swarm.errors import InputError, StoreUnavailableError
@@ -15,6 +16,17 @@ from swarm.settings import Settings
 
 Client: TypeAlias = redis.Redis
 """A client that answers bytes."""
+
+
+class _Connects:
+    """What a client does with each new connection: greet as usual, and count."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, connection: AbstractConnection) -> None:
+        connection.on_connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        self.count += 1
 
 
 def connect(settings: Settings) -> Client:
@@ -35,6 +47,7 @@ def connect(settings: Settings) -> Client:
             socket_connect_timeout=min(2.0, settings.socket_timeout),
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[redis.ConnectionError],
+            redis_connect_func=_Connects(),
         )
     except (ValueError, TypeError):
         raise InputError("redis_url must be a redis://, rediss:// or unix:// URL that redis-py can use") from None
@@ -53,6 +66,15 @@ def redis_errors(action: str) -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise StoreUnavailableError(f"cannot {action}: {type(error).__name__}: {error}") from error
+
+
+def connections_made(client: Client) -> int:
+    """How many connections a client of `connect` has made: as long as this stays, its Redis was not restarted.
+
+    redis-py connects anew by itself, so nothing else tells.
+    """
+    connects = client.connection_pool.connection_kwargs.get("redis_connect_func")
+    return connects.count if isinstance(connects, _Connects) else 0
 
 
 def clock_s(client: Client) -> float:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from swarm.errors import CapacityError
-from swarm.store.connection import Client, redis_errors
-from swarm.store.reply import to_bytes, to_entries, to_text
+from swarm.errors import CapacityError, QueueFullError
+from swarm.store.connection import Client, clock_s, redis_errors
+from swarm.store.reply import stream_position, to_bytes, to_entries, to_text
 from swarm.store.scripts import APPEND, OPEN
 from swarm.wire.keys import AgentKeys
 
 _FIELDS = {b"r", b"k"}
 _PAGE = 1_000
+MAX_BATCH = 1_000
+"""Outcomes in one transaction: Redis serves nobody else meanwhile."""
+_SOONEST_S, _LATEST_S = 0.05, 60.0
 MAX_OPEN = 10_000
 """Open trajectories of one agent in Redis; the next one is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """An encoded outcome on its way into a stream."""
+
+    record: bytes
+    idempotency_key: str
+    trajectory_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +53,54 @@ class OutcomeStore:
 
         Raises
         ------
-        CapacityError
+        QueueFullError
             If `max_pending` outcomes wait for consolidation; nothing was taken.
         """
+        outcome = Outcome(record=record, idempotency_key=idempotency_key, trajectory_id=trajectory_id)
+        return self.append_many([outcome])[0]
+
+    def append_many(self, outcomes: Sequence[Outcome]) -> list[Appended]:
+        """As `append`, for outcomes in order, with one round trip for each `MAX_BATCH` of them.
+
+        Raises
+        ------
+        QueueFullError
+            If there was no room for all; `taken` says how many were taken. A call with the same outcomes does the rest.
+        """
+        found: list[Appended] = []
+        for start in range(0, len(outcomes), MAX_BATCH):
+            batch = outcomes[start : start + MAX_BATCH]
+            found += self._append_batch(batch)
+            if len(found) < start + len(batch):
+                raise self._full(len(found))
+        return found
+
+    def _append_batch(self, outcomes: Sequence[Outcome]) -> list[Appended]:
         keys = self._keys
+        args: list[bytes | str | int] = [self._max_pending, self._receipt_ttl_ms]
+        for outcome in outcomes:
+            args += (outcome.record, outcome.trajectory_id, outcome.idempotency_key)
+        receipts = [keys.receipt(outcome.idempotency_key) for outcome in outcomes]
         with redis_errors(f"append an outcome of {keys.agent}"):
-            status, stream_id = self._append(
-                keys=[keys.receipt(idempotency_key), keys.stream, keys.state, keys.open],
-                args=[record, self._max_pending, self._receipt_ttl_ms, trajectory_id, idempotency_key],
-            )
-        if status < 0:
-            raise CapacityError(
-                f"agent {keys.agent}: {self._max_pending} outcomes wait for consolidation (max_pending); "
-                "retry when workers have caught up"
-            )
-        return Appended(stream_id=stream_id.decode(), is_new=status == 1)
+            answers = self._append(keys=[keys.stream, keys.state, keys.open, *receipts], args=args)
+        return [
+            Appended(stream_id=stream_id.decode(), is_new=is_new == 1)
+            for is_new, stream_id in zip(answers[::2], answers[1::2], strict=True)
+        ]
+
+    def _full(self, taken: int) -> QueueFullError:
+        """When the next generation can be expected to make room, going by the time between the last two."""
+        with redis_errors(f"read the log of {self._keys.agent}"):
+            entries = to_entries(self._client.xrevrange(self._keys.log, count=2))
+        times = [stream_position(entry_id)[0] / 1000.0 for entry_id, _ in entries]
+        due_s = 2 * times[0] - times[1] - clock_s(self._client) if len(times) == 2 else 1.0
+        retry_s = min(max(due_s, _SOONEST_S), _LATEST_S)
+        return QueueFullError(
+            f"agent {self._keys.agent}: {self._max_pending} outcomes wait for consolidation (max_pending); "
+            f"retry in {retry_s:.2f} s",
+            retry_s,
+            taken,
+        )
 
     def read_after(self, cursor: str, count: int, last: str = "+") -> list[tuple[str, bytes]]:
         """At most `count` entries behind `cursor`, up to and with `last`, oldest first: (stream id, record).

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 APPEND = """
--- keys: receipt, stream, state, open   args: record, max pending, receipt ttl ms, trajectory id, idempotency key
-local seen = redis.call('GET', KEYS[1])
-if seen then
-  redis.call('HDEL', KEYS[4], ARGV[4])
-  return {0, seen}
+-- keys: stream, state, open, then a receipt for each outcome
+-- args: max pending, receipt ttl ms, then for each outcome: record, trajectory id, idempotency key
+local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
+local room = tonumber(ARGV[1]) - tonumber(counts[1] or '0') + tonumber(counts[2] or '0')
+local answers, taken = {}, 0
+for i = 1, #KEYS - 3 do
+  local receipt, record, trajectory, key = KEYS[3 + i], ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
+  local id = redis.call('GET', receipt)
+  local is_new = not id
+  if is_new then
+    if taken >= room then break end
+    id = redis.call('XADD', KEYS[1], '*', 'r', record, 'k', key)
+    redis.call('SET', receipt, id, 'PX', ARGV[2])
+    taken = taken + 1
+  end
+  redis.call('HDEL', KEYS[3], trajectory)
+  answers[2 * i - 1], answers[2 * i] = is_new and 1 or 0, id
 end
-local counts = redis.call('HMGET', KEYS[3], 'accepted', 'processed')
-if tonumber(counts[1] or '0') - tonumber(counts[2] or '0') >= tonumber(ARGV[2]) then return {-1, ''} end
-local id = redis.call('XADD', KEYS[2], '*', 'r', ARGV[1], 'k', ARGV[5])
-redis.call('SET', KEYS[1], id, 'PX', ARGV[3])
-redis.call('HINCRBY', KEYS[3], 'accepted', 1)
-redis.call('HDEL', KEYS[4], ARGV[4])
-return {1, id}
+if taken > 0 then redis.call('HINCRBY', KEYS[2], 'accepted', taken) end
+return answers
 """
-"""Append an outcome once per idempotency key: {1 new | 0 seen before | -1 full, stream id}."""
+"""Append outcomes in order, each once per idempotency key: 1 (new) or 0 (seen before) and the stream id, for each.
+
+At the first one for which there is no room it stops: the answer is shorter then.
+"""
 
 COMMIT = """
 -- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes

@@ -1,0 +1,172 @@
+"""Sends again what Redis acknowledged and then lost.
+
+With `appendfsync everysec` a Redis that is killed can lose the last two seconds of what it has acknowledged. So every
+process keeps what it sent for `resend_window` seconds at least. When a new connection shows that Redis may have been
+restarted, all of it is sent again: outcomes and tasks have idempotency keys, so what was not lost has no second effect.
+What a process that died has left is sent by the next one on this host.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from swarm.errors import QueueFullError, StoreUnavailableError, SwarmError
+from swarm.settings import Settings
+from swarm.store.connection import Client, connections_made, redis_errors
+from swarm.store.outcomes import Outcome, OutcomeStore
+from swarm.store.sent_log import SentLog
+from swarm.store.tasks import TaskStore
+from swarm.wire.codec import decode, encode
+from swarm.wire.task_records import decode_task
+
+logger = logging.getLogger(__name__)
+_LOOK_S = 1.0
+_MAX_BYTES = 512 * 2**20
+"""Of what was sent within a window; more is not kept, and counted."""
+_KIND = "sent"
+
+
+class Resender:
+    """What one process sent lately. Once something was sent, a thread looks after it every second.
+
+    Parameters
+    ----------
+    outcomes : the stream of an agent
+    tasks : the ledger of tasks
+    """
+
+    def __init__(
+        self, settings: Settings, client: Client, outcomes: Callable[[str], OutcomeStore], tasks: TaskStore
+    ) -> None:
+        self._window_s = settings.resend_window
+        self._client = client
+        self._outcomes = outcomes
+        self._tasks = tasks
+        self._folder = settings.state_dir / "sent" / settings.name
+        self._thread: threading.Thread | None = None
+        # None were made when nothing had been sent: the first look sends once more what was sent before it.
+        self._connections = 0
+        self._start_anew()
+        self.failures = 0
+        """How often something could not be kept, or not be sent again."""
+        self.resent = 0
+        """Outcomes and tasks that were sent again, lost or not."""
+
+    @property
+    def unguarded(self) -> int:
+        """Outcomes and tasks that were sent and could not be kept here."""
+        return self._log.unguarded
+
+    def sent_outcomes(self, agent: str, outcomes: Sequence[Outcome]) -> None:
+        """Keep outcomes of an agent that Redis has accepted."""
+        self._keep(
+            [
+                encode(
+                    _KIND,
+                    {
+                        "agent": agent,
+                        "record": outcome.record,
+                        "key": outcome.idempotency_key,
+                        "trajectory": outcome.trajectory_id,
+                    },
+                )
+                for outcome in outcomes
+            ]
+        )
+
+    def sent_task(self, task: str, record: bytes) -> None:
+        """Keep a task that Redis has accepted."""
+        self._keep([encode(_KIND, {"task": task, "record": record})])
+
+    def look(self) -> None:
+        """Send again what may be lost, by this process or by one that died; let go what is safe.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If Redis is away; everything stays.
+        QueueFullError
+            If there is no room for it; everything stays.
+        """
+        with redis_errors("look whether Redis was restarted"):
+            self._client.ping()
+        for entries in self._log.left_behind():
+            self._send(entries)
+        connections = connections_made(self._client)
+        if connections != self._connections:
+            self._send(self._log.entries())
+            self._connections, self._turned_at = connections, time.monotonic()
+        elif time.monotonic() - self._turned_at >= self._window_s:
+            self._log.turn()
+            self._turned_at = time.monotonic()
+
+    def close(self) -> None:
+        """End the thread; what is kept is left behind, for the next process."""
+        self._closed.set()
+        self._log.close()
+
+    def _keep(self, entries: Sequence[bytes]) -> None:
+        if not self._window_s:
+            return
+        if self._pid != os.getpid():
+            # Forked: files and thread are the parent's.
+            self._start_anew()
+        try:
+            self._log.add(entries)
+        except OSError as error:
+            # What was accepted is accepted; it only is not guarded against a Redis that dies within the window.
+            self._failed("keep", error)
+            return
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look_after, name="resend", daemon=True)
+                self._thread.start()
+
+    def _start_anew(self) -> None:
+        self._pid = os.getpid()
+        self._log = SentLog(self._folder, _MAX_BYTES)
+        self._thread = None
+        self._starting = threading.Lock()
+        self._closed = threading.Event()
+        self._connections = 0
+        self._turned_at = time.monotonic()
+
+    def _look_after(self) -> None:
+        while not self._closed.wait(_LOOK_S):
+            if self._log.is_empty:
+                continue
+            try:
+                self.look()
+            except StoreUnavailableError:
+                continue
+            except (SwarmError, OSError) as error:
+                self._failed("send again", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self.failures += 1
+        logger.warning("cannot %s what was sent lately: %s: %s", what, type(error).__name__, error)
+
+    def _send(self, entries: Sequence[bytes]) -> None:
+        """Append and submit what is kept; what Redis has already has no effect."""
+        outcomes: dict[str, list[Outcome]] = {}
+        for payload in (decode(_KIND, entry) for entry in entries):
+            if "task" in payload:
+                self._submit(payload["task"], payload["record"])
+            else:
+                outcome = Outcome(
+                    record=payload["record"], idempotency_key=payload["key"], trajectory_id=payload["trajectory"]
+                )
+                outcomes.setdefault(payload["agent"], []).append(outcome)
+        for agent, several in outcomes.items():
+            self._outcomes(agent).append_many(several)
+        self.resent += len(entries)
+
+    def _submit(self, task: str, data: bytes) -> None:
+        answer = self._tasks.submit(task, decode_task(data), data)
+        # One whose deadline has passed meanwhile is worth nothing to anybody.
+        if answer.refused_by not in ("", "deadline"):
+            raise QueueFullError(f"task {task}: its queue is full; retry in {answer.number:.2f} s", answer.number)
