@@ -30,7 +30,7 @@ from swarm.errors import (
     UnknownIdError,
 )
 from swarm.services.hits import PatternHit, pattern_hit
-from swarm.services.receipts import Receipt
+from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.route_advice import RouteChoices
 from swarm.services.swarm import DEFAULT_ROLE, Swarm, check_idempotency_key, select_agents
 from swarm.settings import load_settings
@@ -209,6 +209,7 @@ class Agent:
         latency_ms: float = 0.0,
         cost: float = 0.0,
         idempotency_key: str | None = None,
+        wait: float = 0.0,
     ) -> Receipt:
         """Report what happened, learn from it at once, and answer a receipt.
 
@@ -219,6 +220,7 @@ class Agent:
         output : what was done instead, or as well; it becomes a pattern of its own when none was used
         route : the model or tool that did it; latency in ms, cost in USD
         idempotency_key : reports with the same key count once, the first one; by default the trajectory's id
+        wait : seconds to wait until it is searchable, so that the next hook sees it; the receipt says how far it came
 
         Raises
         ------
@@ -227,6 +229,7 @@ class Agent:
         CapacityError
             If a bound is reached (`max_pending`, `spool_max_bytes`); the trajectory stays open.
         """
+        check_number(wait, "wait", 0.0, 1e6)
         key = check_idempotency_key(trajectory_id, "trajectory_id")
         if idempotency_key is not None:
             key = check_idempotency_key(idempotency_key)
@@ -255,7 +258,7 @@ class Agent:
         if receipt.is_new:
             self._learner.learn(ended)
             report_route(self.swarm, self.breaker, ended, receipt.stream_id)
-        return receipt
+        return self._awaited(receipt, wait) if wait else receipt
 
     def abandon(self, trajectory_id: str) -> None:
         """Close a trajectory that will have no outcome; nothing is learned from it."""
@@ -475,6 +478,18 @@ class Agent:
         if trajectory is None:
             raise UnknownIdError(f"trajectory_id {trajectory_id!r:.80} is unknown or has ended")
         return trajectory
+
+    def _awaited(self, receipt: Receipt, wait_s: float) -> Receipt:
+        """The receipt as it stands when its outcome is searchable, or after `wait_s`."""
+        deadline = time.monotonic() + wait_s
+        while not receipt.has_ended and time.monotonic() < deadline:
+            time.sleep(_FLUSH_POLL_S)
+            # While Redis is away, or the outcome waits in the spool for it, there is nothing to ask.
+            with suppress(StoreUnavailableError, UnknownIdError):
+                if receipt.state is not ReceiptState.SPOOLED or self.refresh():
+                    receipt = replace(self.receipt(receipt.idempotency_key), is_new=receipt.is_new)
+        self.refresh()
+        return receipt
 
     def _earlier_receipt(self, key: str) -> Receipt | None:
         """The receipt of a report with this key, if there was one: a report that is repeated has no further effect."""

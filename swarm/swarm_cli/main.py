@@ -23,6 +23,7 @@ COMMANDS = {
     "submit": ("swarm_cli.commands.submit", "Put a task on the queue of a role, for its workers to do."),
     "task": ("swarm_cli.commands.task", "Show a task: where it stands, and what came of it."),
     "tasks": ("swarm_cli.commands.tasks", "Count the tasks of each role: waiting, running, done, dead."),
+    "receipt": ("swarm_cli.commands.receipt", "Say what became of an outcome, a task, a consolidation or a merge."),
     "dead": ("swarm_cli.commands.dead", "List, show, replay and drop tasks that failed for good."),
     "agents": ("swarm_cli.commands.agents", "See the agents of the swarm, their versions, and roll them back."),
     "rewind": ("swarm_cli.commands.rewind", "Take out all that came from one trajectory, or from one agent."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -96,6 +97,11 @@ def duration(seconds: float) -> str:
         if seconds < below:
             return f"{seconds / length:.1f} {unit}" if seconds < 10.0 else f"{seconds / length:.0f} {unit}"
     return f"{seconds / 86_400.0:.0f} d"
+
+
+def ago(at_s: float) -> str:
+    """How long ago a point in time is, in seconds since the epoch."""
+    return f"{duration(max(0.0, time.time() - at_s))} ago"
 
 
 def size(n_bytes: float) -> str:

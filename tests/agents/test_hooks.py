@@ -390,3 +390,26 @@ def test_health_counts_what_happened(agent: Agent) -> None:
     assert (health.redis_failures, health.last_error, health.spooled, health.open_tasks) == (0, "", 0, 0)
     agent.before_task("decode JSON")
     assert agent.health().open_tasks == 1
+
+
+def test_after_waiting_the_next_hook_sees_what_was_learned(agent: Agent, background: Background) -> None:
+    advice = agent.before_task("untangle a knot")
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.wait(0.05):
+            background.drain(0.0)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    receipt = agent.after_task(advice.trajectory_id, success=True, output="cut it", wait=20.0)
+    done.set()
+    worker.join()
+    assert receipt.state is ReceiptState.SEARCHABLE
+    assert receipt.is_new
+    assert [hit.response for hit in agent.before_task("untangle a knot").patterns] == ["cut it"]
+
+
+def test_a_wait_that_is_over_says_how_far_the_outcome_came(agent: Agent) -> None:
+    advice = agent.before_task("untangle a knot")
+    assert agent.after_task(advice.trajectory_id, success=True, wait=0.2).state is ReceiptState.ACCEPTED

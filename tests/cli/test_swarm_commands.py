@@ -112,3 +112,18 @@ def test_worker_pool_lives_and_ends(external: CommandLine) -> None:
     external.run("workers", "start", "-c", "1")
     assert "Pool local has ended" in external.run("workers", "stop").stdout
     assert "nobody has started it" in external.error("workers", "stop")
+
+
+def test_receipts_are_shown_by_id(external: CommandLine, learned: Swarm) -> None:
+    receipt = learned.store_pattern("a task", "an answer", agent="ada", idempotency_key="key 1")
+    found = external.json("receipt", receipt.id)
+    assert (found["id"], found["state"], found["generation"]) == ("outcome/ada/key 1", "accepted", 0)
+    assert "accepted" in check_shown(external.run("receipt", receipt.id).stdout)
+    assert external.json("receipt", "consolidation/bob/1")["outcomes"] == 12
+    assert "searchable" in check_shown(external.run("receipt", "consolidation/bob/1", "--wait", "1").stdout)
+    merge = f"merge/{learned.bank.version()}"
+    assert external.json("receipt", merge)["state"] == "published"
+    assert "patterns written" in check_shown(external.run("receipt", merge).stdout)
+    task = learned.submit("say hello", role="coder")
+    assert external.json("receipt", task.id)["state"] == "waiting"
+    assert "accepted after 0.1 s" in external.run("receipt", receipt.id, "--wait", "0.1", code=2).stderr

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from support import wait_until
-from swarm_support import Report, some_outcome
+from swarm_support import Report, some_outcome, some_vector
 
-from swarm.errors import CapacityError, SwarmError, UnknownIdError
+from swarm.errors import CapacityError, InputError, SwarmError, UnknownIdError
 from swarm.services.background import Background
+from swarm.services.find import MergeReceipt
 from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
@@ -128,3 +130,73 @@ def test_no_receipt_of_a_dead_outcome_is_ever_called_searchable(
     done.set()
     thread.join()
     assert seen == {ReceiptState.ACCEPTED, ReceiptState.DEAD}
+
+
+def test_everything_that_was_accepted_is_found_by_its_id(swarm: Swarm, background: Background, report: Report) -> None:
+    [first] = report("coder-1", 0, 1)
+    background.drain(0.0)
+    [second] = report("coder-1", 1, 2)
+    background.consolidate("coder-1", "worker", 0.0)
+    found = swarm.find(first.id)
+    assert isinstance(found, Receipt)
+    assert (found.id, found.state, found.generation) == ("outcome/coder-1/coder-1-0", ReceiptState.SEARCHABLE, 1)
+    found = swarm.find(second.id)
+    assert isinstance(found, Receipt)
+    assert (found.state, found.generation) == (ReceiptState.CONSOLIDATED, 2)
+    assert [swarm.find(f"consolidation/coder-1/{number}").state for number in (1, 2)] == ["searchable", "committed"]
+    merge = swarm.find(f"merge/{swarm.bank.version()}")
+    assert isinstance(merge, MergeReceipt)
+    assert (merge.state, merge.put, merge.removed) == ("published", 1, 0)
+    task = swarm.submit("say hello", role="coder")
+    assert (
+        swarm.find(task.id).as_dict() == swarm.find(f"task/{task.id}").as_dict() == swarm.tasks.find(task.id).as_dict()
+    )
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        "outcome/coder-1/never",
+        "consolidation/coder-1/7",
+        "consolidation/coder-1/one",
+        "consolidation/nobody/1",
+        "merge/1-1",
+        "merge/*",
+        "coder:" + 32 * "0",
+    ],
+)
+def test_an_id_of_nothing_is_unknown(swarm: Swarm, report: Report, unknown: str) -> None:
+    report("coder-1", 0, 1)
+    with pytest.raises(UnknownIdError):
+        swarm.find(unknown)
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "outcome", "outcome/", "outcome/a{b}/key", "outcome/coder-1/", "else/where", None, 7]
+)
+def test_what_is_no_id_is_refused(swarm: Swarm, bad: object) -> None:
+    with pytest.raises(InputError):
+        swarm.find(bad)  # type: ignore[arg-type]
+
+
+def test_many_outcomes_are_recorded_at_once_each_with_its_receipt(swarm: Swarm, background: Background) -> None:
+    for agent in ("ada", "bob"):
+        swarm.register(agent, "coder")
+    outcomes = [some_outcome(number, "ada" if number % 2 else "bob") for number in range(6)]
+    receipts = swarm.record_many(outcomes)
+    assert [receipt.id for receipt in receipts] == [f"outcome/{one.agent}/{one.id}" for one in outcomes]
+    assert not any(receipt.is_new for receipt in swarm.record_many(outcomes))
+    background.drain(0.0)
+    assert {swarm.wait(receipt, 1.0).state for receipt in receipts} == {ReceiptState.SEARCHABLE}
+    assert swarm.record_many([]) == []
+
+
+def test_of_many_outcomes_with_a_bad_one_none_is_taken(swarm: Swarm) -> None:
+    swarm.register("ada", "coder")
+    good = some_outcome(0, "ada")
+    for bad in (replace(good, quality=2.0), replace(good, agent="nobody"), replace(good, embedding=some_vector(1, 16))):
+        with pytest.raises(InputError):
+            swarm.record_many([good, bad], ["good", "bad"])
+    with pytest.raises(InputError, match="one for each trajectory, got 1"):
+        swarm.record_many([good, good], ["one"])
+    assert swarm.agents.state("ada").accepted == 0

@@ -33,9 +33,15 @@ class ReceiptState(StrEnum):
     """Taken back: in no generation of the agent that is, or can be rolled back to."""
 
 
+_ENDS = (ReceiptState.SEARCHABLE, ReceiptState.QUARANTINED, ReceiptState.DEAD, ReceiptState.REWOUND)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The answer to a reported outcome. `is_new` is False when its idempotency key had been seen before."""
+    """The answer to a reported outcome. `is_new` is False when its idempotency key had been seen before.
+
+    `generation` is that of its agent in which it was consolidated; only `Swarm.find` looks it up, else it is 0.
+    """
 
     agent: str
     idempotency_key: str
@@ -43,9 +49,20 @@ class Receipt:
     stream_id: str = ""
     is_new: bool = True
     reason: str = ""
+    generation: int = 0
 
-    def as_dict(self) -> dict[str, str | bool]:
-        return asdict(self)
+    @property
+    def id(self) -> str:
+        """By this `Swarm.find` and `swarm receipt` know it."""
+        return f"outcome/{self.agent}/{self.idempotency_key}"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its state can change only by being taken back."""
+        return self.state in _ENDS
+
+    def as_dict(self) -> dict[str, str | bool | int]:
+        return {"id": self.id, **asdict(self)}
 
 
 def find_receipt(

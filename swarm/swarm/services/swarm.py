@@ -18,10 +18,11 @@ from swarm.embed.identity import require_same
 from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
-from swarm.errors import InputError, NoRouteError, SwarmError, UnknownIdError
+from swarm.errors import InputError, NoRouteError, ShapeError, UnknownIdError, WaitTimeoutError
 from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.export import export_agent
+from swarm.services.find import Found, find_consolidation, find_merge, split_id, with_generation
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
@@ -43,7 +44,7 @@ from swarm.sona.index import ActionHit
 from swarm.sona.lora import LoraPair
 from swarm.sona.routing.near import NEIGHBOURS
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import Vector, check_count, check_number, check_vector
+from swarm.sona.vectors import Vector, check_count, check_number
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
@@ -58,7 +59,6 @@ from swarm.wire.records import Registration, check_weights_fit, encode_trajector
 DEFAULT_ROLE = "agent"
 MAX_KEY_CHARACTERS = 200
 _POLL_S = 0.05
-_ENDS = (ReceiptState.SEARCHABLE, ReceiptState.QUARANTINED, ReceiptState.DEAD, ReceiptState.REWOUND)
 
 
 class Swarm:
@@ -413,7 +413,8 @@ class Swarm:
         dim = self.embedder.identity.dim
         for trajectory, key in zip(trajectories, keys, strict=True):
             record = encode_trajectory(trajectory)
-            check_vector(trajectory.embedding, dim, "embedding")
+            if len(trajectory.embedding) != dim:
+                raise ShapeError(f"embedding must have shape ({dim},), got ({len(trajectory.embedding)},)")
             waiting.setdefault(trajectory.agent, []).append(
                 Outcome(record=record, idempotency_key=check_idempotency_key(key), trajectory_id=trajectory.id)
             )
@@ -492,18 +493,39 @@ class Swarm:
         check_idempotency_key(idempotency_key)
         return find_receipt(agent, idempotency_key, self.outcomes(agent), self.agents, self.bank)
 
+    def find(self, receipt_id: str) -> Found:
+        """Where anything that was accepted stands now, by its id; see `services.find` for the kinds of ids.
+
+        Raises
+        ------
+        InputError
+            If it is no id.
+        UnknownIdError
+            If there is nothing of that id, or it was forgotten with the lifetime of a receipt.
+        """
+        kind, rest = split_id(receipt_id)
+        if kind == "task":
+            return self.tasks.find(rest)
+        if kind == "merge":
+            return find_merge(rest, self.bank)
+        versions = VersionStore(self.client, self.keys)
+        if kind == "consolidation":
+            return find_consolidation(rest, self.agents, versions, self.bank)
+        agent, _, key = rest.partition("/")
+        return with_generation(self.receipt(check_name(agent, "agent"), key), versions)
+
     def wait(self, receipt: Receipt, timeout_s: float = 30.0) -> Receipt:
         """Wait until an outcome is searchable, dead, or taken back.
 
         Raises
         ------
-        SwarmError
+        WaitTimeoutError
             If that takes longer than `timeout_s`; the outcome stays on its way.
         """
         deadline = time.monotonic() + timeout_s
-        while (found := self._follow(receipt)).state not in _ENDS:
+        while not (found := self._follow(receipt)).has_ended:
             if time.monotonic() >= deadline:
-                raise SwarmError(
+                raise WaitTimeoutError(
                     f"outcome {receipt.idempotency_key} of agent {receipt.agent} is {found.state.value} after "
                     f"{timeout_s:g} s: are workers running? (swarm status)"
                 )

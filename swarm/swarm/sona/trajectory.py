@@ -127,10 +127,16 @@ def check_trajectory(trajectory: object, dim: int, max_steps: int) -> Trajectory
 def _checked_step(step: object, dim: int) -> Step:
     if not isinstance(step, Step):
         raise InputError(f"steps must hold Step objects, got {type(step).__name__}")
+    reward = check_number(step.reward, "reward", 0.0, 1.0)
+    latency_ms = check_number(step.latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS)
+    check_text(step.node, "node")
+    if step.activations is step.attention is None and reward is step.reward and latency_ms is step.latency_ms:
+        # Nothing in it can be changed by anybody: it is its own copy.
+        return step
     return Step(
-        reward=check_number(step.reward, "reward", 0.0, 1.0),
+        reward=reward,
         activations=None if step.activations is None else check_vector(step.activations, dim, "activations"),
         attention=None if step.attention is None else check_numbers(step.attention, "attention"),
-        node=check_text(step.node, "node"),
-        latency_ms=check_number(step.latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS),
+        node=step.node,
+        latency_ms=latency_ms,
     )

@@ -144,6 +144,8 @@ def check_number(value: object, parameter: str, low: float, high: float) -> floa
     >>> check_number(1, "quality", 0.0, 1.0)
     1.0
     """
+    if type(value) is float and low <= value <= high:
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise BoundsError(f"{parameter} must be a number in {low:g}..{high:g}, got {value!r:.40}")
     try:
@@ -172,6 +174,8 @@ def check_count(value: object, parameter: str, low: int, high: int) -> int:
 
 def check_text(value: object, parameter: str) -> str:
     """`value` if it is text that can be stored: a str of at most `MAX_TEXT` characters, without lone surrogates."""
+    if type(value) is str and len(value) <= MAX_TEXT and value.isascii():
+        return value
     if not isinstance(value, str):
         raise TextError(f"{parameter} must be text (str), got {type(value).__name__}")
     if len(value) > MAX_TEXT:

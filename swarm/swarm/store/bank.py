@@ -42,6 +42,15 @@ class BankChanges:
     removed: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What one publication changed: how many patterns it wrote and removed."""
+
+    put: int
+    removed: int
+    is_full: bool
+
+
 class BankStore:
     """The bank of one swarm."""
 
@@ -156,6 +165,14 @@ class BankStore:
             return self._everything()
         return self._touched(entries[-1][0], changes)
 
+    def change(self, version: str) -> Change | None:
+        """What was published with this id of the change log; None if the log does not hold it."""
+        if not _CURSOR.fullmatch(version):
+            return None
+        with redis_errors("read the change log"):
+            entries = to_entries(self._client.xrange(self._keys.banklog, min=version, max=version))
+        return guarded("change", entries[0][1].get(b"c", b""), _change) if entries else None
+
     def _everything(self) -> BankChanges:
         # The version is read first: a change between the two reads is then applied twice, which does no harm.
         version = self.version()
@@ -182,6 +199,10 @@ def _experts(payload: Mapping[str, Any]) -> dict[str, int]:
         check_name(name, "expert"): check_count(generation, "generation", 0, 2**53)
         for name, generation in payload.items()
     }
+
+
+def _change(payload: Mapping[str, Any]) -> Change:
+    return Change(put=len(payload["put"]), removed=len(payload["removed"]), is_full=payload.get("full") is True)
 
 
 def _ids(payload: Mapping[str, Any]) -> frozenset[str] | None:

@@ -7,7 +7,7 @@ APPEND = """
 -- args: max pending, receipt ttl ms, then for each outcome: record, trajectory id, idempotency key
 local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
 local room = tonumber(ARGV[1]) - tonumber(counts[1] or '0') + tonumber(counts[2] or '0')
-local answers, taken = {}, 0
+local answers, taken, ended = {}, 0, {}
 for i = 1, #KEYS - 3 do
   local receipt, record, trajectory, key = KEYS[3 + i], ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
   local id = redis.call('GET', receipt)
@@ -18,10 +18,11 @@ for i = 1, #KEYS - 3 do
     redis.call('SET', receipt, id, 'PX', ARGV[2])
     taken = taken + 1
   end
-  redis.call('HDEL', KEYS[3], trajectory)
+  ended[i] = trajectory
   answers[2 * i - 1], answers[2 * i] = is_new and 1 or 0, id
 end
 if taken > 0 then redis.call('HINCRBY', KEYS[2], 'accepted', taken) end
+if #ended > 0 then redis.call('HDEL', KEYS[3], unpack(ended)) end
 return answers
 """
 """Append outcomes in order, each once per idempotency key: 1 (new) or 0 (seen before) and the stream id, for each.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import click
 from rich.text import Text
@@ -13,7 +12,7 @@ from swarm.services.tasks import TaskView
 from swarm.wire.task_records import TaskState
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import BAD, NOTE, OK, console, count, duration, facts, jsonable, plain, print_json, working
+from swarm_cli.output import BAD, NOTE, OK, ago, console, count, facts, jsonable, plain, print_json, working
 
 _STYLES = {TaskState.SUCCEEDED: OK, TaskState.DEAD: BAD, TaskState.CANCELLED: NOTE}
 _RESULT_WIDTH = 2_000
@@ -52,13 +51,13 @@ def show_task(view: TaskView, as_json: bool) -> None:
         grid.add_row("text", plain(record.text, 300))
     if record.payload:
         grid.add_row("payload", plain(json.dumps(jsonable(record.payload), ensure_ascii=False), 300))
-    grid.add_row("submitted", f"{_ago(status.submitted)}{f' by {record.submitter}' if record.submitter else ''}")
+    grid.add_row("submitted", f"{ago(status.submitted)}{f' by {record.submitter}' if record.submitter else ''}")
     if status.worker:
         grid.add_row("worker", plain(status.worker))
     if status.note or status.fraction:
         grid.add_row("progress", f"{status.fraction:.0%} {plain(status.note)}".rstrip())
     if status.ended:
-        grid.add_row("ended", _ago(status.ended))
+        grid.add_row("ended", ago(status.ended))
     if status.why:
         grid.add_row("why", plain(status.why, 500))
     if view.state is TaskState.SUCCEEDED:
@@ -73,7 +72,3 @@ def _state(view: TaskView) -> str:
     tried = f", {count(status.attempts, 'attempt')} of {view.record.max_attempts}" if status.attempts else ""
     again = f", replayed {count(status.replays, 'time')}" if status.replays else ""
     return f"{view.state.value}{stopping}{tried}{again}"
-
-
-def _ago(at_s: float) -> str:
-    return f"{duration(max(0.0, time.time() - at_s))} ago"
