@@ -364,7 +364,7 @@ class Swarm:
         embedding = self.embed(query, "task")
         trajectory_id = uuid.uuid4().hex
         key = check_idempotency_key(trajectory_id if idempotency_key is None else idempotency_key)
-        if self.agents.registration(agent) is None:
+        if not self.agents.is_registered(agent):
             self.register(agent, role="library")
         trajectory = Trajectory(
             id=trajectory_id,
@@ -420,7 +420,7 @@ class Swarm:
             )
         self.bind()
         for agent in waiting:
-            if self.agents.registration(agent) is None:
+            if not self.agents.is_registered(agent):
                 raise UnknownIdError(f"agent {agent!r:.80} is not registered")
         receipts = {agent: iter(self.deliver(agent, outcomes)) for agent, outcomes in waiting.items()}
         return [next(receipts[trajectory.agent]) for trajectory in trajectories]

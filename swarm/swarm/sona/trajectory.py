@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -103,6 +104,16 @@ def check_trajectory(trajectory: object, dim: int, max_steps: int) -> Trajectory
     CapacityError
         If it has more than `max_steps` steps.
     """
+    values = checked_values(trajectory, dim, max_steps)
+    assert isinstance(trajectory, Trajectory)
+    return replace(trajectory, **values)
+
+
+def checked_values(trajectory: object, dim: int, max_steps: int) -> dict[str, Any]:
+    """The values of a trajectory that can change or be of several types, copied and of one type, all others checked.
+
+    Errors as in `check_trajectory`.
+    """
     if not isinstance(trajectory, Trajectory):
         raise InputError(f"trajectory must be a Trajectory, got {type(trajectory).__name__}")
     if len(trajectory.steps) > max_steps:
@@ -112,16 +123,17 @@ def check_trajectory(trajectory: object, dim: int, max_steps: int) -> Trajectory
         check_text(getattr(trajectory, name), name)
     if not isinstance(trajectory.context, Mapping):
         raise InputError(f"context must be a mapping of texts, got {type(trajectory.context).__name__}")
-    return replace(
-        trajectory,
-        embedding=check_vector(trajectory.embedding, dim, "embedding"),
-        quality=check_number(trajectory.quality, "quality", 0.0, 1.0),
-        steps=tuple(_checked_step(step, dim) for step in trajectory.steps),
-        latency_ms=check_number(trajectory.latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS),
-        cost=check_number(trajectory.cost, "cost", 0.0, MAX_COST),
-        at_s=check_number(trajectory.at_s, "at_s", 0.0, MAX_TIME_S),
-        context={check_text(key, "context"): check_text(line, "context") for key, line in trajectory.context.items()},
-    )
+    return {
+        "embedding": check_vector(trajectory.embedding, dim, "embedding"),
+        "quality": check_number(trajectory.quality, "quality", 0.0, 1.0),
+        "steps": tuple([_checked_step(step, dim) for step in trajectory.steps]),
+        "latency_ms": check_number(trajectory.latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS),
+        "cost": check_number(trajectory.cost, "cost", 0.0, MAX_COST),
+        "at_s": check_number(trajectory.at_s, "at_s", 0.0, MAX_TIME_S),
+        "context": {
+            check_text(key, "context"): check_text(line, "context") for key, line in trajectory.context.items()
+        },
+    }
 
 
 def _checked_step(step: object, dim: int) -> Step:

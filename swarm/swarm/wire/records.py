@@ -7,7 +7,7 @@ Decoding checks types and bounds, because bytes in Redis may come from elsewhere
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,8 +18,8 @@ from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
-from swarm.sona.snapshot import cluster_as_dict, cluster_from_dict, trajectory_as_dict, trajectory_from_dict
-from swarm.sona.trajectory import Trajectory, check_trajectory
+from swarm.sona.snapshot import cluster_as_dict, cluster_from_dict, trajectory_from_dict
+from swarm.sona.trajectory import Trajectory, checked_values
 from swarm.sona.vectors import check_count, check_number, check_numbers, check_text
 from swarm.wire.codec import MAX_RECORD_BYTES, decode, encode, pack_floats, unpack_floats
 
@@ -66,12 +66,19 @@ def encode_trajectory(trajectory: Trajectory) -> bytes:
     CapacityError
         If the record would be too large.
     """
-    trajectory = _checked(trajectory)
-    payload = trajectory_as_dict(trajectory)
-    payload["embedding"] = pack_floats(trajectory.embedding)
-    for step, values in zip(trajectory.steps, payload["steps"], strict=True):
-        values["activations"] = None if step.activations is None else pack_floats(step.activations)
-        values["attention"] = None if step.attention is None else pack_floats(step.attention)
+    values = _checked_values(trajectory)
+    payload = {name: getattr(trajectory, name) for name in Trajectory.__dataclass_fields__} | values
+    payload["embedding"] = pack_floats(values["embedding"])
+    payload["steps"] = [
+        {
+            "reward": step.reward,
+            "node": step.node,
+            "latency_ms": step.latency_ms,
+            "activations": None if step.activations is None else pack_floats(step.activations),
+            "attention": None if step.attention is None else pack_floats(step.attention),
+        }
+        for step in values["steps"]
+    ]
     return encode("trajectory", payload)
 
 
@@ -172,12 +179,15 @@ def _trajectory(payload: Mapping[str, Any]) -> Trajectory:
 
 
 def _checked(trajectory: Trajectory) -> Trajectory:
-    dim = len(check_numbers(trajectory.embedding, "embedding"))
-    checked = check_trajectory(trajectory, dim, _MAX_STEPS)
+    return replace(trajectory, **_checked_values(trajectory))
+
+
+def _checked_values(trajectory: Trajectory) -> dict[str, Any]:
+    values = checked_values(trajectory, len(check_numbers(trajectory.embedding, "embedding")), _MAX_STEPS)
     for name, bound in _TRAJECTORY_TEXTS.items():
-        if len(getattr(checked, name)) > bound:
-            raise InputError(f"{name} may have {bound} characters at most, got {len(getattr(checked, name))}")
-    return checked
+        if len(getattr(trajectory, name)) > bound:
+            raise InputError(f"{name} may have {bound} characters at most, got {len(getattr(trajectory, name))}")
+    return values
 
 
 def _cluster(payload: Mapping[str, Any]) -> Cluster:
