@@ -150,3 +150,19 @@ def test_draining_one_of_two_pools_leaves_the_rest_to_the_other(
     wait_until(lambda: all(s.pending == 0 for s in agents.states(agents.names()).values()), 30.0, "all of it")
     for number in range(10):
         assert_each_took_effect_once(agents, f"coder-{number}", 20)
+
+
+def test_an_agent_with_few_outcomes_does_not_wait_for_one_with_many(
+    manager: PoolManager, agents: AgentStore, client: Client, settings: Settings
+) -> None:
+    put_outcomes(settings, client, "noisy", 4_100)
+    put_outcomes(settings, client, "quiet", 3)
+    manager.start("main", 1)
+    behind: list[int] = []
+
+    def quiet_is_done() -> bool:
+        behind.append(agents.state("noisy").pending)
+        return agents.state("quiet").pending == 0
+
+    wait_until(quiet_is_done, 60.0, "the quiet agent's outcomes")
+    assert behind[-1] > 0
