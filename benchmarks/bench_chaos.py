@@ -190,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long things are killed (10)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fsync", choices=("everysec", "always"), default="everysec")
-    parser.add_argument("--every", type=float, default=3.5, metavar="SECONDS", help="between two strikes, on average (3.5)")
+    parser.add_argument(
+        "--every", type=float, default=3.5, metavar="SECONDS", help="between two strikes, on average (3.5)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args(arguments)
     metrics, seconds = run(options.minutes, options.seed, options.fsync, options.every)

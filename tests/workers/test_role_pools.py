@@ -138,6 +138,23 @@ def test_a_worker_killed_in_the_middle_of_a_task_costs_an_attempt_and_nothing_el
     work.assert_done_once(attempts=2)
 
 
+def test_what_a_dead_process_had_waits_again_long_before_its_lease_is_over(
+    settings: Settings, swarm: Swarm, tmp_path: Path
+) -> None:
+    patient = settings.model_copy(update={"lease_ttl": 500.0})
+    with PoolManager(patient) as manager:
+        state = manager.start("coder", 1, plan=PLAN)
+        work = Work(tmp_path, swarm)
+        os.kill(work.await_attempts(1), signal.SIGKILL)
+        work.await_attempts(2)
+        os.killpg(state.pid, signal.SIGKILL)
+        wait_until(lambda: manager.list()[0].status == "dead", PATIENCE, "the worker to be dead")
+        manager.start("coder", 1, plan=PLAN)
+        work.await_attempts(3)
+        work.open_gate()
+        work.assert_done_once(attempts=3)
+
+
 def test_a_child_that_was_frozen_past_its_lease_changes_nothing_when_it_wakes(
     manager: PoolManager, swarm: Swarm, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from swarm.store.workers import WorkerBeat, WorkerRegistry
 from swarm.wire.keys import SwarmKeys
 from swarm_workers.dispatch import Dispatcher
 from swarm_workers.guard import Guard
+from swarm_workers.reclaim import Reclaim
 from swarm_workers.sweep import Sweeper
 from swarm_workers.task_sweep import TaskSweeper
 
@@ -47,7 +48,8 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
         self._sweeper = Sweeper(settings, client, dispatch, consumer.hostname)
         self._task_sweeper = TaskSweeper(settings, client, dispatch, consumer.hostname)
         self._beating, self._sweeping, self._pruning = Guard("heartbeat"), Guard("sweep"), Guard("pruning")
-        self._tending = Guard("sweep of the tasks")
+        self._tending, self._reclaiming = Guard("sweep of the tasks"), Guard("reclaiming of tasks")
+        self._reclaim = Reclaim(settings, client, consumer.hostname)
         self._started_s = psutil.Process().create_time()
         self._stuck_since: float | None = None
         self._timers: list[Any] = []
@@ -62,7 +64,9 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
             timer.call_repeatedly(interval, self._tending.run, (self._task_sweeper.sweep,)),
             timer.call_repeatedly(PRUNE_INTERVAL, self._pruning.run, (self._prune,)),
         ]
-        if not consumer.app.role:
+        if consumer.app.role:
+            self._timers.append(timer.call_repeatedly(BEAT_INTERVAL, self._reclaiming.run, (self._reclaim.run,)))
+        else:
             # Where only pools of roles run, nobody would take the nudges for the background.
             self._timers.append(timer.call_repeatedly(interval, self._sweeping.run, (self._sweeper.sweep,)))
 

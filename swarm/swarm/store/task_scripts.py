@@ -242,6 +242,18 @@ return state.state
 )
 """Cancel a task: its state after it, running if its worker has yet to stop; '' if there is none."""
 
+DISOWN = (
+    _COMMON
+    + r"""
+-- args: worker
+local state = load()
+if not state or state.state ~= 'running' or state.worker ~= ARGV[4] then return 0 end
+redis.call('ZADD', running, 'XX', text(now), id)
+return 1
+"""
+)
+"""End the lease of a task that a worker has: 1, or 0 if it does not have it. The next sweep does the rest."""
+
 TEND = (
     _COMMON
     + r"""

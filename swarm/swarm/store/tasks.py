@@ -9,7 +9,7 @@ from typing import Any
 from swarm.errors import RecordError
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.reply import to_bytes, to_hash, to_text
-from swarm.store.task_scripts import CANCEL, CLAIM, DROP, FAIL, RENEW, REPLAY, SUBMIT, SUCCEED, TEND
+from swarm.store.task_scripts import CANCEL, CLAIM, DISOWN, DROP, FAIL, RENEW, REPLAY, SUBMIT, SUCCEED, TEND
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.task_records import TaskRecord, TaskState, TaskStatus, decode_status, decode_task, role_of
 
@@ -88,6 +88,7 @@ class TaskStore:
         self._succeed = client.register_script(SUCCEED)
         self._fail = client.register_script(FAIL)
         self._cancel = client.register_script(CANCEL)
+        self._disown = client.register_script(DISOWN)
         self._tend = client.register_script(TEND)
         self._replay = client.register_script(REPLAY)
         self._drop = client.register_script(DROP)
@@ -186,6 +187,20 @@ class TaskStore:
     def tend(self, task: str) -> str:
         """Do what is due for one task; "" if nothing was."""
         return to_text(self._run(self._tend, f"tend task {task}", task))
+
+    def running(self) -> dict[str, str]:
+        """Tasks that run, with the worker that has each; of very many those whose leases end first."""
+        keys = self._keys
+        with redis_errors("look who has which task"):
+            tasks = [to_text(task) for task in self._client.zrange(keys.running, 0, _SWEEP - 1)]
+            states = [to_bytes(state) for state in self._client.hmget(keys.live_tasks, tasks)] if tasks else []
+        return {
+            task: decode_status(state).worker for task, state in zip(tasks, states, strict=True) if state is not None
+        }
+
+    def disown(self, task: str, worker: str) -> bool:
+        """End the lease of a task if this worker, which is dead, has it; the next sweep does the rest."""
+        return bool(self._run(self._disown, f"take task {task} from {worker}", task, worker))
 
     # Dead tasks
 

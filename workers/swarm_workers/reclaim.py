@@ -1,0 +1,37 @@
+"""Tasks of a worker's processes that died: they need not wait until their leases run out.
+
+A worker looks after its own name only: after its children, and after those of a worker of that name before it. Of
+another host it cannot know who lives.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import psutil
+
+from swarm.services.tasks import Tasks
+from swarm.settings import Settings
+from swarm.store.agents import AgentStore
+from swarm.store.connection import Client
+from swarm.wire.keys import SwarmKeys
+
+logger = logging.getLogger(__name__)
+
+
+class Reclaim:
+    """Ends the leases of the tasks that a dead process of `worker` (its name, POOL@HOST) had."""
+
+    def __init__(self, settings: Settings, client: Client, worker: str) -> None:
+        self._worker = worker
+        self._tasks = Tasks(settings, client, AgentStore(client, SwarmKeys(settings.name))).store
+
+    def run(self) -> int:
+        """Look once; how many tasks were given back."""
+        given_back = 0
+        for task, owner in self._tasks.running().items():
+            name, _, pid = owner.rpartition("/")
+            if name == self._worker and pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                logger.warning("process %s died with task %s: it waits again", pid, task)
+                given_back += self._tasks.disown(task, owner)
+        return given_back
