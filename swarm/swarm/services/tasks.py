@@ -64,6 +64,8 @@ class TaskOptions(TypedDict, total=False):
     """No wait is longer; 300 s by default."""
     idempotency_key: str
     """Submissions to one role under the same key are one task, the first one."""
+    report: bool
+    """False: the hooks report no outcome to the agent, because whoever submitted it judges what it came to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,17 @@ class ClaimedTask:
     def report_key(self) -> str:
         """Under this idempotency key its outcome is reported: once, whichever attempt comes to an end."""
         return self.id if self.replays == 0 else f"{self.id}.{self.replays}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreportedTask:
+    """A task that a worker had begun, and that ended when no worker had it."""
+
+    report_key: str
+    record: TaskRecord
+    """What was submitted; only the role, if it was dropped meanwhile."""
+    has_failed: bool
+    """Whether its agent is to be told of a failure. If not, it was cancelled or dropped, or others judge it."""
 
 
 class Tasks:
@@ -246,6 +259,28 @@ class Tasks:
         """Do what is due, for all roles; see `TaskStore.sweep`. Workers call it; anybody may."""
         return self.store.sweep()
 
+    # For those who tell the agents
+
+    def unreported(self, role: str, limit: int = 20) -> list[UnreportedTask]:
+        """Tasks that ended in no worker's hands after one had begun them: their agents have not been told."""
+        found = []
+        for key in self.store.unreported(role, limit):
+            # A task id holds no dot behind its role; the number of replays follows one.
+            _, _, number = key.rpartition(":")
+            stored = self.store.find(key[: len(key) - len(number)] + number.partition(".")[0])
+            record = TaskRecord(role=role) if stored is None else stored.record
+            has_failed = stored is not None and stored.status.state is not TaskState.CANCELLED and record.report
+            found.append(UnreportedTask(report_key=key, record=record, has_failed=has_failed))
+        return found
+
+    def reported(self, role: str, report_key: str) -> None:
+        """The agent of an unreported task has been told."""
+        self.store.reported(role, report_key)
+
+    def report_later(self, role: str, report_key: str, delay: float) -> None:
+        """The agent of an unreported task could not be told; try again in so many seconds."""
+        self.store.report_later(role, report_key, delay)
+
     # For those who look after it
 
     def dead(self, limit: int = 100) -> list[TaskView]:
@@ -253,8 +288,13 @@ class Tasks:
         found = map(self.store.find, self.store.dead(check_count(limit, "limit", 1, 10_000)))
         return [_view(task) for task in found if task is not None and task.status.state is TaskState.DEAD]
 
-    def replay(self, task: str) -> TaskReceipt:
+    def replay(self, task: str, replays: int | None = None) -> TaskReceipt:
         """Let a dead task wait again, with all its attempts, and without its deadline.
+
+        Parameters
+        ----------
+        replays : how often it had been replayed before (`status.replays`). Whoever got no answer and asks again with
+            the same number replays it once; by default the number is looked up.
 
         Raises
         ------
@@ -264,7 +304,8 @@ class Tasks:
             If there is no room; it stays dead.
         """
         role = role_of(task)
-        answer = self.store.replay(task)
+        before = self._dead(task).status.replays if replays is None else check_count(replays, "replays", 0, 2**53)
+        answer = self.store.replay(task, before)
         if answer is None:
             raise self._not_dead(task)
         self._admitted(answer, TaskRecord(role=role))
@@ -278,7 +319,8 @@ class Tasks:
         UnknownIdError
             If there is no such task, or it is not dead.
         """
-        role_of(task)
+        self._dead(task)
+        # The client sends it once more if no answer comes: then it is not there any more, and that is well.
         if not self.store.drop(task):
             raise self._not_dead(task)
 
@@ -329,6 +371,12 @@ class Tasks:
                 f"{record.role} (max_waiting_of_submitter)"
             )
         raise QueueFullError(f"{what}; retry in {retry_s:.2f} s", retry_s)
+
+    def _dead(self, task: str) -> TaskView:
+        view = self.find(task)
+        if view.state is not TaskState.DEAD:
+            raise self._not_dead(task)
+        return view
 
     def _not_dead(self, task: str) -> UnknownIdError:
         return UnknownIdError(f"task {task} is not dead: it is {self.find(task).state.value}")
