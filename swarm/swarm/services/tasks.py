@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypedDict, Unpack
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypedDict, Unpack
 
 from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError
+from swarm.services.placement import Placement
 from swarm.settings import Settings
 from swarm.sona.vectors import check_count, check_number
 from swarm.store.agents import AgentStore
@@ -25,6 +26,7 @@ from swarm.wire.task_records import (
     TaskRecord,
     TaskState,
     TaskStatus,
+    check_task,
     decode_result,
     encode_result,
     encode_task,
@@ -32,11 +34,15 @@ from swarm.wire.task_records import (
     role_of,
     storable,
     task_id,
+    text_of,
 )
 
 MAX_LEASE = 3_600.0
 _POLL_S = 0.01
 _SLOWEST_POLL_S = 0.5
+
+Placer = Callable[[str, str, str], Placement]
+"""Called with the text of a task, its role and its id."""
 
 
 class TaskOptions(TypedDict, total=False):
@@ -66,6 +72,8 @@ class TaskOptions(TypedDict, total=False):
     """Submissions to one role under the same key are one task, the first one."""
     report: bool
     """False: the hooks report no outcome to the agent, because whoever submitted it judges what it came to."""
+    place: Literal["learned"]
+    """Given to the agent of the role that does such tasks best, by what was learned; see `services.placement`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +82,13 @@ class TaskReceipt:
 
     id: str
     is_new: bool = True
+    placement: Placement | None = None
+    """Who does it and why, if that was learned; of a task that was known already as it was placed first."""
 
-    def as_dict(self) -> dict[str, str | bool]:
-        return asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; without a placement, if there was none."""
+        placed = {} if self.placement is None else {"placement": self.placement.as_dict()}
+        return {"id": self.id, "is_new": self.is_new, **placed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +158,15 @@ class Tasks:
 
     # For those who want something done
 
-    def submit(self, task: str | Mapping[str, Any], **options: Unpack[TaskOptions]) -> TaskReceipt:
+    def submit(
+        self, task: str | Mapping[str, Any], *, placer: Placer | None = None, **options: Unpack[TaskOptions]
+    ) -> TaskReceipt:
         """Put a task on a role's queue, once per idempotency key; durable when this returns.
 
         Parameters
         ----------
         task : its text, which agents learn by; or a payload, if there is none
+        placer : places a task with `place="learned"`; `Swarm.submit` brings it along
         options : see `TaskOptions`
 
         Raises
@@ -163,9 +178,18 @@ class Tasks:
         QueueFullError
             If `max_waiting_tasks` wait for the role, or `max_waiting_of_submitter` of the submitter; nothing was taken.
         """
-        record = self._record(task, options)
-        data, name = encode_task(record), task_id(record.role, record.idempotency_key)
-        return TaskReceipt(id=name, is_new=self._admitted(self.store.submit(name, record, data), record))
+        record, is_placed = self._record(task, options)
+        name, placement = task_id(record.role, record.idempotency_key), None
+        if is_placed:
+            if placer is None:
+                raise InputError("place needs what was learned: submit by Swarm.submit")
+            placement = placer(text_of(check_task(record)), record.role, name)
+            record = replace(record, agent=placement.agent, placement=placement.as_dict())
+        is_new = self._admitted(self.store.submit(name, record, encode_task(record)), record)
+        if is_placed and not is_new:
+            first = self.find(name).record.placement
+            placement = Placement.of(first) if first else None
+        return TaskReceipt(id=name, is_new=is_new, placement=placement)
 
     def find(self, task: str) -> TaskView:
         """How a task stands.
@@ -328,7 +352,8 @@ class Tasks:
         """Tasks by role and state, and the age of the oldest that waits."""
         return self.store.counts()
 
-    def _record(self, task: object, options: TaskOptions) -> TaskRecord:
+    def _record(self, task: object, options: TaskOptions) -> tuple[TaskRecord, bool]:
+        """The task as it was submitted, and whether somebody is to be found for it."""
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         if unknown := given.keys() - TaskOptions.__annotations__.keys():
             raise InputError(f"submit has no option {', '.join(sorted(unknown))}")
@@ -340,8 +365,13 @@ class Tasks:
             given["text"] = task
         if given.get("idempotency_key") == "":
             raise InputError("idempotency_key must be at least 1 character, got ''")
+        place = given.pop("place", None)
+        if place not in (None, "learned"):
+            raise InputError(f"place must be 'learned', got {place!r:.40}")
+        if place is not None and "agent" in given:
+            raise InputError(f"place must not be given with an agent, got agent {given['agent']!r:.80}")
         given["role"] = self._role(given.get("role"), given.get("agent"))
-        return TaskRecord(**given)
+        return TaskRecord(**given), place is not None
 
     def _role(self, role: str | None, agent: str | None) -> str:
         if role is None and agent is None:
