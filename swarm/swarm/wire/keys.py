@@ -42,6 +42,8 @@ Swarm, tag `{NAME}`
   unreported zset   per role: report key of a task that ended in no worker's hands, by the time from which its agent may
                     be told; written by the scripts on tasks, removed by the role's pool, or after a receipt's lifetime
   assigned  hash    per role: agent -> tasks that name it and have not ended; written by the scripts on tasks
+  job       hash    per job of several agents: what was decided (to whom each step is given, deadline, a digest of what
+                    the job is); written by whoever runs it, the first decision holds; expires
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
@@ -299,6 +301,9 @@ class SwarmKeys:
 
     def assigned(self, role: str) -> str:
         return self._key(f"assigned:{role}")
+
+    def job(self, job: str) -> str:
+        return self._key(f"job:{job}")
 
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)
