@@ -10,7 +10,7 @@ print(job.run("count the words of these files", {"files": [...]}).result)
 from __future__ import annotations
 
 from swarm.services.topologies.hierarchy import Hierarchy
-from swarm.services.topologies.job import Member, members
+from swarm.services.topologies.members import Member, members
 from swarm.services.topologies.mesh import Mesh
 from swarm.services.topologies.peers import PeerToPeer, Question
 from swarm.services.topologies.report import JobReport, StepFailure, StepReport

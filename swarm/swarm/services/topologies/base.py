@@ -7,7 +7,9 @@ from typing import Any, ClassVar, TypedDict, Unpack
 
 from swarm.errors import InputError
 from swarm.services.swarm import Swarm
-from swarm.services.topologies.job import Choose, Job, Member
+from swarm.services.topologies.job import Job
+from swarm.services.topologies.members import Member
+from swarm.services.topologies.steps import Choose
 
 CHIEF_ATTEMPTS = 3
 """So many processes may die of a step that one member alone can do, the queen's or the hub's."""
@@ -17,7 +19,7 @@ class Limits(TypedDict, total=False):
     """How long a job may take."""
 
     timeout: float
-    """Seconds for the whole, from its first begin; 600 by default."""
+    """Seconds for the whole, from its first begin, up to the lifetime of a receipt; 600 by default."""
     time_limit: float
     """Seconds for one attempt at a step; 600 by default."""
 

@@ -15,8 +15,10 @@ from typing import Any, ClassVar, Unpack
 
 from swarm.services.swarm import Swarm
 from swarm.services.topologies.base import CHIEF_ATTEMPTS, Limits, Topology, only, parts_of, whoever_is_free
-from swarm.services.topologies.job import Job, Member, Step
+from swarm.services.topologies.job import Job
+from swarm.services.topologies.members import Member
 from swarm.services.topologies.report import JobReport
+from swarm.services.topologies.steps import Step
 
 MAX_PARTS = 1_000
 

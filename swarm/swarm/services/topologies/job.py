@@ -10,80 +10,23 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from swarm.errors import InputError, JobFailedError, QueueFullError, StoreUnavailableError
 from swarm.services.swarm import Swarm
+from swarm.services.topologies.members import Member, check_members, register_members
 from swarm.services.topologies.report import JobReport, StepFailure, StepReport
+from swarm.services.topologies.steps import OpenStep, Step
 from swarm.sona.vectors import check_count, check_number
 from swarm.store.jobs import JobStore
 from swarm.wire.codec import encode
 from swarm.wire.keys import check_name
 from swarm.wire.task_records import MAX_ATTEMPTS, MAX_TIME_LIMIT, TaskState
 
-MAX_MEMBERS = 1_000
 _POLL_S = 0.01
 _SLOWEST_POLL_S = 0.2
 _SPEC, _DEADLINE = ":spec", ":deadline"
 """What is decided beside the steps; no step has such a name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """An agent that takes part, and the role whose pools play it."""
-
-    agent: str
-    role: str
-
-    def __post_init__(self) -> None:
-        check_name(self.agent, "agent")
-        check_name(self.role, "role")
-
-
-def members(role: str, *agents: str) -> tuple[Member, ...]:
-    """Agents of one role.
-
-    >>> [member.agent for member in members("coder", "ada", "bob")]
-    ['ada', 'bob']
-    """
-    return tuple(Member(agent=agent, role=role) for agent in agents)
-
-
-Choose = Callable[[Collection[str]], Member | None]
-"""Called with the agents that had a step already; answers who has it next, or None if nobody is left."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """Something that one member does."""
-
-    name: str
-    text: str
-    payload: Mapping[str, Any]
-    choose: Choose
-    attempts: int = 1
-    """How many processes may die of it, or fail, before the member has failed."""
-    report: bool = True
-    accept: Callable[[Any], bool] = lambda result: True
-    """Whether a result counts; if not, the member has declined, and the next one is asked."""
-    otherwise: str = "nobody is left"
-    """What happens when it has failed with everybody, in words."""
-
-
-@dataclass(slots=True)
-class _Open:
-    """A step under way."""
-
-    step: Step
-    member: Member | None = None
-    task: str = ""
-    failures: list[StepFailure] = field(default_factory=list)
-    not_before: float = 0.0
-
-    @property
-    def tried(self) -> list[str]:
-        return [failure.agent for failure in self.failures]
 
 
 class Job:
@@ -112,7 +55,8 @@ class Job:
         self.name, self.topology, self.members = check_name(name, "job"), topology, check_members(who)
         self._swarm, self._tasks = swarm, swarm.tasks
         self._time_limit = check_number(time_limit, "time_limit", 0.01, MAX_TIME_LIMIT)
-        check_number(timeout, "timeout", 0.1, 1e9)
+        # What is known of its steps lives no longer.
+        check_number(timeout, "timeout", 0.1, swarm.settings.receipt_ttl)
         self._store = JobStore(swarm.client, swarm.keys, ttl=swarm.settings.receipt_ttl)
         self._decided = self._store.decided(self.name)
         self.is_resumed = bool(self._decided)
@@ -121,10 +65,10 @@ class Job:
         self._deadline = self._decide_deadline(timeout, replay)
         self._replay = replay
         self._replayed: set[str] = set()
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, OpenStep] = {}
         self.steps: list[StepReport] = []
         self.handled: list[str] = []
-        _register(swarm, who)
+        register_members(swarm, who)
 
     def decide(self, what: str, value: str) -> str:
         """Decide something about this job, unless it is decided; what holds."""
@@ -146,7 +90,7 @@ class Job:
         JobFailedError
             If the job's time is over.
         """
-        names = [step.name for step in steps if self._open.setdefault(step.name, _Open(step))]
+        names = [step.name for step in steps if self._open.setdefault(step.name, OpenStep(step))]
         ended: dict[str, StepReport] = {}
         pause = _POLL_S
         while len(ended) < len(names) and not enough(list(ended.values())):
@@ -204,7 +148,7 @@ class Job:
                 del self._open[name]
         return ended
 
-    def _advance(self, one: _Open) -> StepReport | None:
+    def _advance(self, one: OpenStep) -> StepReport | None:
         # Any call to Redis here may fail, and is then made again: nothing is noted before it has succeeded.
         if one.member is None and not self._choose(one):
             return self._exhausted(one)
@@ -223,7 +167,7 @@ class Job:
         one.member, one.task = None, ""
         return None
 
-    def _choose(self, one: _Open) -> bool:
+    def _choose(self, one: OpenStep) -> bool:
         """Find out who has the step next; False if nobody is left."""
         what = f"{one.step.name}.{len(one.failures)}"
         agent = self.decided(what)
@@ -237,7 +181,7 @@ class Job:
             self._note(one, f"given to {agent}")
         return True
 
-    def _exhausted(self, one: _Open) -> StepReport | None:
+    def _exhausted(self, one: OpenStep) -> StepReport | None:
         """Nobody is left for the step: it has failed, or its last task is replayed."""
         if self._replay and one.failures and one.failures[-1].task not in self._replayed:
             last = one.failures[-1]
@@ -252,12 +196,12 @@ class Job:
         self._note(one, one.step.otherwise)
         return StepReport(step=one.step.name, failures=tuple(one.failures))
 
-    def _note(self, one: _Open, what: str) -> None:
+    def _note(self, one: OpenStep, what: str) -> None:
         last = one.failures[-1] if one.failures else None
         failed = f"{last.agent} failed ({last.why})" if last else "there is nobody"
         self.handled.append(f"{one.step.name}: {failed}, {what}")
 
-    def _submit(self, one: _Open, member: Member) -> None:
+    def _submit(self, one: OpenStep, member: Member) -> None:
         if time.monotonic() < one.not_before:
             return
         step = one.step
@@ -283,7 +227,7 @@ class Job:
         else:
             one.task = receipt.id
 
-    def _give_up(self, one: _Open) -> None:
+    def _give_up(self, one: OpenStep) -> None:
         if one.task:
             self._tasks.cancel(one.task, "enough was done without it")
 
@@ -304,26 +248,6 @@ class Job:
     def _check_time(self) -> None:
         if self._open and self._tasks.store.now_s() >= self._deadline:
             raise self.failed(f"its time is over; under way: {', '.join(sorted(self._open))}")
-
-
-def check_members(who: Sequence[Member]) -> dict[str, Member]:
-    """The members by agent; each takes part once."""
-    check_count(len(who), "number of members", 1, MAX_MEMBERS)
-    by_agent = {member.agent: member for member in who}
-    if len(by_agent) < len(who):
-        raise InputError(f"members must be different agents, got {', '.join(member.agent for member in who)}")
-    return by_agent
-
-
-def _register(swarm: Swarm, who: Sequence[Member]) -> None:
-    for member in who:
-        known = swarm.agents.registration(member.agent)
-        if known is None:
-            swarm.register(member.agent, member.role)
-        elif known.role != member.role:
-            raise InputError(
-                f"role of member {member.agent} must be {known.role!r}, as registered, got {member.role!r}"
-            )
 
 
 def _last(failures: Sequence[StepFailure]) -> str:

@@ -22,8 +22,10 @@ from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport
 from swarm.services.swarm import Swarm
 from swarm.services.topologies.base import Limits, Topology, only
-from swarm.services.topologies.job import Job, Member, Step
+from swarm.services.topologies.job import Job
+from swarm.services.topologies.members import Member
 from swarm.services.topologies.report import JobReport, StepReport
+from swarm.services.topologies.steps import Step
 from swarm.services.verdict import AgentResult
 from swarm.sona.vectors import check_count, check_number
 

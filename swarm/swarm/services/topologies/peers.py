@@ -20,8 +20,10 @@ from typing import Any, ClassVar, Unpack
 from swarm.errors import InputError
 from swarm.services.swarm import Swarm
 from swarm.services.topologies.base import Limits, Topology
-from swarm.services.topologies.job import Choose, Job, Member, Step
+from swarm.services.topologies.job import Job
+from swarm.services.topologies.members import Member
 from swarm.services.topologies.report import JobReport
+from swarm.services.topologies.steps import Choose, Step
 from swarm.sona.vectors import check_count
 
 MAX_QUESTIONS = 10_000

@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Unpack
 
 from swarm.services.swarm import Swarm
 from swarm.services.topologies.base import Limits, Topology, only
-from swarm.services.topologies.job import Job, Member, Step
+from swarm.services.topologies.job import Job
+from swarm.services.topologies.members import Member
 from swarm.services.topologies.report import JobReport, StepReport
+from swarm.services.topologies.steps import Step
 from swarm.sona.vectors import check_count
 
 MAX_LAPS = 1_000
