@@ -21,7 +21,7 @@ from swarm_workers.pools import PoolManager
 HERE = Path(__file__)
 ROLE = "peer"
 NUMBERS, PATHS, TEXTS = ["math", "statistics"], ["os.path", "shutil"], ["textwrap", "string"]
-KNOWS = {"ann": NUMBERS + TEXTS, "bob": PATHS + NUMBERS, "cam": TEXTS + PATHS}
+KNOWS = {"pam": NUMBERS + TEXTS, "pat": PATHS + NUMBERS, "pip": TEXTS + PATHS}
 """The modules that each peer has read; whatever becomes of one peer, another one knows it."""
 FIRST = {
     "the square root of a number": "sqrt",

@@ -180,11 +180,11 @@ def test_ring_a_killed_station_is_bridged(pool: Pool) -> None:
 
 def test_peers_the_next_best_is_asked_and_whom_to_ask_is_learned(pool: Pool) -> None:
     example = pool.example("peers")
-    trap = pool.set_trap("p1", "ask", "ann")
+    trap = pool.set_trap("p1", "ask", "pam")
     first = pool.run_and_kill(lambda: example.run(pool.swarm, "p1", example.FIRST, "member"), trap)
     assert [name.rpartition(".")[2] for name in first.result] == list(example.FIRST.values())
     [killed] = [failure for failure in first.failures if failure.why == DIED]
-    assert (killed.agent, first.did[killed.step] != "ann") == ("ann", True)
+    assert (killed.agent, first.did[killed.step] != "pam") == ("pam", True)
     Background(pool.swarm.settings, pool.swarm.client).drain(0.0)
     second = example.run(pool.swarm, "p2", example.FIRST, "member")
     assert second.result == first.result
