@@ -28,12 +28,14 @@ def near(*clusters: Cluster, similarity: float = 1.0) -> list[Hit]:
 def test_the_formula_worked_by_hand() -> None:
     hits = [*near(of("ada", 8.0, 8.0)), *near(of("bob", 1.0, 0.0), similarity=0.95)]
     found = expected_skills(hits, ["ada", "bob", "eve"], TAU)
-    worth = 1.0 + math.exp((BACKGROUND - 1.0) / TAU)
-    ada, bob = 8.0**0.7, math.exp(-1.0)
+    worth = 2.0 + math.exp((BACKGROUND - 1.0) / TAU)
+    ada, bob, wide = 8.0**0.7, math.exp(-1.0), math.exp(-1.0 / 8.0)
     prior = (worth / 2 + ada) / (worth + ada + bob)
-    mean = (worth * prior + ada) / (worth + ada)
-    assert found["ada"].quality == pytest.approx((worth * mean + ada) / (worth + ada))
-    assert found["bob"].quality == pytest.approx(worth * prior / (worth + bob))
+    expected = prior
+    for _ in range(3):  # thereabouts, with such tasks, by its action
+        expected = (worth * expected + ada) / (worth + ada)
+    assert found["ada"].quality == pytest.approx(expected)
+    assert found["bob"].quality == pytest.approx(worth / (worth + bob) * worth / (worth + wide) * prior)
     assert found["eve"].quality == pytest.approx(prior)
     assert [found[name].evidence for name in ("ada", "bob", "eve")] == pytest.approx([ada, bob, 0.0])
 
