@@ -79,7 +79,12 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+# Those of the topologies are run by docs/topologies.md, and with members killed by workers/test_topology_pools.py.
+@pytest.mark.parametrize(
+    "example",
+    [path for path in sorted((ROOT / "examples").glob("*.py")) if not path.stem.startswith("topology_")],
+    ids=lambda path: path.stem,
+)
 def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_path: Path) -> None:
     environment = {**stack.environment, "SWARM_NAME": f"example-{example.stem.replace('_', '-')}"}
     with CommandLineSwarm(stack, environment["SWARM_NAME"]):

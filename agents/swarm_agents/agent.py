@@ -129,6 +129,7 @@ class Agent:
         roles: Collection[str] | None = None,
         min_quality: float = 0.0,
         tools: Sequence[str] = (),
+        trajectory_id: str | None = None,
         **route: Unpack[RouteChoices],
     ) -> TaskAdvice:
         """What has worked for tasks like `text`, for this agent and the others, and which route to take.
@@ -140,6 +141,7 @@ class Agent:
         k : at most so many patterns, 1..1000
         agents, roles, min_quality : as in `Swarm.query`; routes of which less is expected are left out too
         tools : names of the tools that are offered for the task
+        trajectory_id : by default a new one; one that is open already, perhaps of a process that is gone, begins anew
         route : what to route by, such as routes, strategy, max_cost, timeout_ms, fallback, session; see
             `route_question`. With any of them the decision is kept, can be replayed, and counts in the budgets
 
@@ -150,6 +152,7 @@ class Agent:
         """
         count = check_count(k, "k", 1, 1000)
         check_number(min_quality, "min_quality", 0.0, 1.0)
+        name = uuid.uuid4().hex if trajectory_id is None else check_idempotency_key(trajectory_id, "trajectory_id")
         routing = Routing(self.name, self.swarm, self.breaker, min_quality, tools, route)
         query = self.swarm.embed(text)
         if time.monotonic() - self._refreshed_at >= self._refresh_interval:
@@ -162,7 +165,7 @@ class Agent:
         hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality, asker=self.name)
         advised = routing.advise(query, y, text)
         trajectory = Trajectory(
-            id=uuid.uuid4().hex,
+            id=name,
             embedding=query,
             quality=0.0,
             text=text,

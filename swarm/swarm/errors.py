@@ -11,6 +11,7 @@ SwarmError
 ├── CapacityError                       a documented bound is reached; nothing was taken
 │   └── QueueFullError                  too many tasks or outcomes wait; `retry_after_s` says when to retry
 ├── TaskFailedError                     a task that was waited for has ended without a result
+├── JobFailedError                      a job of several agents cannot go on; `report` says how far it came
 ├── WaitTimeoutError (also TimeoutError)  what was waited for has not come about in time
 ├── RecordError                         stored bytes that cannot be used
 │   ├── DamagedRecordError              cut, corrupted or of another kind
@@ -78,6 +79,14 @@ class QueueFullError(CapacityError):
 
 class TaskFailedError(SwarmError):
     """A task that was waited for is dead, cancelled or dropped; the message says why."""
+
+
+class JobFailedError(SwarmError):
+    """A job of several agents cannot go on; `report` (a `JobReport`) says how far it came, and who failed."""
+
+    def __init__(self, message: str, report: object) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class WaitTimeoutError(SwarmError, TimeoutError):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from cli_support import CommandLine
-from swarm_support import EMBEDDER, TESTS
+from swarm_support import EMBEDDER, TESTS, make_swarm
 
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
@@ -23,7 +23,7 @@ def cli(external: CommandLine) -> CommandLine:
 
 @pytest.fixture
 def swarm(settings: Settings, client: Client) -> Swarm:
-    return Swarm(settings, client=client)
+    return make_swarm(settings, client)
 
 
 def kill_by_hand(swarm: Swarm, why: str) -> str:
@@ -54,6 +54,21 @@ def test_a_task_is_submitted_seen_counted_and_cancelled(cli: CommandLine, swarm:
     assert role["oldest_waiting_s"] >= 0.0
     assert "coder" in cli.run("tasks").stdout
     assert cli.json("task", receipt["id"], "--cancel")["state"] == "cancelled"
+
+
+def test_a_task_that_is_placed_by_what_was_learned_says_why(cli: CommandLine, swarm: Swarm) -> None:
+    for name in ("ada", "bob"):
+        swarm.register(name, "coder")
+    swarm.submit("anything", role="coder", agent="ada")
+    options = ("--role", "coder", "--place", "learned", "--key", "k")
+    receipt = cli.json("submit", "rename a column", *options)
+    assert receipt["placement"]["considered"] == 2
+    agent = receipt["placement"]["agent"]
+    shown = cli.run("submit", "rename a column", *options).stdout
+    assert shown.startswith(f"{receipt['id']} (known already)\n{agent} ")
+    assert swarm.tasks.find(receipt["id"]).record.agent == agent
+    explained = cli.run("task", receipt["id"], "--explain").stdout
+    assert all(words in explained for words in ("placed", "ada", "bob", "expected quality", "evidence", "score"))
 
 
 def test_status_shows_what_waits_runs_and_died_by_role(cli: CommandLine, swarm: Swarm) -> None:

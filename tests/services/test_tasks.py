@@ -212,6 +212,42 @@ def test_dead_tasks_are_listed_shown_replayed_and_dropped(swarm: Swarm, tasks: T
     assert (counts.submitted, counts.succeeded, counts.dropped, counts.dead, counts.lost) == (2, 1, 1, 0, 0)
 
 
+def test_a_replay_and_a_drop_that_are_sent_twice_have_one_effect(tasks: Tasks, swarm: Swarm) -> None:
+    name = swarm.submit("x", role="coder").id
+    tasks.fail(claim(tasks), "it broke", retry=False)
+    for _ in range(2):
+        # The second comes from whoever got no answer to the first.
+        assert tasks.replay(name, 0).id == name
+    assert tasks.find(name).status.replays == 1
+    tasks.fail(claim(tasks), "it broke again", retry=False)
+    # However late it comes, and though the task is dead again.
+    assert tasks.replay(name, 0).id == name
+    assert tasks.find(name).state is TaskState.DEAD
+    for replays in (2, 5):
+        with pytest.raises(UnknownIdError, match="is not dead"):
+            tasks.replay(name, replays)
+    assert [tasks.store.drop(name), tasks.store.drop(name)] == [True, True]
+    (counts,) = tasks.counts()
+    assert (counts.submitted, counts.dropped, counts.lost) == (1, 1, 0)
+    with pytest.raises(BoundsError, match="replays must be"):
+        tasks.replay(name, -1)
+
+
+def test_tasks_that_name_an_agent_count_for_it_until_they_end(swarm: Swarm, tasks: Tasks) -> None:
+    for agent in ("ada", "ada", "bob", None):
+        swarm.submit("x", role="coder", agent=agent)  # type: ignore[arg-type]  # None is as if it were not given
+    assert tasks.store.assigned("coder") == {"ada": 2, "bob": 1}
+    first = claim(tasks)
+    assert tasks.store.assigned("coder") == {"ada": 2, "bob": 1}
+    tasks.fail(first, "it broke", retry=False)
+    assert tasks.store.assigned("coder") == {"ada": 1, "bob": 1}
+    tasks.replay(first.id)
+    assert tasks.store.assigned("coder") == {"ada": 2, "bob": 1}
+    for _ in range(4):
+        tasks.succeed(claim(tasks), None)
+    assert tasks.store.assigned("coder") == {}
+
+
 def test_a_replay_without_room_leaves_the_task_dead(settings: Settings, client: Client) -> None:
     swarm = make_swarm(settings.model_copy(update={"max_waiting_tasks": 1}), client)
     name = swarm.submit("x", role="coder").id

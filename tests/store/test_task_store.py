@@ -109,6 +109,41 @@ def clock(client: Client, keys: SwarmKeys) -> Clock:
     return Clock(client, keys)
 
 
+def test_what_ends_in_nobody_s_hands_after_it_was_begun_waits_for_a_report(
+    tasks: TaskStore, clock: Clock, client: Client, keys: SwarmKeys
+) -> None:
+    died, late, fresh, cancelled, told = (submit(tasks, record(max_attempts=1)) for _ in range(5))
+    for token in ("died", "late"):
+        assert claim(tasks, token) in (died, late)
+    clock.lease_is_over(died)
+    for name in (late, fresh):
+        clock.deadline_is_over(name)
+    tasks.sweep()
+    assert tasks.unreported("coder", 10) == [died, late], "nobody had begun the fresh one"
+    assert claim(tasks, "cancelled") == cancelled
+    tasks.cancel(cancelled, "not wanted")
+    clock.lease_is_over(cancelled)
+    tasks.sweep()
+    assert claim(tasks, "told") == told
+    tasks.fail(told, "told", "it broke", again=False)
+    assert tasks.unreported("coder", 10) == [died, late, cancelled], "a worker reports itself what it ends"
+    assert tasks.waiting() == {"coder": 3}
+    tasks.report_later("coder", died, 100.0)
+    tasks.reported("coder", late)
+    assert tasks.unreported("coder", 10) == [cancelled]
+    tasks.replay(late, 0)
+    claim(tasks, "again")
+    clock.lease_is_over(late)
+    tasks.sweep()
+    assert tasks.unreported("coder", 10) == [cancelled, f"{late}.1"]
+    client.zadd(keys.unreported("coder"), {cancelled: tasks.now_s() - 601.0})
+    tasks.replay(late, 1)
+    claim(tasks, "once more")
+    clock.lease_is_over(late)
+    tasks.sweep()
+    assert tasks.unreported("coder", 10) == [f"{late}.1", f"{late}.2"], "older than a receipt"
+
+
 # The model
 
 
@@ -363,7 +398,8 @@ class LedgerMachine(RuleBasedStateMachine):
         name = self.pick(data, "dead")
         task = self.model.tasks[name]
         refused_by = self.model.refused_by(task.submitter)
-        answer = self.tasks.replay(name)
+        before = present(self.tasks.find(name)).status.replays
+        answer = self.tasks.replay(name, before)
         assert answer is not None
         assert answer.refused_by == refused_by
         if not refused_by:
@@ -375,7 +411,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def drop(self, data: st.DataObject) -> None:
         name = self.pick(data, "dead")
         assert self.tasks.drop(name)
-        assert not self.tasks.drop(name)
+        assert self.tasks.drop(name), "a second one finds it gone"
         del self.model.tasks[name]
         self.model.dropped += 1
 
@@ -646,7 +682,7 @@ def test_a_cancellation_does_not_outlive_a_replay(tasks: TaskStore, clock: Clock
     assert tasks.cancel(name, "not wanted") is TaskState.RUNNING
     clock.deadline_is_over(name)
     assert tasks.sweep() == {name: "dead"}
-    tasks.replay(name)
+    tasks.replay(name, 0)
     assert claim(tasks, "second") == name
     assert tasks.renew(name, "second", LEASE) is Hold.RUNNING
     assert tasks.succeed(name, "second", encode_result("done")) is TaskState.SUCCEEDED
@@ -823,7 +859,7 @@ def test_without_redis_every_call_is_one_clear_error(settings: Settings) -> None
         lambda: tasks.sweep(),
         lambda: tasks.tend(name),
         lambda: tasks.dead(1),
-        lambda: tasks.replay(name),
+        lambda: tasks.replay(name, 0),
         lambda: tasks.drop(name),
         lambda: tasks.counts(),
         lambda: tasks.waiting(),

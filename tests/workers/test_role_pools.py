@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 from support import PrivateRedis, wait_until
 from swarm_support import EMBEDDER, TESTS, make_swarm
 
@@ -18,6 +19,7 @@ from swarm.settings import Settings
 from swarm.store.connection import Client, connect
 from swarm.store.tasks import RoleCounts
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import decode_trajectory
 from swarm.wire.task_records import TaskState
 from swarm_cli.worker_agents import FACTORY
 from swarm_workers.plan import RolePlan
@@ -60,6 +62,9 @@ class Work:
     def open_gate(self) -> None:
         self._gate.touch()
 
+    def open_trajectories(self) -> int:
+        return self._swarm.client.hlen(self._swarm.keys.agent("coder").open)
+
     def assert_done_once(self, attempts: int) -> None:
         """Its result is there, its outcome was reported once, and the ledger adds up."""
         result = self._swarm.tasks.wait(self.id, PATIENCE)
@@ -67,6 +72,7 @@ class Work:
         assert self._swarm.agents.state("coder").accepted == 1
         assert self._swarm.receipt("coder", self.id).agent == "coder"
         assert counts(self._swarm).succeeded == 1
+        assert self.open_trajectories() == 0
 
 
 def counts(swarm: Swarm) -> RoleCounts:
@@ -89,6 +95,31 @@ def test_a_pool_does_what_waits_with_hooks_around_and_ends_when_drained(
     assert swarm.agents.state("ada").accepted == 1
     manager.drain("coder")
     assert manager.list() == []
+
+
+def test_an_idle_pool_is_woken_by_a_submission_also_after_redis_was_killed(
+    settings: Settings, own_redis: PrivateRedis
+) -> None:
+    # No sweep comes in time.
+    mine = settings.model_copy(update={"redis_url": own_redis.url, "sweep_interval": 60.0})
+    with PoolManager(mine) as manager, connect(mine) as client:
+        manager.start("coder", 1, plan=PLAN)
+        swarm = make_swarm(mine, client)
+        channel = swarm.keys.waiting("coder")
+
+        def is_heard() -> bool:
+            try:
+                return bool(client.pubsub_numsub(channel)[0][1])
+            except redis.RedisError:
+                return False
+
+        for number in range(2):
+            wait_until(is_heard, PATIENCE, "the pool to listen")
+            name = swarm.submit(f"task {number}", role="coder").id
+            assert swarm.tasks.wait(name, PATIENCE)["text"] == f"task {number}"
+            if number == 0:
+                own_redis.kill()
+                own_redis.start()
 
 
 def test_failures_are_tried_again_or_dead_and_the_pool_goes_on(manager: PoolManager, swarm: Swarm) -> None:
@@ -182,6 +213,13 @@ def test_a_task_that_keeps_killing_its_worker_is_dead_after_its_attempts(
     with pytest.raises(TaskFailedError, match="the worker died 2 times"):
         swarm.tasks.wait(work.id, PATIENCE)
     assert len(work.pids()) == 2
+    # Nobody who had it can say so: the next process does.
+    wait_until(lambda: swarm.agents.state("coder").accepted == 1, PATIENCE, "the failure to be reported")
+    wait_until(lambda: not swarm.tasks.unreported("coder"), PATIENCE, "the note of it to be gone")
+    [(_, outcome)] = swarm.outcomes("coder").read_after("0-0", 10)
+    assert decode_trajectory(outcome).quality == 0.0
+    assert swarm.receipt("coder", work.id).state == "accepted"
+    assert work.open_trajectories() == 0
     assert swarm.tasks.wait(swarm.submit("the next", role="coder").id, PATIENCE)["attempt"] == 1
 
 

@@ -25,6 +25,7 @@ from swarm_workers.guard import Guard
 from swarm_workers.reclaim import Reclaim
 from swarm_workers.sweep import Sweeper
 from swarm_workers.task_sweep import TaskSweeper
+from swarm_workers.wakeups import Wakeups
 
 BEAT_INTERVAL = 1.0
 PRUNE_INTERVAL = 60.0
@@ -47,6 +48,7 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
         dispatch = Dispatcher(consumer.app, LOOP_TIMEOUT)
         self._sweeper = Sweeper(settings, client, dispatch, consumer.hostname)
         self._task_sweeper = TaskSweeper(settings, client, dispatch, consumer.hostname)
+        self._wakeups = Wakeups(settings, client, dispatch, consumer.app.role) if consumer.app.role else None
         self._beating, self._sweeping, self._pruning = Guard("heartbeat"), Guard("sweep"), Guard("pruning")
         self._tending, self._reclaiming = Guard("sweep of the tasks"), Guard("reclaiming of tasks")
         self._reclaim = Reclaim(settings, client, consumer.hostname)
@@ -72,21 +74,25 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
 
     def stop(self, consumer: Any) -> None:
         """The connection is lost, or the worker begins to end; then it beats on until its tasks are finished."""
-        self._cancel()
+        self._cancel(consumer)
         if not _is_running(consumer):
             self._timers = [consumer.timer.call_repeatedly(BEAT_INTERVAL, self._beat, (consumer,))]
 
     def shutdown(self, consumer: Any) -> None:
         """The worker has ended in good order."""
-        self._cancel()
+        self._cancel(consumer)
         self._beating.run(lambda: self._registry.forget(consumer.hostname))
 
-    def _cancel(self) -> None:
+    def _cancel(self, consumer: Any) -> None:
+        if self._wakeups is not None:
+            self._wakeups.close(consumer)
         for timer in self._timers:
             timer.cancel()
         self._timers = []
 
     def _beat(self, consumer: Any) -> None:
+        if self._wakeups is not None and _is_consuming(consumer):
+            self._wakeups.listen(consumer)
         self._beating.run(lambda: self._registry.beat(self._observe(consumer)))
         self._reconnect_when_deaf(consumer)
 

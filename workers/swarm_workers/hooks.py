@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from swarm.embed.text import MAX_TEXT_BYTES, check_text
+from swarm.embed.text import check_text
 from swarm.errors import RuntimeSetupError, TextError
 from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.tasks import ClaimedTask
 from swarm.settings import Settings
+from swarm.wire.task_records import text_of
 from swarm_workers.handlers import Task
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ MAX_AGENTS = 64
 class HookedAgent(Protocol):
     """The part of an agent that is needed here."""
 
-    def before_task(self, text: str) -> Any: ...
+    def before_task(self, text: str, *, trajectory_id: str) -> Any: ...
     def after_task(
         self,
         trajectory_id: str,
@@ -100,7 +100,8 @@ class Hooks:
         if self._agent is None:
             return None
         with self._failing_open("pre-task"):
-            advice = self._agent.before_task(text_of(self._claimed.record.text, self._claimed.record.payload))
+            # Every attempt has the same trajectory: what one that was killed left open the next one takes over.
+            advice = self._agent.before_task(text_of(self._claimed.record), trajectory_id=self._claimed.report_key)
             self._trajectory = advice.trajectory_id
             return advice
         return None
@@ -108,6 +109,9 @@ class Hooks:
     def report(self, task: Task, quality: float, result: Any = None) -> None:
         """Report the outcome of the task: once, also if another attempt has done so already."""
         if self._agent is None or not self._trajectory:
+            return
+        if not self._claimed.record.report:
+            self.abandon()
             return
         output = task.output
         if not output and task.pattern is None:
@@ -152,12 +156,3 @@ class Hooks:
                 "the %s hook of task %s failed, the task goes on: %s: %s",
                 *(what, self._claimed.id, type(error).__name__, error),
             )
-
-
-def text_of(text: str, payload: Mapping[str, Any]) -> str:
-    """What agents learn a task by: its text, or its payload on one line.
-
-    >>> text_of("", {"file": "a.csv", "rows": 3})
-    '{"file": "a.csv", "rows": 3}'
-    """
-    return text or json.dumps(payload, sort_keys=True, default=repr, ensure_ascii=False)[: MAX_TEXT_BYTES // 4]

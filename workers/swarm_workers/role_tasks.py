@@ -28,6 +28,7 @@ from swarm_workers.broker import broker_errors
 from swarm_workers.handlers import Handler, find_handler
 from swarm_workers.hooks import Agents, load_factory
 from swarm_workers.plan import RolePlan
+from swarm_workers.post_mortem import tell_agents
 
 logger = logging.getLogger(__name__)
 STINT = 5.0
@@ -54,10 +55,11 @@ class RoleTasks:
         return Agents(load_factory(self._plan.factory, self._settings))
 
     def run(self, worker: str) -> bool:
-        """Do tasks until none waits, or for a stint; whether more may wait."""
+        """Do tasks until none waits, or for a stint; whether more may wait. Then say what ended in nobody's hands."""
         end = time.monotonic() + STINT
         while time.monotonic() < end:
             if not self.run_one(worker):
+                tell_agents(self.tasks, self.agents, self._plan)
                 return False
         return True
 

@@ -33,12 +33,15 @@ class TaskSweeper:
         if not my_turn:
             return 0
         self._tasks.sweep()
-        return sum(self._wake(role, waiting) for role, waiting in self._tasks.store.waiting().items())
+        waiting = self._tasks.store.waiting().items()
+        return sum(wake(self._client, self._keys, self._dispatch, role, number) for role, number in waiting)
 
-    def _wake(self, role: str, waiting: int) -> int:
-        with redis_errors("count the nudges"):
-            queued = int(self._client.llen(self._keys.broker_prefix + self._keys.role_queue(role)))
-        missing = max(0, min(waiting, MAX_NUDGES) - queued)
-        for _ in range(missing):
-            self._dispatch("run", role)
-        return missing
+
+def wake(client: Client, keys: SwarmKeys, dispatch: Dispatcher, role: str, wanted: int) -> int:
+    """Send nudges for a role until so many wait, or `MAX_NUDGES`; how many were missing."""
+    with redis_errors("count the nudges"):
+        queued = int(client.llen(keys.broker_prefix + keys.role_queue(role)))
+    missing = max(0, min(wanted, MAX_NUDGES) - queued)
+    for _ in range(missing):
+        dispatch("run", role)
+    return missing

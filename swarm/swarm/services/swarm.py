@@ -25,6 +25,7 @@ from swarm.services.export import export_agent
 from swarm.services.find import Found, find_consolidation, find_merge, split_id, with_generation
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
+from swarm.services.placement import NEAREST, Placement, candidates_of, choose
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica
 from swarm.services.resend import Resender
@@ -545,7 +546,31 @@ class Swarm:
 
     def submit(self, task: str | Mapping[str, Any], **options: Unpack[TaskOptions]) -> TaskReceipt:
         """Put a task on the queue of a role; see `Tasks.submit`. `swarm.tasks` has the rest."""
-        return self.tasks.submit(task, **options)
+        return self.tasks.submit(task, placer=lambda text, role, name: self.place(text, role, seed=name), **options)
+
+    def place(self, text: str, role: str, *, agents: Collection[str] | None = None, seed: str = "") -> Placement:
+        """Which agent of a role does a task like `text` best; see `services.placement`.
+
+        Parameters
+        ----------
+        agents : only one of these; None means of all that are registered
+        seed : draws, together with what is known, whether somebody new is tried
+
+        Raises
+        ------
+        UnknownIdError
+            If no agent has the role, or none of `agents`.
+        """
+        wanted = select_agents(self.roles(), agents, [check_name(role, "role")]) or []
+        if not wanted:
+            raise UnknownIdError(f"no agent of role {role} among {', '.join(agents or ())!r:.80}")
+        x = self.embed(text)
+        self._check_embedder()
+        self.replica.refresh()
+        near = self.replica.nearest(x, NEAREST)
+        states = self.agents.states(candidates_of(near, wanted, seed))
+        verdicts = {name: state.verdict for name, state in states.items()}
+        return choose(near, self.tasks.store.assigned(role), verdicts, self.replica.index.temperature, seed)
 
     def close(self) -> None:
         """Let go of what this process keeps for the case that Redis loses it; a later process takes it over."""

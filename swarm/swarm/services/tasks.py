@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypedDict, Unpack
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypedDict, Unpack
 
 from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError
+from swarm.services.placement import Placement
 from swarm.settings import Settings
 from swarm.sona.vectors import check_count, check_number
 from swarm.store.agents import AgentStore
@@ -25,6 +26,7 @@ from swarm.wire.task_records import (
     TaskRecord,
     TaskState,
     TaskStatus,
+    check_task,
     decode_result,
     encode_result,
     encode_task,
@@ -32,11 +34,15 @@ from swarm.wire.task_records import (
     role_of,
     storable,
     task_id,
+    text_of,
 )
 
 MAX_LEASE = 3_600.0
 _POLL_S = 0.01
 _SLOWEST_POLL_S = 0.5
+
+Placer = Callable[[str, str, str], Placement]
+"""Called with the text of a task, its role and its id."""
 
 
 class TaskOptions(TypedDict, total=False):
@@ -64,6 +70,10 @@ class TaskOptions(TypedDict, total=False):
     """No wait is longer; 300 s by default."""
     idempotency_key: str
     """Submissions to one role under the same key are one task, the first one."""
+    report: bool
+    """False: the hooks report no outcome to the agent, because whoever submitted it judges what it came to."""
+    place: Literal["learned"]
+    """Given to the agent of the role that does such tasks best, by what was learned; see `services.placement`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +82,13 @@ class TaskReceipt:
 
     id: str
     is_new: bool = True
+    placement: Placement | None = None
+    """Who does it and why, if that was learned; of a task that was known already as it was placed first."""
 
-    def as_dict(self) -> dict[str, str | bool]:
-        return asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; without a placement, if there was none."""
+        placed = {} if self.placement is None else {"placement": self.placement.as_dict()}
+        return {"id": self.id, "is_new": self.is_new, **placed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +131,17 @@ class ClaimedTask:
         return self.id if self.replays == 0 else f"{self.id}.{self.replays}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreportedTask:
+    """A task that a worker had begun, and that ended when no worker had it."""
+
+    report_key: str
+    record: TaskRecord
+    """What was submitted; only the role, if it was dropped meanwhile."""
+    has_failed: bool
+    """Whether its agent is to be told of a failure. If not, it was cancelled or dropped, or others judge it."""
+
+
 class Tasks:
     """The tasks of one swarm. `keep` is told of each task that was accepted: its id and its record."""
 
@@ -140,12 +165,15 @@ class Tasks:
 
     # For those who want something done
 
-    def submit(self, task: str | Mapping[str, Any], **options: Unpack[TaskOptions]) -> TaskReceipt:
+    def submit(
+        self, task: str | Mapping[str, Any], *, placer: Placer | None = None, **options: Unpack[TaskOptions]
+    ) -> TaskReceipt:
         """Put a task on a role's queue, once per idempotency key; durable when this returns.
 
         Parameters
         ----------
         task : its text, which agents learn by; or a payload, if there is none
+        placer : places a task with `place="learned"`; `Swarm.submit` brings it along
         options : see `TaskOptions`
 
         Raises
@@ -157,11 +185,20 @@ class Tasks:
         QueueFullError
             If `max_waiting_tasks` wait for the role, or `max_waiting_of_submitter` of the submitter; nothing was taken.
         """
-        record = self._record(task, options)
-        data, name = encode_task(record), task_id(record.role, record.idempotency_key)
+        record, is_placed = self._record(task, options)
+        name, placement = task_id(record.role, record.idempotency_key), None
+        if is_placed:
+            if placer is None:
+                raise InputError("place needs what was learned: submit by Swarm.submit")
+            placement = placer(text_of(check_task(record)), record.role, name)
+            record = replace(record, agent=placement.agent, placement=placement.as_dict())
+        data = encode_task(record)
         is_new = self._admitted(self.store.submit(name, record, data), record)
         self._keep(name, data)
-        return TaskReceipt(id=name, is_new=is_new)
+        if is_placed and not is_new:
+            first = self.find(name).record.placement
+            placement = Placement.of(first) if first else None
+        return TaskReceipt(id=name, is_new=is_new, placement=placement)
 
     def find(self, task: str) -> TaskView:
         """How a task stands.
@@ -255,6 +292,28 @@ class Tasks:
         """Do what is due, for all roles; see `TaskStore.sweep`. Workers call it; anybody may."""
         return self.store.sweep()
 
+    # For those who tell the agents
+
+    def unreported(self, role: str, limit: int = 20) -> list[UnreportedTask]:
+        """Tasks that ended in no worker's hands after one had begun them: their agents have not been told."""
+        found = []
+        for key in self.store.unreported(role, limit):
+            # A task id holds no dot behind its role; the number of replays follows one.
+            _, _, number = key.rpartition(":")
+            stored = self.store.find(key[: len(key) - len(number)] + number.partition(".")[0])
+            record = TaskRecord(role=role) if stored is None else stored.record
+            has_failed = stored is not None and stored.status.state is not TaskState.CANCELLED and record.report
+            found.append(UnreportedTask(report_key=key, record=record, has_failed=has_failed))
+        return found
+
+    def reported(self, role: str, report_key: str) -> None:
+        """The agent of an unreported task has been told."""
+        self.store.reported(role, report_key)
+
+    def report_later(self, role: str, report_key: str, delay: float) -> None:
+        """The agent of an unreported task could not be told; try again in so many seconds."""
+        self.store.report_later(role, report_key, delay)
+
     # For those who look after it
 
     def dead(self, limit: int = 100) -> list[TaskView]:
@@ -262,8 +321,13 @@ class Tasks:
         found = map(self.store.find, self.store.dead(check_count(limit, "limit", 1, 10_000)))
         return [_view(task) for task in found if task is not None and task.status.state is TaskState.DEAD]
 
-    def replay(self, task: str) -> TaskReceipt:
+    def replay(self, task: str, replays: int | None = None) -> TaskReceipt:
         """Let a dead task wait again, with all its attempts, and without its deadline.
+
+        Parameters
+        ----------
+        replays : how often it had been replayed before (`status.replays`). Whoever got no answer and asks again with
+            the same number replays it once; by default the number is looked up.
 
         Raises
         ------
@@ -273,7 +337,8 @@ class Tasks:
             If there is no room; it stays dead.
         """
         role = role_of(task)
-        answer = self.store.replay(task)
+        before = self._dead(task).status.replays if replays is None else check_count(replays, "replays", 0, 2**53)
+        answer = self.store.replay(task, before)
         if answer is None:
             raise self._not_dead(task)
         self._admitted(answer, TaskRecord(role=role))
@@ -287,7 +352,8 @@ class Tasks:
         UnknownIdError
             If there is no such task, or it is not dead.
         """
-        role_of(task)
+        self._dead(task)
+        # The client sends it once more if no answer comes: then it is not there any more, and that is well.
         if not self.store.drop(task):
             raise self._not_dead(task)
 
@@ -295,7 +361,8 @@ class Tasks:
         """Tasks by role and state, and the age of the oldest that waits."""
         return self.store.counts()
 
-    def _record(self, task: object, options: TaskOptions) -> TaskRecord:
+    def _record(self, task: object, options: TaskOptions) -> tuple[TaskRecord, bool]:
+        """The task as it was submitted, and whether somebody is to be found for it."""
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         if unknown := given.keys() - TaskOptions.__annotations__.keys():
             raise InputError(f"submit has no option {', '.join(sorted(unknown))}")
@@ -307,8 +374,13 @@ class Tasks:
             given["text"] = task
         if given.get("idempotency_key") == "":
             raise InputError("idempotency_key must be at least 1 character, got ''")
+        place = given.pop("place", None)
+        if place not in (None, "learned"):
+            raise InputError(f"place must be 'learned', got {place!r:.40}")
+        if place is not None and "agent" in given:
+            raise InputError(f"place must not be given with an agent, got agent {given['agent']!r:.80}")
         given["role"] = self._role(given.get("role"), given.get("agent"))
-        return TaskRecord(**given)
+        return TaskRecord(**given), place is not None
 
     def _role(self, role: str | None, agent: str | None) -> str:
         if role is None and agent is None:
@@ -338,6 +410,12 @@ class Tasks:
                 f"{record.role} (max_waiting_of_submitter)"
             )
         raise QueueFullError(f"{what}; retry in {retry_s:.2f} s", retry_s)
+
+    def _dead(self, task: str) -> TaskView:
+        view = self.find(task)
+        if view.state is not TaskState.DEAD:
+            raise self._not_dead(task)
+        return view
 
     def _not_dead(self, task: str) -> UnknownIdError:
         return UnknownIdError(f"task {task} is not dead: it is {self.find(task).state.value}")

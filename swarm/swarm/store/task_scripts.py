@@ -3,7 +3,7 @@ r"""The Lua scripts of the task ledger: each is one transaction on keys of the s
 All begin with the same keys and arguments:
 
     keys: tasks, livetasks, taskrecords, running, later, deadlines, claims, deadtasks,
-          turns, waiting, queued, pace, task
+          turns, waiting, queued, pace, task, unreported, assigned
     args: role, task id, lifetime of an ended task in ms, then those of the script
 
 Time is Redis's clock, so that no machine's clock decides about a lease.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 _COMMON = r"""
 local counts, live, records, running, later, deadlines, claims, dead = unpack(KEYS, 1, 8)
-local turns, waiting, queued, pace, ended = unpack(KEYS, 9, 13)
+local turns, waiting, queued, pace, ended, unreported, assigned = unpack(KEYS, 9, 15)
 local role, id = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -30,6 +30,12 @@ local function load_ended() return unpacked(redis.call('HGET', ended, 'state')) 
 local function count(state, n) redis.call('HINCRBY', counts, role .. '\0' .. state, n) end
 local function text(number) return string.format('%.17g', number) end
 
+-- How many tasks that have not ended name an agent.
+local function assign(state, n)
+  if not state.agent or state.agent == '' then return end
+  if redis.call('HINCRBY', assigned, state.agent, n) <= 0 then redis.call('HDEL', assigned, state.agent) end
+end
+
 -- Start-time fair queueing: a submitter's turn comes at its virtual time, which each of its tasks moves on by one. One
 -- that has nothing waiting stays in `turns` until its time has come: whoever came back sooner would overtake others.
 local function enqueue(state)
@@ -38,6 +44,9 @@ local function enqueue(state)
   redis.call('ZADD', queued, state.submitted, id)
   redis.call('ZADD', turns, 'NX', redis.call('HGET', pace, 'virtual') or 0, state.submitter)
   count('waiting', 1)
+  -- Wakes an idle pool of the role, unless so many wait that nobody can be idle. If nobody may publish here, or the
+  -- message is lost, that costs delay only.
+  if redis.call('ZCARD', queued) <= 32 then redis.pcall('PUBLISH', waiting, '') end
 end
 
 -- Takes a task out of wherever it is, so that it can be put somewhere else.
@@ -64,6 +73,7 @@ local function finish(state, to, why, result)
     redis.call('HSET', pace, 'ended', text(now))
   end
   leave(state)
+  assign(state, -1)
   state.state, state.why, state.ended = to, why, now
   redis.call('ZREM', deadlines, id)
   redis.call('HSET', ended, 'state', packed(state), 'record', redis.call('HGET', records, id) or '')
@@ -72,6 +82,14 @@ local function finish(state, to, why, result)
   redis.call('HDEL', live, id)
   redis.call('HDEL', records, id)
   count(to, 1)
+end
+
+-- Ends a task that is in no worker's hands. If one had it before, that agent has not been told of this end.
+local function finish_alone(state, to, why)
+  finish(state, to, why)
+  if state.attempts == 0 then return end
+  redis.call('ZREMRANGEBYSCORE', unreported, '-inf', text(now - tonumber(ARGV[3]) / 1000))
+  redis.call('ZADD', unreported, text(now), state.replays == 0 and id or id .. '.' .. text(state.replays))
 end
 
 -- Why there is no room for one more task, and in how many seconds there may be; nil if there is.
@@ -110,7 +128,7 @@ SUBMIT = (
     _COMMON
     + r"""
 -- args: record, submitter, 9 - priority, max attempts, back-off, max back-off, deadline,
---       bound of the role, of the submitter
+--       bound of the role, of the submitter, agent or ''
 if redis.call('HEXISTS', live, id) == 1 or redis.call('EXISTS', ended) == 1 then return {0, ''} end
 local deadline = tonumber(ARGV[10])
 if deadline > 0 and deadline <= now then return {-3, text(now)} end
@@ -120,9 +138,10 @@ local sequence = string.format('%016d', redis.call('HINCRBY', pace, 'sequence', 
 local state = {
   member = table.concat({ARGV[5], ARGV[6], sequence, id}, '\0'), submitter = ARGV[5], submitted = now, attempts = 0,
   max_attempts = tonumber(ARGV[7]), backoff = tonumber(ARGV[8]), max_backoff = tonumber(ARGV[9]), deadline = deadline,
-  token = '', worker = '', fraction = 0, note = '', why = '', cancelled = 0, replays = 0,
+  token = '', worker = '', fraction = 0, note = '', why = '', cancelled = 0, replays = 0, agent = ARGV[13],
 }
 redis.call('HSET', records, id, ARGV[4])
+assign(state, 1)
 if deadline > 0 then redis.call('ZADD', deadlines, ARGV[10], id) end
 enqueue(state)
 store(state)
@@ -232,7 +251,7 @@ if not state then
   return state and state.state or ''
 end
 if state.state ~= 'running' then
-  finish(state, 'cancelled', ARGV[4])
+  finish_alone(state, 'cancelled', ARGV[4])
 elseif state.cancelled == 0 then
   state.cancelled, state.why = 1, ARGV[4]
   store(state)
@@ -276,14 +295,14 @@ local function disown()
 end
 if state.deadline > 0 and state.deadline <= now then
   disown()
-  finish(state, 'dead', 'deadline')
+  finish_alone(state, 'dead', 'deadline')
 elseif state.state == 'running' and lease and tonumber(lease) <= now then
   disown()
   if state.cancelled == 1 then
-    finish(state, 'cancelled', state.why)
+    finish_alone(state, 'cancelled', state.why)
   elseif state.attempts >= state.max_attempts then
     local times = state.attempts == 1 and 'once' or string.format('%d times', state.attempts)
-    finish(state, 'dead', 'the worker died ' .. times)
+    finish_alone(state, 'dead', 'the worker died ' .. times)
   else
     state.why = 'the worker died'
     leave(state)
@@ -305,9 +324,11 @@ return state.state
 REPLAY = (
     _COMMON
     + r"""
--- args: bound of the role, of the submitter
-local state = load_ended()
-if not state or state.state ~= 'dead' then return {0, ''} end
+-- args: bound of the role, of the submitter, how often it was replayed before
+local state = load() or load_ended()
+if not state then return {0, ''} end
+if state.replays == tonumber(ARGV[6]) + 1 then return {2, ''} end
+if state.state ~= 'dead' or state.replays ~= tonumber(ARGV[6]) then return {0, ''} end
 local refused = refusal(state.submitter, ARGV[4], ARGV[5])
 if refused then return refused end
 redis.call('HSET', records, id, redis.call('HGET', ended, 'record'))
@@ -317,18 +338,22 @@ count('dead', -1)
 state.ended, state.attempts, state.deadline, state.submitted, state.token = nil, 0, 0, now, ''
 state.cancelled = 0
 state.replays = state.replays + 1
+assign(state, 1)
 enqueue(state)
 store(state)
 return {1, ''}
 """
 )
-"""Let a dead task wait again: {1, ''}; {0, ''} if there is none; or as `SUBMIT` if there is no room."""
+"""Let a dead task wait again: {1, ''}; {2, ''} if this very replay was made already; {0, ''} if there is no such dead
+task; or as `SUBMIT` if there is no room."""
 
 DROP = (
     _COMMON
     + r"""
+if redis.call('HEXISTS', live, id) == 1 then return 0 end
 local state = load_ended()
-if not state or state.state ~= 'dead' then return 0 end
+if not state then return 2 end
+if state.state ~= 'dead' then return 0 end
 redis.call('DEL', ended)
 redis.call('ZREM', dead, id)
 count('dead', -1)
@@ -336,4 +361,4 @@ count('dropped', 1)
 return 1
 """
 )
-"""Forget a dead task: 1, or 0 if there is none."""
+"""Forget a dead task: 1; 2 if there is no such task any more; 0 if it is not dead."""

@@ -105,8 +105,10 @@ class TaskStore:
             repr(float(record.backoff)),
             repr(float(record.max_backoff)),
             repr(float(record.deadline)),
+            *self._bounds,
+            record.agent,
         ]
-        answer, number = self._run(self._submit, f"submit a task for {record.role}", task, *arguments, *self._bounds)
+        answer, number = self._run(self._submit, f"submit a task for {record.role}", task, *arguments)
         return _submitted(answer, number)
 
     def find(self, task: str) -> StoredTask | None:
@@ -209,14 +211,37 @@ class TaskStore:
         with redis_errors("list the dead tasks"):
             return [to_text(task) for task in self._client.zrevrange(self._keys.dead_tasks, 0, count - 1)]
 
-    def replay(self, task: str) -> Submitted | None:
-        """Let a dead task wait again, with new attempts and no deadline; None if there is no such dead task."""
-        answer, number = self._run(self._replay, f"replay task {task}", task, *self._bounds)
+    def replay(self, task: str, replays: int) -> Submitted | None:
+        """Let a dead task wait again, with new attempts and no deadline, if it was replayed so often before.
+
+        None if there is no such dead task. Done twice it has one effect; the second time it is not new.
+        """
+        answer, number = self._run(self._replay, f"replay task {task}", task, *self._bounds, replays)
         return None if answer == 0 else _submitted(answer, number)
 
     def drop(self, task: str) -> bool:
-        """Forget a dead task; False if there is no such dead task."""
+        """Forget a dead task; False if it is not dead. One that is not there any more was dropped already."""
         return bool(self._run(self._drop, f"drop task {task}", task))
+
+    # What the agents were not told
+
+    def unreported(self, role: str, count: int) -> list[str]:
+        """Report keys of at most `count` tasks of a role that ended in no worker's hands after one had begun them."""
+        with redis_errors(f"look for tasks of {role} without a report"):
+            keys = self._client.zrangebyscore(
+                self._keys.unreported(role), "-inf", repr(self.now_s()), start=0, num=count
+            )
+        return [to_text(key) for key in keys]
+
+    def reported(self, role: str, report_key: str) -> None:
+        """The agent has been told."""
+        with redis_errors(f"note a report of {report_key}"):
+            self._client.zrem(self._keys.unreported(role), report_key)
+
+    def report_later(self, role: str, report_key: str, delay: float) -> None:
+        """The agent cannot be told now: `unreported` leaves it out for so many seconds."""
+        with redis_errors(f"put off the report of {report_key}"):
+            self._client.zadd(self._keys.unreported(role), {report_key: self.now_s() + delay}, xx=True)
 
     # State
 
@@ -225,9 +250,30 @@ class TaskStore:
         return clock_s(self._client)
 
     def waiting(self) -> dict[str, int]:
-        """How many tasks wait, by role; roles for which none does are left out."""
+        """How many tasks wait to be done, or for their end to be reported, by role; roles without are left out."""
         counted = _counted(self._client, self._keys)
-        return {role: counts["waiting"] for role, counts in counted.items() if counts.get("waiting", 0) > 0}
+        with redis_errors("look for tasks without a report"):
+            now_s = self.now_s()
+            pipeline = self._client.pipeline(transaction=False)
+            for role in counted:
+                pipeline.zcount(self._keys.unreported(role), "-inf", repr(now_s))
+            unreported = pipeline.execute()
+        found = {
+            role: counts.get("waiting", 0) + unheard
+            for (role, counts), unheard in zip(counted.items(), unreported, strict=True)
+        }
+        return {role: number for role, number in found.items() if number > 0}
+
+    def waiting_of(self, role: str) -> int:
+        """How many tasks wait for a role."""
+        with redis_errors(f"count the tasks that wait for {role}"):
+            return int(self._client.zcard(self._keys.queued(role)))
+
+    def assigned(self, role: str) -> dict[str, int]:
+        """How many tasks of a role that have not ended name an agent, by agent; agents without are left out."""
+        with redis_errors(f"count the tasks assigned in {role}"):
+            found = to_hash(self._client.hgetall(self._keys.assigned(role)))
+        return {agent: int(number) for agent, number in found.items()}
 
     def counts(self) -> tuple[RoleCounts, ...]:
         """The tasks of every role that ever had one, by role."""
@@ -240,8 +286,11 @@ class TaskStore:
             *(keys.later, keys.deadlines, keys.claims, keys.dead_tasks),
         )
         of_role = (keys.turns(role), keys.waiting(role), keys.queued(role), keys.pace(role))
+        extra = (keys.unreported(role), keys.assigned(role))
         with redis_errors(action):
-            return script(keys=[*of_swarm, *of_role, keys.task(task)], args=[role, task, self._ttl_ms, *arguments])
+            return script(
+                keys=[*of_swarm, *of_role, keys.task(task), *extra], args=[role, task, self._ttl_ms, *arguments]
+            )
 
 
 def read_counts(client: Client, keys: SwarmKeys) -> tuple[RoleCounts, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from swarm.embed.text import check_text
+from swarm.embed.text import MAX_TEXT_BYTES, check_text
 from swarm.errors import CapacityError, InputError, RecordError
 from swarm.sona.vectors import check_count, check_number
 from swarm.wire.codec import MAX_RECORD_BYTES, decode, encode
@@ -71,6 +72,10 @@ class TaskRecord:
     max_backoff: float = 300.0
     """... up to this."""
     idempotency_key: str = ""
+    report: bool = True
+    """Whether the hooks report an outcome; False where whoever submitted it judges what it came to."""
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    """Why it was given to `agent`, if that was learned; see `services.placement`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,10 @@ class TaskStatus:
     ended: float = 0.0
 
 
+_FIELDS = frozenset(one.name for one in fields(TaskRecord))
+_LATER = frozenset({"report", "placement"})
+
+
 def check_task(record: TaskRecord) -> TaskRecord:
     """`record` if every value is within its bounds."""
     check_name(record.role, "role")
@@ -101,8 +110,11 @@ def check_task(record: TaskRecord) -> TaskRecord:
         check_name(record.agent, "agent")
     if record.text != "" or not record.payload:
         check_text(record.text, "task")
-    if not isinstance(record.payload, Mapping):
-        raise InputError(f"payload must be a mapping, got {type(record.payload).__name__}")
+    for parameter in ("payload", "placement"):
+        if not isinstance(getattr(record, parameter), Mapping):
+            raise InputError(f"{parameter} must be a mapping, got {type(getattr(record, parameter)).__name__}")
+    if not isinstance(record.report, bool):
+        raise InputError(f"report must be True or False, got {record.report!r:.40}")
     for parameter in ("submitter", "idempotency_key"):
         label = getattr(record, parameter)
         if not isinstance(label, str) or len(label) > MAX_LABEL or not label.isprintable():
@@ -129,7 +141,8 @@ def encode_task(record: TaskRecord) -> bytes:
     """
     check_task(record)
     values = {one.name: getattr(record, one.name) for one in fields(TaskRecord)}
-    return _encode_readable("task", values | {"payload": dict(record.payload)}, "payload")
+    values |= {"payload": dict(record.payload), "placement": dict(record.placement)}
+    return _encode_readable("task", values, "payload")
 
 
 def decode_task(data: bytes) -> TaskRecord:
@@ -175,6 +188,17 @@ def role_of(task: object) -> str:
     return check_name(role, "the role in a task id")
 
 
+def text_of(record: TaskRecord) -> str:
+    """What agents learn a task by: its text, or its payload on one line.
+
+    >>> text_of(TaskRecord(role="coder", payload={"file": "a.csv", "rows": 3}))
+    '{"file": "a.csv", "rows": 3}'
+    """
+    if record.text:
+        return record.text
+    return json.dumps(record.payload, sort_keys=True, default=repr, ensure_ascii=False)[: MAX_TEXT_BYTES // 4]
+
+
 def reason(why: object) -> str:
     """Any reason as text that can be stored."""
     return storable(why, MAX_WHY) or "no reason was given"
@@ -200,7 +224,8 @@ def _encode_readable(kind: str, payload: Mapping[str, object], parameter: str) -
 
 
 def _task(payload: Mapping[str, Any]) -> TaskRecord:
-    if payload.keys() != TaskRecord.__dataclass_fields__.keys():
+    # What the first writers of such records did not know yet has its default.
+    if not _FIELDS - _LATER <= payload.keys() <= _FIELDS:
         raise InputError("the fields are not those of a task")
     return check_task(TaskRecord(**payload))
 

@@ -14,7 +14,7 @@ from swarm.services.tasks import TaskOptions
 from swarm_cli.commands.task import show_task
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import console, print_json, working
+from swarm_cli.output import console, plain, print_json, working
 
 _SECONDS = click.FloatRange(0.0, 86_400.0)
 
@@ -23,6 +23,7 @@ _SECONDS = click.FloatRange(0.0, 86_400.0)
 @click.argument("text")
 @click.option("--role", metavar="NAME", help="Whose queue; without it that of --agent.")
 @click.option("--agent", metavar="NAME", help="Who is to do it; without it anybody of the role.")
+@click.option("--place", type=click.Choice(["learned"]), help="Who does it: whoever does such tasks best.")
 @click.option("--payload", metavar="JSON", help="What belongs to it beside its text, a JSON object.")
 @click.option("--priority", type=click.IntRange(0, 9), help="Among the tasks of one submitter, highest first.  [5]")
 @click.option("--deadline", metavar="SECONDS", type=_SECONDS, help="In so many seconds it is worth nothing any more.")
@@ -37,6 +38,7 @@ def command(
     text: str,
     role: str | None,
     agent: str | None,
+    place: str | None,
     payload: str | None,
     priority: int | None,
     deadline: float | None,
@@ -55,6 +57,7 @@ def command(
     given: dict[str, Any] = {
         "role": role,
         "agent": agent,
+        "place": place,
         "payload": None if payload is None else _mapping(payload),
         "priority": priority,
         "deadline": None if deadline is None else time.time() + deadline,
@@ -78,6 +81,8 @@ def command(
     else:
         known = "" if receipt.is_new else " (known already)"
         console().print(f"{receipt.id}{known}")
+        if receipt.placement is not None:
+            console().print(plain(receipt.placement.why))
 
 
 def _mapping(text: str) -> dict[str, Any]:

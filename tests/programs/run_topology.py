@@ -1,0 +1,10 @@
+"""Runs the example of a hierarchy as a coordinator of its own: JOB."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from swarm.services.swarm import Swarm
+
+import_module("topology_hierarchy").run(Swarm(), sys.argv[1], "member")
