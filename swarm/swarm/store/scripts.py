@@ -100,7 +100,12 @@ for i, field in ipairs(undos) do
 end
 local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
 local pending = tonumber(counts[1] or '0') - tonumber(counts[2] or '0')
-redis.call('XTRIM', KEYS[6], 'MAXLEN', '~', math.max(tonumber(ARGV[6]), pending))
+-- By what lies behind the cursor, not by counts alone: an entry that was never accepted must not push out one that waits.
+local excess = redis.call('XLEN', KEYS[6]) - math.max(tonumber(ARGV[6]), pending)
+if excess > 0 then
+  local behind = redis.call('XRANGE', KEYS[6], '-', ARGV[3], 'COUNT', math.min(excess + 1, 4000))
+  if #behind > 0 then redis.call('XTRIM', KEYS[6], 'MINID', '~', behind[#behind][1]) end
+end
 return number
 """
 """Commit a generation: its number, or -1 if the lease was lost, -2 if the generation moved on.
