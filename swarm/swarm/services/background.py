@@ -15,6 +15,7 @@ from swarm.sona.config import SonaConfig
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, connect, redis_errors
+from swarm.store.migrations import check_swarm, migrate
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
@@ -50,6 +51,8 @@ class Background:
         A nudge key keeps a second task from being dispatched while the first is on its way. It expires, so a
         task that got lost costs delay only.
         """
+        # A worker that has been connected for long sees here that a newer program, or a restore, has come.
+        migrate(self._client, self._keys)
         count = 0
         for agent in self.due():
             count += self._nudge(agent, "consolidate", agent, dispatch)
@@ -73,6 +76,7 @@ class Background:
     def consolidate(self, agent: str, worker: str, now_s: float) -> Report:
         """Consolidate one agent; the figures of `Consolidation`."""
         try:
+            check_swarm(self._client, self._keys)
             outcomes = OutcomeStore(
                 self._client,
                 self._keys.agent(agent),
@@ -89,6 +93,7 @@ class Background:
     def merge(self, worker: str, now_s: float) -> Report:
         """Merge what changed; the figures of `Merge`."""
         try:
+            check_swarm(self._client, self._keys)
             result = self._merger.run()
         except StaleWriterError as error:
             return {"status": "stale", "why": str(error), "worker": worker, "at_s": now_s}

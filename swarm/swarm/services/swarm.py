@@ -48,6 +48,7 @@ from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
 from swarm.store.connection import Client, connect
 from swarm.store.meta import bind_embedder, bound_embedder
+from swarm.store.migrations import bind_schema
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.reliability import ReliabilityStore
 from swarm.store.versions import VersionStore
@@ -107,6 +108,7 @@ class Swarm:
             If the swarm is bound to another one; the message names both.
         """
         if not self._is_bound:
+            bind_schema(self.client, self.keys)
             bind_embedder(self.client, self.keys, self.embedder.identity)
             self._is_bound = True
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from swarm.errors import InputError, StoreUnavailableError
+from swarm.errors import InputError, RecordError, StoreUnavailableError
 from swarm.settings import Settings
+from swarm.wire.keys import SwarmKeys
+from swarm.wire.schema import RESTORING_FIELD, SCHEMA_FIELD, refuse_unreadable
 
 Client: TypeAlias = redis.Redis
 """A client that answers bytes."""
@@ -21,7 +24,8 @@ def connect(settings: Settings) -> Client:
     """A lazy client; nothing is sent before its first command.
 
     A command that got no answer is tried once more on a fresh connection: every write of this project is
-    idempotent or checked, so a doubled command has one effect.
+    idempotent or checked, so a doubled command has one effect. A swarm of a newer schema is refused with every new
+    connection, before any other command (`NewerRecordError`).
 
     Raises
     ------
@@ -35,9 +39,22 @@ def connect(settings: Settings) -> Client:
             socket_connect_timeout=min(2.0, settings.socket_timeout),
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[redis.ConnectionError],
+            redis_connect_func=partial(_check_on_connect, SwarmKeys(settings.name)),
         )
     except (ValueError, TypeError):
         raise InputError("redis_url must be a redis://, rediss:// or unix:// URL that redis-py can use") from None
+
+
+def _check_on_connect(keys: SwarmKeys, connection: Any) -> None:
+    connection.on_connect()
+    connection.send_command("HMGET", keys.meta, SCHEMA_FIELD, RESTORING_FIELD)
+    schema, restoring = connection.read_response()
+    try:
+        refuse_unreadable(keys.swarm, schema, restoring)
+    except RecordError:
+        # redis-py takes a connection that has a socket for one that is ready.
+        connection.disconnect()
+        raise
 
 
 @contextmanager

@@ -100,7 +100,7 @@ for i, field in ipairs(undos) do
 end
 local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
 local pending = tonumber(counts[1] or '0') - tonumber(counts[2] or '0')
--- By what lies behind the cursor, not by counts alone: an entry that was never accepted must not push out one that waits.
+-- By what lies behind the cursor, not by counts alone: what was never accepted must not push out what waits.
 local excess = redis.call('XLEN', KEYS[6]) - math.max(tonumber(ARGV[6]), pending)
 if excess > 0 then
   local behind = redis.call('XRANGE', KEYS[6], '-', ARGV[3], 'COUNT', math.min(excess + 1, 4000))
