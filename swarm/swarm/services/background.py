@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from swarm.errors import StaleWriterError
 from swarm.services.consolidate import consolidate
+from swarm.services.expire import drop_expired
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
 from swarm.services.route_update import RouteMerger
@@ -17,6 +18,7 @@ from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, connect, redis_errors
 from swarm.store.migrations import check_swarm, migrate
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.retention import RetentionStore
 from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
 
@@ -37,11 +39,13 @@ class Background:
         self._keys = SwarmKeys(settings.name)
         self._agents = AgentStore(self._client, self._keys)
         self._bank = BankStore(self._client, self._keys)
+        self._retention = RetentionStore(self._client, self._keys)
         self._merger = Merger(
             self._agents,
             self._bank,
             RouteMerger(self._agents, RouteStore(self._client, self._keys, settings.receipt_ttl)),
             settings.lease_ttl,
+            self._retention,
         )
         self._replicas: dict[tuple[int, float, float], Replica] = {}
 
@@ -83,7 +87,8 @@ class Background:
                 max_pending=self._settings.max_pending,
                 receipt_ttl=self._settings.receipt_ttl,
             )
-            result = consolidate(agent, self._agents, outcomes, self._replica, self._settings.lease_ttl)
+            rules = self._retention.rules()
+            result = consolidate(agent, self._agents, outcomes, self._replica, self._settings.lease_ttl, rules)
         except StaleWriterError as error:
             return {"agent": agent, "status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
         finally:
@@ -95,6 +100,10 @@ class Background:
         try:
             check_swarm(self._client, self._keys)
             result = self._merger.run()
+            for name in self._merger.holders_of_expired():
+                drop_expired(
+                    name, self._agents, self._retention.rules(), self._settings.lease_ttl, clock_s(self._client)
+                )
         except StaleWriterError as error:
             return {"status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
         finally:

@@ -28,6 +28,7 @@ from swarm.store.bank import BankStore
 from swarm.store.connection import Client
 from swarm.store.forgotten import UP_TO, ForgottenStore, is_floor, settled_by
 from swarm.store.reply import stream_position
+from swarm.store.retention import RetentionStore
 from swarm.store.routes import RouteStore
 from swarm.store.versions import LogEntry, VersionStore
 from swarm.wire.keys import SwarmKeys
@@ -51,6 +52,7 @@ class Rewinder:
             self._bank,
             RouteMerger(self._agents, RouteStore(client, keys, settings.receipt_ttl)),
             settings.lease_ttl,
+            RetentionStore(client, keys),
         )
 
     def rewind(self, trajectory: str | None, agent: str | None, *, retrain: bool = True) -> Rewind:

@@ -26,6 +26,14 @@ from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica
+from swarm.services.retention import (
+    PinView,
+    RetentionView,
+    pin_pattern,
+    read_retention,
+    set_retention,
+    unpin_pattern,
+)
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
 from swarm.services.route_advice import RouteAdvice, RouteOptions, route_question
@@ -51,9 +59,11 @@ from swarm.store.meta import bind_embedder, bound_embedder
 from swarm.store.migrations import bind_schema
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.reliability import ReliabilityStore
+from swarm.store.retention import RetentionStore
 from swarm.store.versions import VersionStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
+from swarm.wire.retention_records import Retention
 
 DEFAULT_ROLE = "agent"
 MAX_KEY_CHARACTERS = 200
@@ -80,6 +90,7 @@ class Swarm:
         self.bank = BankStore(self.client, self.keys)
         self.reliability = ReliabilityStore(self.client, self.keys, verdict_ttl=self.settings.receipt_ttl)
         self.tasks = Tasks(self.settings, self.client, self.agents)
+        self._retention = RetentionStore(self.client, self.keys)
         self._embedder = embedder
         self._types: TaskTypes | None = None
         self._is_bound = False
@@ -511,6 +522,25 @@ class Swarm:
         from swarm.services.rewind import Rewinder
 
         return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
+
+    # Retention
+
+    def retention(self) -> RetentionView:
+        """How evidence ages here, and what is pinned."""
+        return read_retention(self._retention, self.bank)
+
+    def set_retention(self, *, half_life_s: float | None = None, ttl_s: float | None = None) -> Retention:
+        """Let evidence age; None switches that off. See `set_retention` in `services.retention`."""
+        self.bind()
+        return set_retention(self._retention, half_life_s, ttl_s)
+
+    def pin(self, pattern_id: str, *, by: str = "") -> PinView:
+        """Keep a pattern from decaying, expiring and being pruned; see `pin_pattern`."""
+        return pin_pattern(pattern_id, by, self._retention, self.bank)
+
+    def unpin(self, pattern_id: str) -> PinView:
+        """Let a pattern age again; see `unpin_pattern`."""
+        return unpin_pattern(pattern_id, self._retention, self.bank)
 
     # State
 

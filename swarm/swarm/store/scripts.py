@@ -115,10 +115,10 @@ A new kind of record that a generation writes whole gets its key in `value_keys`
 
 PUBLISH = """
 -- keys: lease, bank, banklog, merged, meta
--- args: token, log length, change record, experts, then three counted lists:
+-- args: token, log length, change record, experts, how old all is or '', newly expired, then three counted lists:
 --       pattern ids to remove; (pattern id, record) to put; (agent, record) that were merged
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '' end
-local next = 5
+local next = 7
 local function list(width, use)
   local count = tonumber(ARGV[next])
   next = next + 1
@@ -132,6 +132,8 @@ list(2, function(id, record) redis.call('HSET', KEYS[2], id, record) end)
 list(2, function(agent, record) redis.call('HSET', KEYS[4], agent, record) end)
 redis.call('HINCRBY', KEYS[5], 'merges', 1)
 redis.call('HSET', KEYS[5], 'experts', ARGV[4])
+if ARGV[5] == '' then redis.call('HDEL', KEYS[5], 'aged') else redis.call('HSET', KEYS[5], 'aged', ARGV[5]) end
+if ARGV[6] ~= '0' then redis.call('HINCRBY', KEYS[5], 'expired', ARGV[6]) end
 return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
 """
 """Publish changes of the bank: the id of the log entry, or '' if the lease was lost."""
