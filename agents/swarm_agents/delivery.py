@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from swarm.errors import CapacityError, StoreUnavailableError
-from swarm.services.receipts import Receipt, ReceiptState
+from swarm.errors import CapacityError, RecordError, StoreUnavailableError
+from swarm.services.receipts import Receipt, ReceiptState, receipt_of
 from swarm.services.swarm import Swarm
 from swarm.sona.trajectory import Trajectory
+from swarm.store.outcomes import Origin
 from swarm.wire.records import decode_trajectory, encode_trajectory
 from swarm_agents.breaker import Breaker
 from swarm_agents.spool import Spool, Spooled
@@ -29,7 +30,20 @@ class Delivery:
         self._breaker = breaker
         self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{agent}.sqlite", settings.spool_max_bytes)
         self._behind = ""
+        self._life = self._spool.life
         self.spooled = len(self._spool)
+
+    @property
+    def life(self) -> str:
+        """The life of the agent that this process is of, "" while it is not known; see `AgentState.life`."""
+        return self._life
+
+    @life.setter
+    def life(self, life: str) -> None:
+        if life != self._life:
+            # First in the file: a process that begins while Redis is away goes on with it.
+            self._spool.life = life
+            self._life = life
 
     def report(self, trajectory: Trajectory, key: str, *, is_registered: bool) -> Receipt:
         """Append an outcome to the agent's stream, or to the spool; durable when this returns.
@@ -47,14 +61,15 @@ class Delivery:
             raise CapacityError(self._behind)
         if is_registered and not self.spooled and not self._breaker.is_open:
             try:
-                appended = self._outcomes.append(record, key, trajectory.id)
+                origin = Origin(life=self._life, action=trajectory.action, at_s=trajectory.at_s)
+                appended = self._outcomes.append(record, key, trajectory.id, origin)
             except StoreUnavailableError as error:
                 self._breaker.failed(error)
             else:
-                return self._receipt(key, ReceiptState.ACCEPTED, appended.stream_id, appended.is_new)
-        is_new = self._spool.append(key, trajectory.id, record)
+                return receipt_of(self._agent, key, appended)
+        is_new = self._spool.append(key, trajectory.id, record, self._life)
         self.spooled += is_new
-        return self._receipt(key, ReceiptState.SPOOLED, "", is_new)
+        return self._spooled(key, is_new)
 
     def replay(self) -> None:
         """Send what is spooled, by whichever process of this agent, in order; the next replay sends what is left."""
@@ -75,7 +90,10 @@ class Delivery:
         sent = 0
         try:
             for outcome in waiting:
-                self._outcomes.append(outcome.record, outcome.idempotency_key, outcome.trajectory_id)
+                # What belongs to something that was forgotten is refused and counted there, and goes here, too.
+                self._outcomes.append(
+                    outcome.record, outcome.idempotency_key, outcome.trajectory_id, _origin_of(outcome)
+                )
                 sent = outcome.position
         finally:
             self._spool.remove_until(sent)
@@ -86,14 +104,14 @@ class Delivery:
 
     def spooled_receipt(self, key: str) -> Receipt | None:
         """The receipt of an outcome that waits in the spool, or None."""
-        return self._receipt(key, ReceiptState.SPOOLED, "", True) if self._spool.holds(key) else None
+        return self._spooled(key, True) if self._spool.holds(key) else None
 
     def remember(self, trajectory: Trajectory) -> None:
         """Keep an open trajectory in Redis, so that another process of this agent can end it."""
         if self._breaker.is_open:
             return
         try:
-            self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory))
+            self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory), self._life)
         except StoreUnavailableError as error:
             self._breaker.failed(error)
         except CapacityError as error:
@@ -135,5 +153,14 @@ class Delivery:
         entries = self._outcomes.read_after(cursor, count)
         return [record for stream_id, record in entries if not forgotten.covers(stream_id)]
 
-    def _receipt(self, key: str, state: ReceiptState, stream_id: str, is_new: bool) -> Receipt:
-        return Receipt(agent=self._agent, idempotency_key=key, state=state, stream_id=stream_id, is_new=is_new)
+    def _spooled(self, key: str, is_new: bool) -> Receipt:
+        return Receipt(agent=self._agent, idempotency_key=key, state=ReceiptState.SPOOLED, is_new=is_new)
+
+
+def _origin_of(outcome: Spooled) -> Origin:
+    try:
+        trajectory = decode_trajectory(outcome.record)
+    except RecordError:
+        # Consolidation says what is wrong with it.
+        return Origin(life=outcome.life)
+    return Origin(life=outcome.life, action=trajectory.action, at_s=trajectory.at_s)

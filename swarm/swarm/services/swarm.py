@@ -22,9 +22,10 @@ from swarm.errors import InputError, NoRouteError, SwarmError, UnknownIdError
 from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.export import export_agent
+from swarm.services.forget_report import Forgetting
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
-from swarm.services.receipts import Receipt, ReceiptState, find_receipt
+from swarm.services.receipts import Receipt, ReceiptState, find_receipt, receipt_of
 from swarm.services.replica import Replica
 from swarm.services.retention import (
     PinView,
@@ -57,18 +58,25 @@ from swarm.store.commit import Committer
 from swarm.store.connection import Client, connect
 from swarm.store.meta import bind_embedder, bound_embedder
 from swarm.store.migrations import bind_schema
-from swarm.store.outcomes import OutcomeStore
+from swarm.store.outcomes import Origin, OutcomeStore
 from swarm.store.reliability import ReliabilityStore
 from swarm.store.retention import RetentionStore
+from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
-from swarm.wire.retention_records import Retention
+from swarm.wire.retention_records import Retention, Tombstone
 
 DEFAULT_ROLE = "agent"
 MAX_KEY_CHARACTERS = 200
 _POLL_S = 0.05
-_ENDS = (ReceiptState.SEARCHABLE, ReceiptState.QUARANTINED, ReceiptState.DEAD, ReceiptState.REWOUND)
+_ENDS = (
+    ReceiptState.SEARCHABLE,
+    ReceiptState.QUARANTINED,
+    ReceiptState.DEAD,
+    ReceiptState.REWOUND,
+    ReceiptState.FORGOTTEN,
+)
 
 
 class Swarm:
@@ -392,6 +400,8 @@ class Swarm:
     def record(self, trajectory: Trajectory, idempotency_key: str) -> Receipt:
         """Append an outcome to its agent's stream, once per idempotency key; durable when this returns.
 
+        One that belongs to what was forgotten is not taken: the receipt's state is `forgotten`.
+
         Raises
         ------
         InputError
@@ -405,16 +415,12 @@ class Swarm:
         record = encode_trajectory(trajectory)
         check_vector(trajectory.embedding, self.embedder.identity.dim, "embedding")
         self.bind()
-        if self.agents.registration(trajectory.agent) is None:
+        life = self.agents.life(trajectory.agent)
+        if life is None:
             raise UnknownIdError(f"agent {trajectory.agent!r:.80} is not registered")
-        appended = self.outcomes(trajectory.agent).append(record, idempotency_key, trajectory.id)
-        return Receipt(
-            agent=trajectory.agent,
-            idempotency_key=idempotency_key,
-            state=ReceiptState.ACCEPTED,
-            stream_id=appended.stream_id,
-            is_new=appended.is_new,
-        )
+        origin = Origin(life=life, action=trajectory.action, at_s=trajectory.at_s)
+        appended = self.outcomes(trajectory.agent).append(record, idempotency_key, trajectory.id, origin)
+        return receipt_of(trajectory.agent, idempotency_key, appended)
 
     def learn_from_swarm_execution(
         self,
@@ -524,6 +530,36 @@ class Swarm:
         return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
 
     # Retention
+
+    def forget(
+        self, *, pattern: str | None = None, trajectory: str | None = None, agent: str | None = None, by: str = ""
+    ) -> Forgetting:
+        """Erase a pattern, a trajectory (of one agent, if that is given, too) or an agent; nothing brings it back.
+
+        See `Forgetter`. What backups and task records hold of it stays there.
+
+        Raises
+        ------
+        InputError
+            If none is given, or a pattern and something else.
+        """
+        # It merges, and so loads scikit-learn, which a hook's process must not.
+        from swarm.services.forget import Forgetter
+
+        if pattern is not None and (trajectory is not None or agent is not None):
+            raise InputError("forget takes a pattern, or a trajectory and perhaps its agent, or an agent")
+        forgetter = Forgetter(self.settings, self.client, by)
+        if pattern is not None:
+            return forgetter.pattern(pattern)
+        if trajectory is not None:
+            return forgetter.trajectory(trajectory, agent)
+        if agent is not None:
+            return forgetter.agent(agent)
+        raise InputError("forget takes a pattern, a trajectory or an agent, got none")
+
+    def tombstones(self) -> list[Tombstone]:
+        """What was forgotten, when and by whom, oldest first."""
+        return TombstoneStore(self.client, self.keys).all()
 
     def retention(self) -> RetentionView:
         """How evidence ages here, and what is pinned."""

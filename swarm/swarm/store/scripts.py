@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 APPEND = """
--- keys: receipt, stream, state, open   args: record, max pending, receipt ttl ms, trajectory id, idempotency key
+-- keys: receipt, stream, state, open, tombs
+-- args: record, max pending, receipt ttl ms, trajectory id, idempotency key, life or '', action, time of the task
 local seen = redis.call('GET', KEYS[1])
 if seen then
   redis.call('HDEL', KEYS[4], ARGV[4])
+  if seen == '-' then return {2, ''} end
   return {0, seen}
 end
-local counts = redis.call('HMGET', KEYS[3], 'accepted', 'processed')
-if tonumber(counts[1] or '0') - tonumber(counts[2] or '0') >= tonumber(ARGV[2]) then return {-1, ''} end
+local state = redis.call('HMGET', KEYS[3], 'accepted', 'processed', 'life', 'forgotten_s')
+local function is_forgotten()
+  if ARGV[6] ~= '' then
+    if ARGV[6] ~= (state[3] or '0') then return true end
+  elseif state[4] and tonumber(ARGV[8]) <= tonumber(state[4]) then
+    return true
+  end
+  local dug = redis.call('HMGET', KEYS[5], 't:' .. ARGV[4], 'a:' .. ARGV[7])
+  return dug[1] or (dug[2] and tonumber(ARGV[8]) <= tonumber(dug[2]))
+end
+if is_forgotten() then
+  redis.call('SET', KEYS[1], '-', 'PX', ARGV[3])
+  redis.call('HINCRBY', KEYS[3], 'refused', 1)
+  redis.call('HDEL', KEYS[4], ARGV[4])
+  return {2, ''}
+end
+if tonumber(state[1] or '0') - tonumber(state[2] or '0') >= tonumber(ARGV[2]) then return {-1, ''} end
 local id = redis.call('XADD', KEYS[2], '*', 'r', ARGV[1], 'k', ARGV[5])
 redis.call('SET', KEYS[1], id, 'PX', ARGV[3])
 redis.call('HINCRBY', KEYS[3], 'accepted', 1)
 redis.call('HDEL', KEYS[4], ARGV[4])
 return {1, id}
 """
-"""Append an outcome once per idempotency key: {1 new | 0 seen before | -1 full, stream id}."""
+"""Append an outcome once per idempotency key: {1 new | 0 seen before | 2 forgotten | -1 full, stream id}.
+
+Forgotten is what a former life of the agent reports, what belongs to a trajectory that was forgotten, and what tried
+an action of a pattern before that was. Who does not say which life it is of is judged by the time of its task.
+"""
 
 COMMIT = """
 -- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes
@@ -139,12 +160,14 @@ return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
 """Publish changes of the bank: the id of the log entry, or '' if the lease was lost."""
 
 OPEN = """
--- keys: open   args: trajectory id, record, bound
+-- keys: open, state, tombs   args: trajectory id, record, bound, life or ''
+if ARGV[4] ~= '' and ARGV[4] ~= (redis.call('HGET', KEYS[2], 'life') or '0') then return 2 end
+if redis.call('HEXISTS', KEYS[3], 't:' .. ARGV[1]) == 1 then return 2 end
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
-"""Remember an open trajectory: 1, or 0 if there are too many."""
+"""Remember an open trajectory: 1; 0 if there are too many; 2, and nothing is kept, if it was forgotten."""
 
 JUDGE = """
 -- keys: execution, reliability   args: verdict, ttl ms, then pairs: field, increment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgpack
 from swarm.errors import BoundsError, DamagedRecordError
 from swarm.store.agents import VALUES
 from swarm.store.connection import Client, redis_errors
-from swarm.store.reply import to_bytes, to_entries, to_hash
+from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.wire.codec import decode
 from swarm.wire.keys import SwarmKeys
 
@@ -116,6 +116,20 @@ class VersionStore:
         if number != version:
             raise BoundsError(_unreachable(name, version, current, self.reachable(name)))
         return Content(version=version, clusters=clusters, values=values, skipped=skipped)
+
+    def holds_bytes(self, name: str, needles: Collection[bytes]) -> bool:
+        """Whether any of these bytes are in what the agent holds, or held at a version that can be rolled back to."""
+        keys = self._keys.agent(name)
+        with redis_errors(f"search the versions of {name}"):
+            if any(needle in (to_bytes(self._client.get(keys.sample)) or b"") for needle in needles):
+                return True
+            for kept in (keys.clusters, keys.undo):
+                # One by one: together they may be large.
+                for field in self._client.hkeys(kept):
+                    record = to_bytes(self._client.hget(kept, to_text(field))) or b""
+                    if any(needle in record for needle in needles):
+                        return True
+        return False
 
     def _undos(self, name: str) -> list[int]:
         with redis_errors(f"list the versions of {name}"):
