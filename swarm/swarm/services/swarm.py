@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 from swarm.embed.base import Embedder
@@ -20,6 +21,7 @@ from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
 from swarm.errors import InputError, NoRouteError, SwarmError, UnknownIdError
 from swarm.services.answers import Same
+from swarm.services.backup import BackupReport, back_up
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.export import export_agent
 from swarm.services.forget_report import Forgetting
@@ -556,6 +558,10 @@ class Swarm:
         if agent is not None:
             return forgetter.agent(agent)
         raise InputError("forget takes a pattern, a trajectory or an agent, got none")
+
+    def backup(self, path: str | Path) -> BackupReport:
+        """Write the swarm as it is to a file, while it runs; see `services.backup`. `restore` reads it."""
+        return back_up(Path(path), self.settings, self.client)
 
     def tombstones(self) -> list[Tombstone]:
         """What was forgotten, when and by whom, oldest first."""

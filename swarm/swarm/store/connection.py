@@ -20,12 +20,13 @@ Client: TypeAlias = redis.Redis
 """A client that answers bytes."""
 
 
-def connect(settings: Settings) -> Client:
+def connect(settings: Settings, *, is_checked: bool = True) -> Client:
     """A lazy client; nothing is sent before its first command.
 
     A command that got no answer is tried once more on a fresh connection: every write of this project is
     idempotent or checked, so a doubled command has one effect. A swarm of a newer schema is refused with every new
-    connection, before any other command (`NewerRecordError`).
+    connection, before any other command (`NewerRecordError`), and so is one that is half restored, unless `is_checked`
+    is False: then the caller looks for itself.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def connect(settings: Settings) -> Client:
             socket_connect_timeout=min(2.0, settings.socket_timeout),
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[redis.ConnectionError],
-            redis_connect_func=partial(_check_on_connect, SwarmKeys(settings.name)),
+            redis_connect_func=partial(_check_on_connect, SwarmKeys(settings.name)) if is_checked else None,
         )
     except (ValueError, TypeError):
         raise InputError("redis_url must be a redis://, rediss:// or unix:// URL that redis-py can use") from None

@@ -312,6 +312,11 @@ class SwarmKeys:
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)
 
+    def is_transient(self, key: bytes) -> bool:
+        """Whether a key of the swarm is about processes that run now, and so no part of a backup."""
+        name = key.partition(b"}:")[2]
+        return name in (b"lease", b"workers", b"pools") or name.startswith((b"nudge:", b"celery:"))
+
     @property
     def patterns(self) -> tuple[str, str]:
         """Glob patterns that match every key of this swarm and of no other."""
