@@ -573,7 +573,7 @@ class Swarm:
 
     def set_retention(self, *, half_life_s: float | None = None, ttl_s: float | None = None) -> Retention:
         """Let evidence age; None switches that off. See `set_retention` in `services.retention`."""
-        self.bind()
+        bind_schema(self.client, self.keys)
         return set_retention(self._retention, half_life_s, ttl_s)
 
     def pin(self, pattern_id: str, *, by: str = "") -> PinView:
