@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,13 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sona_support import PROPERTY
-from support import wait_until
-from swarm_support import Report, make_swarm, outcomes_in, some_outcome
+from swarm_support import Report, make_swarm, some_outcome
 
 from swarm.errors import DamagedRecordError, InputError, NewerRecordError, RecordError, RuntimeSetupError
 from swarm.services.background import Background
 from swarm.services.backup import back_up
-from swarm.services.merge import bank_of
 from swarm.services.receipts import ReceiptState
 from swarm.services.restore import check_backup, restore
 from swarm.services.swarm import Swarm
@@ -158,102 +155,6 @@ def test_a_restored_swarm_ranks_and_counts_the_same_and_goes_on(
     other.rollback("coder-1", other.agents.state("coder-1").generation - 1)
     # The running task's lease ran out with its worker; the waiting ones can be claimed.
     assert other.tasks.store.claim("coder", "new-token", "worker", 60.0) is not None
-
-
-class Life:
-    """Agents that report, workers that consolidate and merge, and tasks that come and go, until told to stop."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stop = threading.Event()
-        self.failures: list[BaseException] = []
-        self._threads = [threading.Thread(target=self._run, args=(work,)) for work in self._works()]
-
-    def __enter__(self) -> Life:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, work: Callable[[int], object]) -> None:
-        number = 0
-        try:
-            while not self._stop.is_set():
-                work(number)
-                number += 1
-        except BaseException as error:
-            self.failures.append(error)
-
-    def _works(self) -> list[Callable[[int], object]]:
-        swarms = [make_swarm(self._settings, connect(self._settings)) for _ in range(4)]
-        background = Background(self._settings, connect(self._settings))
-
-        def reports(agent: str, swarm: Swarm) -> Callable[[int], object]:
-            def report(number: int) -> None:
-                swarm.record(some_outcome(number, agent), f"{agent}-{number}")
-                time.sleep(0.01)
-
-            return report
-
-        def tasks(number: int) -> None:
-            swarm = swarms[2]
-            swarm.submit(f"task {number}", role="coder", idempotency_key=f"{number}")
-            if number % 2:
-                claimed = swarm.tasks.store.claim("coder", f"t{number}", "worker", 60.0)
-                if claimed is not None and number % 4 == 1:
-                    swarm.tasks.store.succeed(claimed.id, f"t{number}", b"\xc0")
-                elif claimed is not None:
-                    swarm.tasks.store.fail(claimed.id, f"t{number}", "broken", again=False)
-            time.sleep(0.01)
-
-        def consolidate(number: int) -> None:
-            background.consolidate(("coder-1", "coder-2")[number % 2], "worker", 0.0)
-            background.merge("worker", 0.0)
-            time.sleep(0.02)
-
-        return [reports("coder-1", swarms[0]), reports("coder-2", swarms[1]), tasks, consolidate]
-
-
-def test_a_backup_while_all_write_is_a_state_that_the_swarm_could_be_in(
-    swarm: Swarm, settings: Settings, copy: Settings, client: Client, file: Path, report: Report
-) -> None:
-    report("coder-1", 1_000_000, 1_000_020)
-    report("coder-2", 1_000_000, 1_000_020)
-    with Life(settings) as life:
-        wait_until(lambda: swarm.agents.state("coder-1").generation > 2, 30.0, "a few generations")
-        for _ in range(2):
-            done = swarm.backup(file)
-            generation = swarm.agents.state("coder-1").generation
-            wait_until(lambda: swarm.agents.state("coder-1").generation > generation + 1, 30.0, "life to go on")  # noqa: B023
-    assert life.failures == []
-    restore(file, settings, copy.name)
-    other = make_swarm(copy, client)
-    status = other.status()
-    assert status.lost == 0
-    assert sum(agent.accepted for agent in status.agents) == done.outcomes
-    for agent in status.agents:
-        assert agent.accepted == agent.consolidated + agent.pending + agent.dead + agent.rewound
-        receipts = list(client.scan_iter(match=f"{{{copy.name}/{agent.name}}}:receipt:*", count=1000))
-        assert len(receipts) == agent.accepted
-        held = outcomes_in(other.agents.clusters(agent.name))
-        assert held == pytest.approx(agent.consolidated)
-    # Every task is where the counts say; nothing is claimed that has no record.
-    [counts] = other.tasks.store.counts()
-    assert counts.lost == 0
-    assert client.hlen(other.keys.live_tasks) == counts.waiting + counts.running == client.hlen(other.keys.task_records)
-    assert client.zcard(other.keys.dead_tasks) == counts.dead
-    assert all(other.tasks.find(task) for task in other.tasks.store.dead(100_000))
-    # And with the rest learned, the bank is what its agents' generations make.
-    Background(copy, client).drain(0.0)
-    parts = {name: other.agents.clusters(name) for name in other.agents.names()}
-    verdicts = {name: state.verdict for name, state in other.agents.states(parts).items()}
-    assert {p.id: p.n for p in bank_of(parts, verdicts)} == {p.id: p.n for p in other.bank.patterns()}
-    assert outcomes_in([cluster for part in parts.values() for cluster in part]) == done.outcomes
-    assert other.status().lost == 0
 
 
 def small(settings: Settings, client: Client, file: Path) -> bytes:

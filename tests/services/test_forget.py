@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from retention_support import stored_bytes, where
 from support import PrivateRedis
-from swarm_support import DIM, make_swarm, outcomes_in, present, some_outcome, some_vector
+from swarm_support import DIM, make_swarm, outcomes_in, some_outcome, some_vector
 
 from swarm.errors import InputError, StaleWriterError, UnknownIdError
 from swarm.services.background import Background
@@ -26,48 +27,10 @@ from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, connect
-from swarm.store.reply import to_bytes
 from swarm.store.tombstones import TombstoneStore
-from swarm.wire.keys import SwarmKeys
 from swarm_agents import Agent
 
 AGENT, OTHER = "coder-1", "coder-2"
-
-
-def stored_bytes(client: Client, keys: SwarmKeys) -> dict[str, bytes]:
-    """Everything that is stored of a swarm, by key: names and all values, as they are."""
-    found: dict[str, bytes] = {}
-    read: dict[bytes, Callable[[bytes], object]] = {
-        b"string": client.get,
-        b"hash": client.hgetall,
-        b"stream": client.xrange,
-        b"zset": lambda key: client.zrange(key, 0, -1),
-        b"list": lambda key: client.lrange(key, 0, -1),
-        b"set": client.smembers,
-    }
-    for pattern in keys.patterns:
-        for key in client.scan_iter(match=pattern):
-            parts: list[bytes] = [key]
-            flatten(read[present(to_bytes(client.type(key)))](key), parts)
-            found[key.decode()] = b"\0".join(parts)
-    return found
-
-
-def flatten(value: object, into: list[bytes]) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            flatten(key, into)
-            flatten(item, into)
-    elif isinstance(value, list | tuple | set):
-        for item in value:
-            flatten(item, into)
-    elif isinstance(value, bytes):
-        into.append(value)
-
-
-def where(client: Client, keys: SwarmKeys, text: str) -> list[str]:
-    """The keys in which a text is stored."""
-    return sorted(key for key, data in stored_bytes(client, keys).items() if text.encode() in data)
 
 
 def outcome(number: int, agent: str, **changes: object) -> Trajectory:
