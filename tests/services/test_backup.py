@@ -373,6 +373,24 @@ def test_a_backup_that_fails_leaves_the_old_file(
         restore(tmp_path / "nothing", settings)
 
 
+def test_no_generation_comes_in_between_while_an_agent_or_the_bank_is_read(
+    lived: Swarm, background: Background, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, came = dump_module.Dumper.key, []
+
+    def meanwhile(dumper: dump_module.Dumper, key: str | bytes, **options: str) -> Iterator[Chunk]:
+        if key == lived.keys.agent("coder-1").clusters:
+            came.append(background.consolidate("coder-1", "test", 0.0)["status"])
+        if key == lived.keys.merged:
+            came.append(background.merge("test", 0.0)["status"])
+        return read(dumper, key, **options)
+
+    monkeypatch.setattr(dump_module.Dumper, "key", meanwhile)
+    lived.backup(file)
+    assert came == ["busy", "busy"]
+    assert lived.agents.state("coder-1").pending > 0
+
+
 def test_streams_that_are_empty_go_on_behind_their_last_id(
     swarm: Swarm, settings: Settings, copy: Settings, client: Client, file: Path
 ) -> None:

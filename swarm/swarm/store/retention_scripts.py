@@ -51,3 +51,20 @@ redis.call('HSET', KEYS[2], 'skipped', generation, 'forgotten_s', ARGV[3])
 return redis.call('HINCRBY', KEYS[2], 'life', 1)
 """
 """Erase what an agent has, and begin its next life: its number; -1 if the lease was lost, -2 if it learned again."""
+
+HOLDS = """
+-- keys: sample, clusters, undo   args: texts to look for
+local function has(value)
+  for _, text in ipairs(ARGV) do
+    if value and string.find(value, text, 1, true) then return true end
+  end
+end
+if has(redis.call('GET', KEYS[1])) then return 1 end
+for i = 2, 3 do
+  for _, field in ipairs(redis.call('HKEYS', KEYS[i])) do
+    if has(redis.call('HGET', KEYS[i], field)) then return 1 end
+  end
+end
+return 0
+"""
+"""Whether one of these texts is in what an agent holds, or held at a version that can be rolled back to: 1 or 0."""

@@ -11,7 +11,8 @@ import msgpack
 from swarm.errors import BoundsError, DamagedRecordError
 from swarm.store.agents import VALUES
 from swarm.store.connection import Client, redis_errors
-from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
+from swarm.store.reply import to_bytes, to_entries, to_hash
+from swarm.store.retention_scripts import HOLDS
 from swarm.wire.codec import decode
 from swarm.wire.keys import SwarmKeys
 
@@ -60,6 +61,7 @@ class VersionStore:
     def __init__(self, client: Client, keys: SwarmKeys) -> None:
         self._client = client
         self._keys = keys
+        self._holds = client.register_script(HOLDS)
 
     def log(self, name: str) -> list[LogEntry]:
         """The generations whose entries are kept, oldest first."""
@@ -121,15 +123,7 @@ class VersionStore:
         """Whether any of these bytes are in what the agent holds, or held at a version that can be rolled back to."""
         keys = self._keys.agent(name)
         with redis_errors(f"search the versions of {name}"):
-            if any(needle in (to_bytes(self._client.get(keys.sample)) or b"") for needle in needles):
-                return True
-            for kept in (keys.clusters, keys.undo):
-                # One by one: together they may be large.
-                for field in self._client.hkeys(kept):
-                    record = to_bytes(self._client.hget(kept, to_text(field))) or b""
-                    if any(needle in record for needle in needles):
-                        return True
-        return False
+            return bool(self._holds(keys=[keys.sample, keys.clusters, keys.undo], args=list(needles)))
 
     def _undos(self, name: str) -> list[int]:
         with redis_errors(f"list the versions of {name}"):
