@@ -431,6 +431,7 @@ class Agent:
         registration = self.swarm.register(self.name, self._given_role, self._given_config)
         if registration.config != self.config:
             self._learner.configure(registration.config)
+        self._live(self.swarm.agents.life(self.name) or "0")
         self._is_registered = True
         ephemeral = SonaConfig.preset("ephemeral", dim=self.config.dim, seed=self.config.seed)
         if self.config == ephemeral if self._warm_start is None else self._warm_start:
@@ -449,8 +450,21 @@ class Agent:
         self.swarm.replica.refresh()
         self.swarm.router.refresh()
         self._learner.follow()
+        if str(self._learner.life) != self._delivery.life:
+            # Forgotten, and made known anew by another process of this name.
+            self._register()
+            self._learner.follow()
         if not self._is_caught_up:
             self._catch_up()
+
+    def _live(self, life: str) -> None:
+        """Begin the life that the agent has now. After it was forgotten nothing of the former one goes on here."""
+        if self._delivery.life not in ("", life):
+            with self._lock:
+                self._open.clear()
+            self._learner.begin_anew()
+            self._is_caught_up = False
+        self._delivery.life = life
 
     def _catch_up(self) -> None:
         """What an earlier process reported and no generation contains yet: the micro tier learns it again."""

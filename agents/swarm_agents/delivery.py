@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from swarm.errors import CapacityError, QueueFullError, StoreUnavailableError
+from swarm.errors import CapacityError, QueueFullError, RecordError, StoreUnavailableError
 from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.swarm import Swarm
 from swarm.sona.trajectory import Trajectory
-from swarm.store.outcomes import Outcome
+from swarm.store.outcomes import Origin, Outcome
 from swarm.wire.records import decode_trajectory, encode_trajectory
 from swarm_agents.breaker import Breaker
 from swarm_agents.spool import Spool, Spooled
@@ -30,7 +30,20 @@ class Delivery:
         self._breaker = breaker
         self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{agent}.sqlite", settings.spool_max_bytes)
         self._behind: CapacityError | None = None
+        self._life = self._spool.life
         self.spooled = len(self._spool)
+
+    @property
+    def life(self) -> str:
+        """The life of the agent that this process is of, "" while it is not known; see `AgentState.life`."""
+        return self._life
+
+    @life.setter
+    def life(self, life: str) -> None:
+        if life != self._life:
+            # First in the file: a process that begins while Redis is away goes on with it.
+            self._spool.life = life
+            self._life = life
 
     def report(self, trajectory: Trajectory, key: str, *, is_registered: bool) -> Receipt:
         """Append an outcome to the agent's stream, or to the spool; durable when this returns.
@@ -48,11 +61,12 @@ class Delivery:
             raise self._behind
         if is_registered and not self.spooled and not self._breaker.is_open:
             try:
-                outcome = Outcome(record=record, idempotency_key=key, trajectory_id=trajectory.id)
+                origin = Origin(life=self._life, action=trajectory.action, at_s=trajectory.at_s)
+                outcome = Outcome(record=record, idempotency_key=key, trajectory_id=trajectory.id, origin=origin)
                 return self._swarm.deliver(self._agent, [outcome])[0]
             except StoreUnavailableError as error:
                 self._breaker.failed(error)
-        is_new = self._spool.append(key, trajectory.id, record)
+        is_new = self._spool.append(key, trajectory.id, record, self._life)
         self.spooled += is_new
         return self._spooled(key, is_new)
 
@@ -73,10 +87,16 @@ class Delivery:
     def _send(self, waiting: Sequence[Spooled]) -> None:
         """Append outcomes, then forget what Redis has; killed in between, they are sent again, without effect."""
         outcomes = [
-            Outcome(record=one.record, idempotency_key=one.idempotency_key, trajectory_id=one.trajectory_id)
+            Outcome(
+                record=one.record,
+                idempotency_key=one.idempotency_key,
+                trajectory_id=one.trajectory_id,
+                origin=_origin_of(one),
+            )
             for one in waiting
         ]
         try:
+            # What belongs to something that was forgotten is refused and counted there, and goes here, too.
             self._swarm.deliver(self._agent, outcomes)
         except QueueFullError as error:
             self._forget(waiting[: error.taken])
@@ -100,7 +120,7 @@ class Delivery:
         if self._breaker.is_open:
             return
         try:
-            self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory))
+            self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory), self._life)
         except StoreUnavailableError as error:
             self._breaker.failed(error)
         except CapacityError as error:
@@ -144,3 +164,12 @@ class Delivery:
 
     def _spooled(self, key: str, is_new: bool) -> Receipt:
         return Receipt(agent=self._agent, idempotency_key=key, state=ReceiptState.SPOOLED, is_new=is_new)
+
+
+def _origin_of(outcome: Spooled) -> Origin:
+    try:
+        trajectory = decode_trajectory(outcome.record)
+    except RecordError:
+        # Consolidation says what is wrong with it.
+        return Origin(life=outcome.life)
+    return Origin(life=outcome.life, action=trajectory.action, at_s=trajectory.at_s)

@@ -18,7 +18,7 @@ from swarm.sona.vectors import Vector
 class Learner:
     """The adapter of one agent; safe to use from several threads.
 
-    `generation` is the agent's generation as last seen, `updates` counts the steps of the instant loop.
+    `generation` and `life` are the agent's as last seen, `updates` counts the steps of the instant loop.
     """
 
     def __init__(self, agent: str, swarm: Swarm, config: SonaConfig) -> None:
@@ -28,6 +28,7 @@ class Learner:
         self._weights_generation = 0
         self._reset_generation = 0
         self.generation = 0
+        self.life = 0
         self.updates = 0
         self.configure(config)
 
@@ -35,6 +36,12 @@ class Learner:
         """Begin anew with this configuration. The seed is the swarm's, so every process begins alike."""
         self.config = config
         self.adapter = Adapter.initial(config, np.random.default_rng(config.seed))
+
+    def begin_anew(self) -> None:
+        """Drop everything that was learned: the agent was forgotten."""
+        with self._lock:
+            self.configure(self.config)
+            self._weights_generation = self._reset_generation = 0
 
     def bend(self, query: Vector, *, is_own_alone: bool = False) -> Vector:
         """The adapted query, of shape (d,): by all who know what it asks for, or by this agent's adapter alone."""
@@ -64,7 +71,7 @@ class Learner:
 
     def _follow_own(self) -> None:
         state = self._swarm.agents.state(self._agent)
-        self.generation = state.generation
+        self.generation, self.life = state.generation, state.life
         if state.weights_generation == self._weights_generation:
             return
         weights = self._swarm.agents.weights(self._agent)

@@ -31,18 +31,23 @@ CREATE TRIGGER IF NOT EXISTS appended AFTER INSERT ON outcome
   BEGIN UPDATE size SET bytes = bytes + length(new.record); END;
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON outcome
   BEGIN UPDATE size SET bytes = bytes - length(old.record); END;
+CREATE TABLE IF NOT EXISTS life (value TEXT NOT NULL);
+INSERT INTO life SELECT '' WHERE NOT EXISTS (SELECT 1 FROM life);
 COMMIT;
 """
+# Files of an older version lack the column.
+_ADD_LIFE = "ALTER TABLE outcome ADD COLUMN life TEXT NOT NULL DEFAULT ''"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spooled:
-    """One waiting outcome; `position` gives the order."""
+    """One waiting outcome; `position` gives the order, `life` is that of its agent, "" if it was not known."""
 
     position: int
     idempotency_key: str
     trajectory_id: str
     record: bytes
+    life: str
 
 
 class Spool:
@@ -58,8 +63,20 @@ class Spool:
             _use_wal(self._db)
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
+            _add_life(self._db)
 
-    def append(self, idempotency_key: str, trajectory_id: str, record: bytes) -> bool:
+    @property
+    def life(self) -> str:
+        """The life of the agent that was noted last, by whichever process; "" before the first."""
+        with self._errors(), self._lock:
+            return str(self._db.execute("SELECT value FROM life").fetchone()[0])
+
+    @life.setter
+    def life(self, life: str) -> None:
+        with self._errors(), self._lock:
+            self._db.execute("UPDATE life SET value = ?", (life,))
+
+    def append(self, idempotency_key: str, trajectory_id: str, record: bytes, life: str = "") -> bool:
         """Put an outcome at the end; False if its key waits here already. Durable when this returns.
 
         Raises
@@ -75,8 +92,8 @@ class Spool:
                     "retry when Redis is back"
                 )
             cursor = self._db.execute(
-                "INSERT OR IGNORE INTO outcome (key, trajectory, record) VALUES (?, ?, ?)",
-                (idempotency_key, trajectory_id, record),
+                "INSERT OR IGNORE INTO outcome (key, trajectory, record, life) VALUES (?, ?, ?, ?)",
+                (idempotency_key, trajectory_id, record, life),
             )
             return cursor.rowcount == 1
 
@@ -84,9 +101,12 @@ class Spool:
         """The first `count` outcomes in order."""
         with self._errors(), self._lock:
             rows = self._db.execute(
-                "SELECT position, key, trajectory, record FROM outcome ORDER BY position LIMIT ?", (count,)
+                "SELECT position, key, trajectory, record, life FROM outcome ORDER BY position LIMIT ?", (count,)
             ).fetchall()
-        return [Spooled(position=row[0], idempotency_key=row[1], trajectory_id=row[2], record=row[3]) for row in rows]
+        return [
+            Spooled(position=row[0], idempotency_key=row[1], trajectory_id=row[2], record=row[3], life=row[4])
+            for row in rows
+        ]
 
     def remove_until(self, position: int) -> None:
         """Forget the outcomes up to this one: Redis has them."""
@@ -128,3 +148,13 @@ def _use_wal(db: sqlite3.Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def _add_life(db: sqlite3.Connection) -> None:
+    # Together with the look, so that of two processes that begin at once one adds it.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if "life" not in {row[1] for row in db.execute("PRAGMA table_info(outcome)")}:
+            db.execute(_ADD_LIFE)
+    finally:
+        db.execute("COMMIT")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,6 +26,19 @@ def swarm_option(function: F) -> F:
 def json_option(function: F) -> F:
     """`--json`: one JSON object on stdout, and nothing else there."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(function)
+
+
+def by_option(function: F) -> F:
+    """`--by NAME`: who does it, for the record."""
+    return click.option("--by", metavar="WHO", default=_user, show_default="your login", help="Who does it.")(function)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return str(os.getuid())
 
 
 def pool_option(function: F) -> F:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from swarm.errors import StaleWriterError
 from swarm.services.consolidate import consolidate
+from swarm.services.expire import drop_expired
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
 from swarm.services.route_update import RouteMerger
@@ -15,7 +16,9 @@ from swarm.sona.config import SonaConfig
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, connect, redis_errors
+from swarm.store.migrations import check_swarm, migrate
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.retention import RetentionStore
 from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
 
@@ -36,11 +39,13 @@ class Background:
         self._keys = SwarmKeys(settings.name)
         self._agents = AgentStore(self._client, self._keys)
         self._bank = BankStore(self._client, self._keys)
+        self._retention = RetentionStore(self._client, self._keys)
         self._merger = Merger(
             self._agents,
             self._bank,
             RouteMerger(self._agents, RouteStore(self._client, self._keys, settings.receipt_ttl)),
             settings.lease_ttl,
+            self._retention,
         )
         self._replicas: dict[tuple[int, float, float], Replica] = {}
 
@@ -50,6 +55,8 @@ class Background:
         A nudge key keeps a second task from being dispatched while the first is on its way. It expires, so a
         task that got lost costs delay only.
         """
+        # A worker that has been connected for long sees here that a newer program, or a restore, has come.
+        migrate(self._client, self._keys)
         count = 0
         for agent in self.due():
             count += self._nudge(agent, "consolidate", agent, dispatch)
@@ -73,13 +80,15 @@ class Background:
     def consolidate(self, agent: str, worker: str, now_s: float) -> Report:
         """Consolidate one agent; the figures of `Consolidation`."""
         try:
+            check_swarm(self._client, self._keys)
             outcomes = OutcomeStore(
                 self._client,
                 self._keys.agent(agent),
                 max_pending=self._settings.max_pending,
                 receipt_ttl=self._settings.receipt_ttl,
             )
-            result = consolidate(agent, self._agents, outcomes, self._replica, self._settings.lease_ttl)
+            rules = self._retention.rules()
+            result = consolidate(agent, self._agents, outcomes, self._replica, self._settings.lease_ttl, rules)
         except StaleWriterError as error:
             return {"agent": agent, "status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
         finally:
@@ -89,7 +98,12 @@ class Background:
     def merge(self, worker: str, now_s: float) -> Report:
         """Merge what changed; the figures of `Merge`."""
         try:
+            check_swarm(self._client, self._keys)
             result = self._merger.run()
+            for name in self._merger.holders_of_expired():
+                drop_expired(
+                    name, self._agents, self._retention.rules(), self._settings.lease_ttl, clock_s(self._client)
+                )
         except StaleWriterError as error:
             return {"status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
         finally:

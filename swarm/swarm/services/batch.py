@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from swarm.errors import DamagedRecordError, NewerRecordError
 from swarm.sona.trajectory import Trajectory
 from swarm.store.forgotten import Forgotten
+from swarm.store.reply import stream_position
 from swarm.wire.records import decode_trajectory
 
 _MAX_REASON = 500
@@ -24,6 +25,11 @@ class Batch:
     dead: Mapping[str, str]
     forgotten: tuple[str, ...]
     cursor: str
+
+    @property
+    def at_s(self) -> float:
+        """When the last was accepted, by Redis's clock: the time of the cycle that learns them, whenever it runs."""
+        return stream_position(self.cursor)[0] / 1000.0
 
     @property
     def entries(self) -> int:

@@ -12,6 +12,7 @@ from swarm.services.batch import read_batch
 from swarm.services.replica import Replica
 from swarm.services.route_update import new_routes
 from swarm.sona.adapter import Adapter
+from swarm.sona.ageing import NO_AGEING, AgeingRules
 from swarm.sona.background import CycleReport, Learned, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
@@ -51,6 +52,7 @@ def consolidate(
     outcomes: OutcomeStore,
     replica: Callable[[SonaConfig], Replica],
     lease_ttl: float,
+    rules: AgeingRules = NO_AGEING,
 ) -> Consolidation:
     """Take the agent's lease, learn from what waits behind its cursor, commit.
 
@@ -73,7 +75,7 @@ def consolidate(
     if lease is None:
         return Consolidation(agent=agent, status="busy")
     with lease.held():
-        return _consolidate(agent, registration.config, agents, outcomes, replica(registration.config), lease)
+        return _consolidate(agent, registration.config, agents, outcomes, replica(registration.config), lease, rules)
 
 
 def _consolidate(
@@ -83,6 +85,7 @@ def _consolidate(
     outcomes: OutcomeStore,
     replica: Replica,
     lease: Lease,
+    rules: AgeingRules,
 ) -> Consolidation:
     state = agents.state(agent)
     entries = outcomes.read_after(state.cursor, MAX_OUTCOMES)
@@ -93,7 +96,8 @@ def _consolidate(
     stored = agents.values(agent)
     learned = learned_from(agents.clusters(agent), stored, config)
     replica.refresh()
-    after, report = run_cycle(learned, batch.trajectories, replica.index, config, cycle_rng(config, state.age), agent)
+    rng, ageing = cycle_rng(config, state.age), rules.at(batch.at_s)
+    after, report = run_cycle(learned, batch.trajectories, replica.index, config, rng, agent, ageing)
     generation = Generation(
         cursor=batch.cursor,
         processed=batch.entries,

@@ -31,7 +31,7 @@ from swarm.sona.vectors import Vector
 from swarm.store.reliability import ReliabilityStore
 
 MAX_AGENTS = 1000
-_OUR_KEY = "execution:"
+OUR_KEY = "execution:"
 """Begins the idempotency keys of these outcomes, so that none is mistaken for a task of the agent's own."""
 _TRUTH = ""
 """Stands for who knows the answer among the agents; no agent has this name."""
@@ -125,7 +125,7 @@ def learn_from_execution(
     verdict = decode_verdict(kept)
     _check_same_results(execution, verdict, checked)
     base = Trajectory(
-        id=f"{_OUR_KEY}{execution}",
+        id=f"{OUR_KEY}{execution}",
         embedding=embedding,
         quality=0.0,
         text=task,

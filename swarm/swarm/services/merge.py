@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 
 from swarm.services.labels import label_patterns
 from swarm.services.route_update import RouteMerger
+from swarm.sona.ageing import Ageing
 from swarm.sona.bank import merge_near
 from swarm.sona.clusters import Cluster, family_of, is_library
 from swarm.sona.standing import Verdict
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore, MergedAgent
 from swarm.store.lease import Lease
+from swarm.store.retention import RetentionStore
 
 MERGE_SIMILARITY = 0.9
 """Cosine from which clusters of several agents become one pattern."""
@@ -35,22 +37,39 @@ class Merge:
     agents: int = 0
     put: int = 0
     removed: int = 0
+    expired: int = 0
+    """Patterns among those removed whose newest evidence was too old."""
 
 
 class Merger:
     """Merges; keeps the clusters of unchanged generations in memory from one merge to the next."""
 
-    def __init__(self, agents: AgentStore, bank: BankStore, routes: RouteMerger, lease_ttl: float) -> None:
+    def __init__(
+        self,
+        agents: AgentStore,
+        bank: BankStore,
+        routes: RouteMerger,
+        lease_ttl: float,
+        retention: RetentionStore | None = None,
+    ) -> None:
         self._agents = agents
         self._bank = bank
         self._routes = routes
         self._lease_ttl = lease_ttl
+        self._retention = retention
         self._clusters: dict[str, tuple[int, list[Cluster]]] = {}
         self._published: tuple[str, dict[str, Cluster]] | None = None
 
     def is_due(self) -> bool:
-        """Whether an agent has a generation that the bank does not contain."""
-        return bool(self._changed(self._bank.merged()))
+        """Whether an agent has a generation that the bank does not contain, or the bank has aged."""
+        return bool(self._changed(self._bank.merged())) or self._key(self._ageing()) != self._bank.aged()
+
+    def holders_of_expired(self) -> list[str]:
+        """Agents that hold clusters, as the last merge read them, which the bank has dropped because of their age."""
+        ageing = self._ageing()
+        if ageing is None or ageing.expired_s is None:
+            return []
+        return [name for name, (_, clusters) in self._clusters.items() if any(map(ageing.is_expired, clusters))]
 
     def run(self) -> Merge:
         """Take the merge lease and publish what changed, in one transaction.
@@ -69,23 +88,45 @@ class Merger:
     def _run(self, lease: Lease) -> Merge:
         merged = self._bank.merged()
         changed = self._changed(merged)
-        if not changed:
+        ageing = self._ageing()
+        if not changed and self._key(ageing) == self._bank.aged():
             return Merge(status="idle")
         self._load()
         before = self._before()
-        parts = {name: clusters for name, (_, clusters) in self._clusters.items()}
+        parts = aged_parts({name: clusters for name, (_, clusters) in self._clusters.items()}, ageing)
         states = self._agents.states(parts)
         after = bank_of(parts, {name: state.verdict for name, state in states.items()})
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
+        expired = 0 if ageing is None else sum(ageing.is_expired(before[pattern_id]) for pattern_id in removed)
         # Before the bank, which says what is merged: killed in between, both are published again.
         self._routes.publish(lease, self._agents.states(self._agents.names()))
         version = self._bank.publish(
-            lease, put, removed, changed, experts=experts_of(states), is_full=self._is_reset(merged)
+            lease,
+            put,
+            removed,
+            changed,
+            experts=experts_of(states),
+            is_full=self._is_reset(merged),
+            aged=self._key(ageing),
+            expired=expired,
         )
         self._published = version, {pattern.id: pattern for pattern in labelled}
-        return Merge(status="published", version=version, agents=len(changed), put=len(put), removed=len(removed))
+        return Merge(
+            status="published",
+            version=version,
+            agents=len(changed),
+            put=len(put),
+            removed=len(removed),
+            expired=expired,
+        )
+
+    def _ageing(self) -> Ageing | None:
+        return None if self._retention is None else self._retention.rules().on_grid(self._retention.now_s())
+
+    def _key(self, ageing: Ageing | None) -> str:
+        return "" if ageing is None else ageing.key
 
     def _before(self) -> dict[str, Cluster]:
         if self._published is not None and self._published[0] == self._bank.version():
@@ -109,10 +150,18 @@ class Merger:
         return any(state.reset_generation > merged[name].generation for name, state in states.items())
 
     def _load(self) -> None:
-        for name, state in self._agents.states(self._agents.names()).items():
+        states = self._agents.states(self._agents.names())
+        # Whoever was forgotten must not come back from this process's memory.
+        self._clusters = {name: known for name, known in self._clusters.items() if name in states}
+        for name, state in states.items():
             known = self._clusters.get(name)
             if known is None or known[0] != state.generation:
                 self._clusters[name] = (state.generation, self._agents.clusters(name))
+
+
+def aged_parts(parts: Mapping[str, Sequence[Cluster]], ageing: Ageing | None) -> Mapping[str, Sequence[Cluster]]:
+    """What agents hold, without what has expired, and with all sums at one time: then they add."""
+    return parts if ageing is None else {name: ageing.aged(clusters) for name, clusters in parts.items()}
 
 
 def bank_of(parts: Mapping[str, Sequence[Cluster]], verdicts: Mapping[str, Verdict]) -> list[Cluster]:

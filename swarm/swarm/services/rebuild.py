@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from swarm.services.batch import Batch, read_batch
 from swarm.services.consolidate import MAX_OUTCOMES, cycle_rng, figures_of, learned_from, new_values
-from swarm.services.merge import bank_of
+from swarm.services.merge import aged_parts, bank_of
 from swarm.services.route_update import new_routes
+from swarm.sona.ageing import NO_AGEING, AgeingRules
 from swarm.sona.background import CycleReport, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
@@ -50,6 +51,7 @@ def rebuild(
     forgotten: Forgotten,
     others: Mapping[str, Sequence[Cluster]],
     verdicts: Mapping[str, Verdict],
+    rules: AgeingRules = NO_AGEING,
 ) -> Rebuilt:
     """The content of `base` after the outcomes of `spans`, without those that were taken back.
 
@@ -69,10 +71,11 @@ def rebuild(
             if not batch.trajectories:
                 continue
             standing = {**verdicts, agent: learned.standing.verdict}
-            bank = _index(bank_of({**others, agent: learned.clusters}, standing), config)
+            ageing = rules.at(batch.at_s)
+            bank = _index(bank_of(aged_parts({**others, agent: learned.clusters}, ageing), standing), config)
             before = learned
             learned, report = run_cycle(
-                before, batch.trajectories, bank, config, cycle_rng(config, base.age + len(reports)), agent
+                before, batch.trajectories, bank, config, cycle_rng(config, base.age + len(reports)), agent, ageing
             )
             values |= new_values(before, learned, batch.trajectories)
             values |= new_routes(values["routes"], batch.trajectories, config.dim)
@@ -114,6 +117,7 @@ def _figures(reports: Sequence[CycleReport], clusters: int) -> dict[str, int | f
         "outcomes": sum(report.outcomes for report in reports),
         "trained_on": sum(report.trained_on for report in reports),
         "pruned": sum(report.pruned for report in reports),
+        "expired": sum(report.expired for report in reports),
         "promoted": any(report.promoted for report in reports),
         "batches": len(reports),
         "clusters": clusters,

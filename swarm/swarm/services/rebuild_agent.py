@@ -15,6 +15,7 @@ from swarm.store.commit import UNREACHABLE, Commit, Committer
 from swarm.store.connection import Client
 from swarm.store.lease import Lease
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.retention import RetentionStore
 from swarm.store.versions import Content, LogEntry, VersionStore, encode_spans
 from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys
@@ -51,6 +52,7 @@ class AgentRebuilder:
         self._keys = keys
         self._agents = AgentStore(client, keys)
         self._versions = VersionStore(client, keys)
+        self._retention = RetentionStore(client, keys)
         self._committer = Committer(client, keys)
 
     def outcomes(self, agent: str) -> OutcomeStore:
@@ -79,6 +81,7 @@ class AgentRebuilder:
             self._agents.forgotten(agent),
             others,
             {name: state.verdict for name, state in self._agents.states(others).items()},
+            self._retention.rules(),
         )
         learned = plan.outcomes
         if not plan.is_whole:

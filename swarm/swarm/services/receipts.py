@@ -10,12 +10,12 @@ from swarm.sona.standing import Verdict
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.forgotten import Forgotten
-from swarm.store.outcomes import OutcomeStore
+from swarm.store.outcomes import FORGOTTEN_RECEIPT, Appended, OutcomeStore
 from swarm.store.reply import stream_position
 
 
 class ReceiptState(StrEnum):
-    """The way of an outcome, in this order; `quarantined`, `dead` and `rewound` are the other ends."""
+    """The way of an outcome, in this order; the last four are the other ends."""
 
     SPOOLED = "spooled"
     """In the local spool file, because Redis is away."""
@@ -31,9 +31,17 @@ class ReceiptState(StrEnum):
     """Could not be used; `reason` says why."""
     REWOUND = "rewound"
     """Taken back: in no generation of the agent that is, or can be rolled back to."""
+    FORGOTTEN = "forgotten"
+    """Not taken: it belongs to a trajectory, a pattern or an agent that was forgotten."""
 
 
-_ENDS = (ReceiptState.SEARCHABLE, ReceiptState.QUARANTINED, ReceiptState.DEAD, ReceiptState.REWOUND)
+_ENDS = (
+    ReceiptState.SEARCHABLE,
+    ReceiptState.QUARANTINED,
+    ReceiptState.DEAD,
+    ReceiptState.REWOUND,
+    ReceiptState.FORGOTTEN,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,17 @@ class Receipt:
         return {"id": self.id, **asdict(self)}
 
 
+def receipt_of(agent: str, idempotency_key: str, appended: Appended) -> Receipt:
+    """The receipt of an outcome that was handed in."""
+    return Receipt(
+        agent=agent,
+        idempotency_key=idempotency_key,
+        state=ReceiptState.FORGOTTEN if appended.is_forgotten else ReceiptState.ACCEPTED,
+        stream_id=appended.stream_id,
+        is_new=appended.is_new,
+    )
+
+
 def find_receipt(
     agent: str, idempotency_key: str, outcomes: OutcomeStore, agents: AgentStore, bank: BankStore
 ) -> Receipt:
@@ -78,6 +97,8 @@ def find_receipt(
     stream_id = outcomes.find_receipt(idempotency_key)
     if stream_id is None:
         raise UnknownIdError(f"no receipt for idempotency key {idempotency_key!r:.80} of agent {agent}")
+    if stream_id == FORGOTTEN_RECEIPT:
+        return Receipt(agent=agent, idempotency_key=idempotency_key, state=ReceiptState.FORGOTTEN, is_new=False)
     merged = bank.merged().get(agent)
     agent_state = agents.state(agent)
     # Read last: a commit writes cursor and reason together, so behind the cursor there is a reason or never will be.

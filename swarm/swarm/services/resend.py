@@ -12,12 +12,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from swarm.errors import QueueFullError, StoreUnavailableError, SwarmError
 from swarm.settings import Settings
 from swarm.store.connection import Client, connections_made, redis_errors
-from swarm.store.outcomes import Outcome, OutcomeStore
+from swarm.store.outcomes import Origin, Outcome, OutcomeStore
 from swarm.store.sent_log import SentLog
 from swarm.store.tasks import TaskStore
 from swarm.wire.codec import decode, encode
@@ -63,20 +64,7 @@ class Resender:
 
     def sent_outcomes(self, agent: str, outcomes: Sequence[Outcome]) -> None:
         """Keep outcomes of an agent that Redis has accepted."""
-        self._keep(
-            [
-                encode(
-                    _KIND,
-                    {
-                        "agent": agent,
-                        "record": outcome.record,
-                        "key": outcome.idempotency_key,
-                        "trajectory": outcome.trajectory_id,
-                    },
-                )
-                for outcome in outcomes
-            ]
-        )
+        self._keep([_encoded(agent, outcome) for outcome in outcomes])
 
     def sent_task(self, task: str, record: bytes) -> None:
         """Keep a task that Redis has accepted."""
@@ -157,10 +145,7 @@ class Resender:
             if "task" in payload:
                 self._submit(payload["task"], payload["record"])
             else:
-                outcome = Outcome(
-                    record=payload["record"], idempotency_key=payload["key"], trajectory_id=payload["trajectory"]
-                )
-                outcomes.setdefault(payload["agent"], []).append(outcome)
+                outcomes.setdefault(payload["agent"], []).append(_decoded(payload))
         for agent, several in outcomes.items():
             self._outcomes(agent).append_many(several)
         self.resent += len(entries)
@@ -170,3 +155,27 @@ class Resender:
         # One whose deadline has passed meanwhile is worth nothing to anybody.
         if answer.refused_by not in ("", "deadline"):
             raise QueueFullError(f"task {task}: its queue is full; retry in {answer.number:.2f} s", answer.number)
+
+
+def _encoded(agent: str, outcome: Outcome) -> bytes:
+    origin = outcome.origin
+    return encode(
+        _KIND,
+        {
+            "agent": agent,
+            "record": outcome.record,
+            "key": outcome.idempotency_key,
+            "trajectory": outcome.trajectory_id,
+            "origin": [origin.life, origin.action, origin.at_s],
+        },
+    )
+
+
+def _decoded(payload: Mapping[str, Any]) -> Outcome:
+    life, action, at_s = payload["origin"]
+    return Outcome(
+        record=payload["record"],
+        idempotency_key=payload["key"],
+        trajectory_id=payload["trajectory"],
+        origin=Origin(life=life, action=action, at_s=at_s),
+    )

@@ -18,6 +18,7 @@ from swarm.errors import InputError, StaleWriterError
 from swarm.services.lineage import holds, lineage
 from swarm.services.merge import Merger
 from swarm.services.rebuild_agent import RETRAIN, REWIND, AgentRebuilder
+from swarm.services.region import Region, without_region
 from swarm.services.rewind_report import Dependent, Rewind, RewoundAgent
 from swarm.services.rewind_targets import Target, one_trajectory, whole_agent
 from swarm.services.route_update import RouteMerger
@@ -28,6 +29,7 @@ from swarm.store.bank import BankStore
 from swarm.store.connection import Client
 from swarm.store.forgotten import UP_TO, ForgottenStore, is_floor, settled_by
 from swarm.store.reply import stream_position
+from swarm.store.retention import RetentionStore
 from swarm.store.routes import RouteStore
 from swarm.store.versions import LogEntry, VersionStore
 from swarm.wire.keys import SwarmKeys
@@ -51,6 +53,7 @@ class Rewinder:
             self._bank,
             RouteMerger(self._agents, RouteStore(client, keys, settings.receipt_ttl)),
             settings.lease_ttl,
+            RetentionStore(client, keys),
         )
 
     def rewind(self, trajectory: str | None, agent: str | None, *, retrain: bool = True) -> Rewind:
@@ -69,26 +72,45 @@ class Rewinder:
         StaleWriterError
             If others keep a lease for too long, or took over; run it again.
         """
-        targets = self._targets(trajectory, agent)
+        targets = self.targets(trajectory, agent)
         cause = f"trajectory {trajectory}" if trajectory else f"agent {agent}"
+        return self.take_out(targets, cause, trajectory=trajectory or "", retrain=retrain)
+
+    def take_out(
+        self,
+        targets: Sequence[Target],
+        cause: str,
+        *,
+        trajectory: str = "",
+        retrain: bool = True,
+        remains: Mapping[str, Region] | None = None,
+    ) -> Rewind:
+        """Take out these outcomes; `cause` stands in the versions' log.
+
+        Parameters
+        ----------
+        remains : by agent, a part of what it holds that goes whether or not the stream has its outcomes; nothing before
+            can be rolled back to then. Other parameters and errors as in `rewind`
+        """
         for target in targets:
             self._forgotten.mark(target.agent, target.fields)
         learned_ms = {target.agent: self._learned_ms(target) for target in targets}
-        rewound = [self._settle(target, cause) for target in targets]
+        rewound = [self._settle(target, cause, (remains or {}).get(target.agent)) for target in targets]
         self._merge()
         dependents = self._retrain_all(learned_ms, cause, is_wanted=retrain)
         self._merge()
         for target in targets:
             self._forgotten.finish(target.agent, target.fields)
         return Rewind(
-            trajectory=trajectory or "",
+            trajectory=trajectory,
             agents=tuple(rewound),
             dependents=tuple(dependents),
             patterns=self._bank.count(),
             bank_version=self._bank.version(),
         )
 
-    def _targets(self, trajectory: str | None, agent: str | None) -> list[Target]:
+    def targets(self, trajectory: str | None, agent: str | None) -> list[Target]:
+        """The outcomes that are meant; errors as in `rewind`."""
         if agent:
             registered(agent, self._agents)
         if trajectory:
@@ -112,17 +134,19 @@ class Rewinder:
 
     # Settling
 
-    def _settle(self, target: Target, cause: str) -> RewoundAgent:
+    def _settle(self, target: Target, cause: str, region: Region | None = None) -> RewoundAgent:
         """Commit a version of the agent without what is marked, and make those with it unreachable."""
         name = target.agent
         with turn_at(name, self._agents, self._lease_ttl) as lease:
             state, forgotten = self._agents.state(name), self._agents.forgotten(name)
             marks = {field: "" for field in target.fields if not forgotten.marks[field]}
             learned = tuple(field for field in marks if self._is_learned(name, field, state))
-            if not learned:
-                settled = max(settled_by(forgotten.marks[field]) for field in target.fields)
+            if not learned and not (region is not None and region.covers_any(self._agents.clusters(name))):
+                settled = max((settled_by(forgotten.marks[field]) for field in target.fields), default=0)
                 return RewoundAgent(agent=name, outcomes=len(marks), generation=settled)
-            rework = self._rebuilder.rework(name, lambda entry: holds(entry, marks))
+            rework, remains = self._rebuilder.rework(name, lambda entry: holds(entry, marks)), 0
+            if region is not None:
+                rework, remains = without_region(rework, region)
             last = self._last_of(target, state)
             waiting = self._waiting(name, state.cursor, last)
             gone = self._gone(target, learned, state, waiting)
@@ -134,7 +158,7 @@ class Rewinder:
                 cause,
                 cursor=last,
                 processed=waiting,
-                rewound=gone,
+                rewound=min(gone + remains, max(gone, state.consolidated)),
                 settled=learned,
                 keep=0 if target.is_whole else None,
             )
@@ -146,7 +170,7 @@ class Rewinder:
             generation=number,
             base=rework.base.version,
             replayed=rework.built.replayed,
-            lost=0 if target.is_whole else max(0, rework.missing - taken),
+            lost=remains if target.is_whole else max(0, rework.missing - taken) + remains,
             unrepeated=() if target.is_whole else rework.unrepeated,
         )
 

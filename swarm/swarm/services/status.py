@@ -34,6 +34,8 @@ class AgentStatus:
     oldest_pending_s: float | None
     verdict: str
     """How far its feedback is believed: trusted, probation or quarantined."""
+    refused: int = 0
+    """Outcomes that were not taken, because they belong to what was forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,7 @@ def _agents(client: Client, keys: SwarmKeys, store: AgentStore, now_s: float) ->
             open=found[2 * position],
             oldest_pending_s=max(0.0, now_s - oldest[name] / 1000.0) if name in oldest else None,
             verdict=state.verdict.value,
+            refused=state.refused,
         )
         for position, (name, state) in enumerate(states.items())
     )

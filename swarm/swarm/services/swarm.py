@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 from swarm.embed.base import Embedder
@@ -20,15 +21,25 @@ from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
 from swarm.errors import InputError, NoRouteError, ShapeError, UnknownIdError, WaitTimeoutError
 from swarm.services.answers import Same
+from swarm.services.backup import BackupReport, back_up
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.export import export_agent
 from swarm.services.find import Found, find_consolidation, find_merge, split_id, with_generation
+from swarm.services.forget_report import Forgetting
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
 from swarm.services.placement import NEAREST, Placement, candidates_of, choose
-from swarm.services.receipts import Receipt, ReceiptState, find_receipt
+from swarm.services.receipts import Receipt, ReceiptState, find_receipt, receipt_of
 from swarm.services.replica import Replica
 from swarm.services.resend import Resender
+from swarm.services.retention import (
+    PinView,
+    RetentionView,
+    pin_pattern,
+    read_retention,
+    set_retention,
+    unpin_pattern,
+)
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
 from swarm.services.route_advice import RouteAdvice, RouteOptions, route_question
@@ -51,11 +62,15 @@ from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
 from swarm.store.connection import Client, connect
 from swarm.store.meta import bind_embedder, bound_embedder
-from swarm.store.outcomes import Outcome, OutcomeStore
+from swarm.store.migrations import bind_schema
+from swarm.store.outcomes import Origin, Outcome, OutcomeStore
 from swarm.store.reliability import ReliabilityStore
+from swarm.store.retention import RetentionStore
+from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
+from swarm.wire.retention_records import Retention, Tombstone
 
 DEFAULT_ROLE = "agent"
 MAX_KEY_CHARACTERS = 200
@@ -84,6 +99,7 @@ class Swarm:
             self.settings, self.client, self.agents, keep=lambda task, record: self.sent.sent_task(task, record)
         )
         self.sent = Resender(self.settings, self.client, self.outcomes, self.tasks.store)
+        self._retention = RetentionStore(self.client, self.keys)
         self._embedder = embedder
         self._types: TaskTypes | None = None
         self._is_bound = False
@@ -112,6 +128,7 @@ class Swarm:
             If the swarm is bound to another one; the message names both.
         """
         if not self._is_bound:
+            bind_schema(self.client, self.keys)
             bind_embedder(self.client, self.keys, self.embedder.identity)
             self._is_bound = True
 
@@ -384,6 +401,8 @@ class Swarm:
     def record(self, trajectory: Trajectory, idempotency_key: str) -> Receipt:
         """Append an outcome to its agent's stream, once per idempotency key; durable when this returns.
 
+        One that belongs to what was forgotten is not taken: the receipt's state is `forgotten`.
+
         Raises
         ------
         InputError
@@ -410,35 +429,36 @@ class Swarm:
         keys = [trajectory.id for trajectory in trajectories] if idempotency_keys is None else list(idempotency_keys)
         if len(keys) != len(trajectories):
             raise InputError(f"idempotency_keys must be {len(trajectories)}, one for each trajectory, got {len(keys)}")
-        waiting: dict[str, list[Outcome]] = {}
         dim = self.embedder.identity.dim
+        records = []
         for trajectory, key in zip(trajectories, keys, strict=True):
-            record = encode_trajectory(trajectory)
+            records.append(encode_trajectory(trajectory))
+            check_idempotency_key(key)
             if len(trajectory.embedding) != dim:
                 raise ShapeError(f"embedding must have shape ({dim},), got ({len(trajectory.embedding)},)")
-            waiting.setdefault(trajectory.agent, []).append(
-                Outcome(record=record, idempotency_key=check_idempotency_key(key), trajectory_id=trajectory.id)
-            )
         self.bind()
-        for agent in waiting:
-            if not self.agents.is_registered(agent):
-                raise UnknownIdError(f"agent {agent!r:.80} is not registered")
+        lives = {agent: self._life(agent) for agent in dict.fromkeys(one.agent for one in trajectories)}
+        waiting: dict[str, list[Outcome]] = {agent: [] for agent in lives}
+        for trajectory, key, record in zip(trajectories, keys, records, strict=True):
+            agent = trajectory.agent
+            origin = Origin(life=lives[agent], action=trajectory.action, at_s=trajectory.at_s)
+            outcome = Outcome(record=record, idempotency_key=key, trajectory_id=trajectory.id, origin=origin)
+            waiting[agent].append(outcome)
         receipts = {agent: iter(self.deliver(agent, outcomes)) for agent, outcomes in waiting.items()}
         return [next(receipts[trajectory.agent]) for trajectory in trajectories]
+
+    def _life(self, agent: str) -> str:
+        life = self.agents.life(agent)
+        if life is None:
+            raise UnknownIdError(f"agent {agent!r:.80} is not registered")
+        return life
 
     def deliver(self, agent: str, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """Append encoded outcomes to the stream of a registered agent, and keep them in case that Redis loses them."""
         appended = self.outcomes(agent).append_many(outcomes)
         self.sent.sent_outcomes(agent, outcomes)
         return [
-            Receipt(
-                agent=agent,
-                idempotency_key=outcome.idempotency_key,
-                state=ReceiptState.ACCEPTED,
-                stream_id=found.stream_id,
-                is_new=found.is_new,
-            )
-            for outcome, found in zip(outcomes, appended, strict=True)
+            receipt_of(agent, outcome.idempotency_key, found) for outcome, found in zip(outcomes, appended, strict=True)
         ]
 
     def learn_from_swarm_execution(
@@ -596,6 +616,59 @@ class Swarm:
         from swarm.services.rewind import Rewinder
 
         return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
+
+    # Retention
+
+    def forget(
+        self, *, pattern: str | None = None, trajectory: str | None = None, agent: str | None = None, by: str = ""
+    ) -> Forgetting:
+        """Erase a pattern, a trajectory (of one agent, if that is given, too) or an agent; nothing brings it back.
+
+        See `Forgetter`. What backups and task records hold of it stays there.
+
+        Raises
+        ------
+        InputError
+            If none is given, or a pattern and something else.
+        """
+        # It merges, and so loads scikit-learn, which a hook's process must not.
+        from swarm.services.forget import Forgetter
+
+        if pattern is not None and (trajectory is not None or agent is not None):
+            raise InputError("forget takes a pattern, or a trajectory and perhaps its agent, or an agent")
+        forgetter = Forgetter(self.settings, self.client, by)
+        if pattern is not None:
+            return forgetter.pattern(pattern)
+        if trajectory is not None:
+            return forgetter.trajectory(trajectory, agent)
+        if agent is not None:
+            return forgetter.agent(agent)
+        raise InputError("forget takes a pattern, a trajectory or an agent, got none")
+
+    def backup(self, path: str | Path) -> BackupReport:
+        """Write the swarm as it is to a file, while it runs; see `services.backup`. `restore` reads it."""
+        return back_up(Path(path), self.settings, self.client)
+
+    def tombstones(self) -> list[Tombstone]:
+        """What was forgotten, when and by whom, oldest first."""
+        return TombstoneStore(self.client, self.keys).all()
+
+    def retention(self) -> RetentionView:
+        """How evidence ages here, and what is pinned."""
+        return read_retention(self._retention, self.bank)
+
+    def set_retention(self, *, half_life_s: float | None = None, ttl_s: float | None = None) -> Retention:
+        """Let evidence age; None switches that off. See `set_retention` in `services.retention`."""
+        bind_schema(self.client, self.keys)
+        return set_retention(self._retention, half_life_s, ttl_s)
+
+    def pin(self, pattern_id: str, *, by: str = "") -> PinView:
+        """Keep a pattern from decaying, expiring and being pruned; see `pin_pattern`."""
+        return pin_pattern(pattern_id, by, self._retention, self.bank)
+
+    def unpin(self, pattern_id: str) -> PinView:
+        """Let a pattern age again; see `unpin_pattern`."""
+        return unpin_pattern(pattern_id, self._retention, self.bank)
 
     # State
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from swarm.errors import StaleWriterError, UnknownIdError
 from swarm.store.agents import AgentStore
+from swarm.store.bank import BankStore
 from swarm.store.lease import Lease
 from swarm.wire.records import Registration
 
@@ -29,6 +30,18 @@ def turn_at(agent: str, agents: AgentStore, lease_ttl: float, wait_s: float = WA
     while (lease := agents.lease(agent, lease_ttl)) is None:
         if time.monotonic() >= deadline:
             raise StaleWriterError(f"agent {agent}: others hold its lease for more than {wait_s:g} s; try again")
+        time.sleep(_POLL_S)
+    with lease.held():
+        yield lease
+
+
+@contextmanager
+def turn_at_bank(bank: BankStore, lease_ttl: float, wait_s: float = WAIT_S) -> Iterator[Lease]:
+    """The lease of the merge for the time of the block; errors as in `turn_at`."""
+    deadline = time.monotonic() + wait_s
+    while (lease := bank.lease(lease_ttl)) is None:
+        if time.monotonic() >= deadline:
+            raise StaleWriterError(f"bank: others hold its lease for more than {wait_s:g} s; try again")
         time.sleep(_POLL_S)
     with lease.held():
         yield lease

@@ -7,10 +7,11 @@ A pure function of what it is given: the engine runs it in process, a worker run
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from swarm.sona.ageing import NO_PINS, Ageing
 from swarm.sona.boundary import TaskShift
 from swarm.sona.clusters import Cluster, is_library
 from swarm.sona.config import SonaConfig
@@ -70,6 +71,7 @@ class CycleReport:
     why: str = "no outcomes"
     clusters: int = 0
     pruned: int = 0
+    expired: int = 0
     new_task: bool = False
     tasks: int = 0
     verdict: str = Verdict.PROBATION
@@ -98,6 +100,7 @@ def run_cycle(
     config: SonaConfig,
     rng: np.random.Generator,
     agent: str = "self",
+    ageing: Ageing | None = None,
 ) -> tuple[Learned, CycleReport]:
     """The next generation of `learned`, from outcomes that are in no cluster yet.
 
@@ -106,7 +109,41 @@ def run_cycle(
     trajectories : in the order in which they ended
     shared : the clusters that queries are matched against (the swarm's bank, or the agent's own)
     agent : whose outcomes they are; what others know is what `shared` holds of everybody else
+    ageing : how old everything is when this happens; None if nothing ages
     """
+    if ageing is not None:
+        return _aged_cycle(learned, trajectories, shared, config, rng, agent, ageing)
+    return _cycle(learned, trajectories, shared, config, rng, agent, None)
+
+
+def _aged_cycle(
+    learned: Learned,
+    trajectories: Sequence[Trajectory],
+    shared: PatternIndex,
+    config: SonaConfig,
+    rng: np.random.Generator,
+    agent: str,
+    ageing: Ageing,
+) -> tuple[Learned, CycleReport]:
+    """A cycle at the time of `ageing`. A cluster that nothing joined stays the same object."""
+    alive = ageing.alive(learned.clusters)
+    now = [ageing.current(cluster) for cluster in alive]
+    stored = {id(aged): cluster for aged, cluster in zip(now, alive, strict=True)}
+    after, report = _cycle(replace(learned, clusters=tuple(now)), trajectories, shared, config, rng, agent, ageing)
+    clusters = tuple(stored.get(id(cluster)) or ageing.kept(cluster) for cluster in after.clusters)
+    expired = report.expired + len(learned.clusters) - len(alive)
+    return replace(after, clusters=clusters), replace(report, expired=expired)
+
+
+def _cycle(
+    learned: Learned,
+    trajectories: Sequence[Trajectory],
+    shared: PatternIndex,
+    config: SonaConfig,
+    rng: np.random.Generator,
+    agent: str,
+    ageing: Ageing | None,
+) -> tuple[Learned, CycleReport]:
     # Draws of their own: how clusters are grouped must not hang on what the training drew before.
     training_rng, grouping_rng = map(np.random.default_rng, rng.integers(2**63, size=2))
     fresh = Reservoir.of(trajectories, config.dim)
@@ -124,7 +161,10 @@ def run_cycle(
     verdict = standing.verdict
     weights = _train_gated(learned.base, ewc, sample, candidates, shared, agent, verdict, config, training_rng)
     new = [outcome.as_cluster(config.quality_threshold) for outcome in (*trajectories, *steps)]
-    grouping = regroup(learned.clusters, new, config, grouping_rng)
+    tried = len(new)
+    if ageing is not None:
+        new = ageing.aged(ageing.dated(cluster) for cluster in new)
+    grouping = regroup(learned.clusters, new, config, grouping_rng, NO_PINS if ageing is None else ageing.pins)
     report = CycleReport(
         outcomes=len(trajectories),
         credited_steps=len(steps),
@@ -136,6 +176,7 @@ def run_cycle(
         why=weights.why,
         clusters=len(grouping.clusters),
         pruned=grouping.pruned,
+        expired=tried - len(new),
         new_task=new_task,
         tasks=ewc.tasks,
         verdict=verdict.value,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
-from swarm.sona.clusters import Cluster, RouteTally, Tally, family_of, merge_clusters
+from swarm.sona.ageing import scaled
+from swarm.sona.clusters import Cluster, family_of, merge_clusters
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import ActionHit, Hit, PatternIndex
 from swarm.sona.recall import Recall
@@ -87,7 +87,7 @@ class ReasoningBank:
     def decay(self, keep: float) -> None:
         """Multiply all evidence by `keep` in (0, 1]: old experience counts less beside new."""
         check_number(keep, "keep", 1e-6, 1.0)
-        self._changed(lambda clusters: [_scaled(cluster, keep) for cluster in clusters])
+        self._changed(lambda clusters: [scaled(cluster, keep) for cluster in clusters])
 
     def prune(self, min_outcomes: float = 0.0, min_quality: float = 0.0) -> int:
         """Drop patterns with less evidence, and those of successes with a lower mean quality; how many went."""
@@ -117,43 +117,23 @@ def _merged(clusters: tuple[Cluster, ...], threshold: float) -> list[Cluster]:
 
 def merge_near(family: list[Cluster], threshold: float) -> list[Cluster]:
     """Clusters of one family, with those near a larger one merged into it."""
+    return [merge_clusters(group) for group in near_groups(family, threshold)]
+
+
+def near_groups(family: list[Cluster], threshold: float) -> list[list[Cluster]]:
+    """Clusters of one family in groups of those near a larger one, the largest first."""
     if len(family) < 2:
-        return family
+        return [[cluster] for cluster in family]
     ordered = sorted(family, key=lambda cluster: (-cluster.n, cluster.id))
     centroids = np.array([cluster.centroid for cluster in ordered])
     similar = centroids.dot(centroids.T) >= threshold
     np.fill_diagonal(similar, True)
     taken = np.zeros(len(ordered), dtype=np.bool_)
-    merged = []
+    groups = []
     for row in range(len(ordered)):
         if taken[row]:
             continue
         members = np.flatnonzero(similar[row] & ~taken)
         taken[members] = True
-        merged.append(merge_clusters([ordered[i] for i in members]))
-    return merged
-
-
-def _scaled(cluster: Cluster, keep: float) -> Cluster:
-    return replace(
-        cluster,
-        sum_embedding=cluster.sum_embedding * keep,
-        n=cluster.n * keep,
-        sum_quality=cluster.sum_quality * keep,
-        sum_quality2=cluster.sum_quality2 * keep,
-        agents={
-            name: Tally(n=tally.n * keep, sum_quality=tally.sum_quality * keep)
-            for name, tally in cluster.agents.items()
-        },
-        routes={
-            name: RouteTally(
-                n=route.n * keep,
-                sum_quality=route.sum_quality * keep,
-                sum_quality2=route.sum_quality2 * keep,
-                sum_latency_ms=route.sum_latency_ms * keep,
-                sum_cost=route.sum_cost * keep,
-            )
-            for name, route in cluster.routes.items()
-        },
-        task_types={name: count * keep for name, count in cluster.task_types.items()},
-    )
+        groups.append([ordered[i] for i in members])
+    return groups

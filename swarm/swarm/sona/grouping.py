@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swarm.sona.ageing import NO_PINS, Pins
 from swarm.sona.clusters import Cluster, family_of, merge_clusters
 from swarm.sona.config import SonaConfig
 from swarm.sona.kmeans import spherical_kmeans
@@ -27,13 +28,20 @@ class Grouping:
     pruned: int
 
 
-def regroup(known: Sequence[Cluster], new: Sequence[Cluster], config: SonaConfig, rng: np.random.Generator) -> Grouping:
+def regroup(
+    known: Sequence[Cluster],
+    new: Sequence[Cluster],
+    config: SonaConfig,
+    rng: np.random.Generator,
+    pins: Pins = NO_PINS,
+) -> Grouping:
     """Clusters of one agent after `new` outcomes (clusters of one each) joined those `known`.
 
     Only outcomes about the same action, and with the same sign, can share a cluster. Where they become more
     than `config.pattern_clusters` of one sign, each action keeps one, and the others go to actions by the square
     root of their outcomes; within an action by weighted k-means++ over its clusters. Where there are more actions than
-    that, those with fewer than `config.min_cluster_size` outcomes go first, then those not seen for longest.
+    that, those with fewer than `config.min_cluster_size` outcomes go first, then those not seen for longest. At that
+    bound what `pins` cover stays beside the others, as one cluster for each pin and sign.
     """
     kept: list[Cluster] = []
     pruned = 0
@@ -41,10 +49,28 @@ def regroup(known: Sequence[Cluster], new: Sequence[Cluster], config: SonaConfig
         families = _families([c for c in known if c.positive == positive], [c for c in new if c.positive == positive])
         joined = {name: _join(old, fresh, config) for name, (old, fresh) in families.items()}
         if sum(map(len, joined.values())) > config.pattern_clusters:
-            joined, gone = _shrink(joined, config, rng)
+            pinned, free = _set_aside(joined, pins)
+            joined, gone = _shrink(free, config, rng) if free else ({}, 0)
             pruned += gone
+            kept.extend(pinned)
         kept.extend(cluster for name in sorted(joined) for cluster in joined[name])
     return Grouping(clusters=_distinct(kept), pruned=pruned)
+
+
+def _set_aside(families: dict[str, list[Cluster]], pins: Pins) -> tuple[list[Cluster], dict[str, list[Cluster]]]:
+    """What the pins cover, merged by the nearest of them, and the rest."""
+    if not pins:
+        return [], families
+    by_pin: dict[str, list[Cluster]] = defaultdict(list)
+    free: dict[str, list[Cluster]] = defaultdict(list)
+    for name, clusters in families.items():
+        for cluster in clusters:
+            pin = pins.nearest(cluster)
+            if pin is None:
+                free[name].append(cluster)
+            else:
+                by_pin[pin.id].append(cluster)
+    return [merge_clusters(group) for _, group in sorted(by_pin.items())], dict(free)
 
 
 def _distinct(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:

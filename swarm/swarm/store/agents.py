@@ -45,6 +45,10 @@ class AgentState:
     weights_generation: int = 0
     reset_generation: int = 0
     skipped: int = 0
+    life: int = 0
+    """How often an agent of this name was forgotten."""
+    refused: int = 0
+    """Outcomes that were not taken, because they belong to what was forgotten."""
     verdict: Verdict = Verdict.PROBATION
     """How far its feedback is believed, see `sona.standing`."""
 
@@ -96,6 +100,8 @@ _COUNTS = (
     "weights_generation",
     "reset_generation",
     "skipped",
+    "life",
+    "refused",
 )
 _FIELDS = ("cursor", "verdict", *_COUNTS)
 
@@ -145,6 +151,16 @@ class AgentStore:
         check_name(name, "agent")
         with redis_errors(f"look for agent {name}"):
             return bool(self._client.hexists(self._keys.agents, name))
+
+    def life(self, name: str) -> str | None:
+        """The present life of an agent, None if it is not registered; in one round trip."""
+        check_name(name, "agent")
+        with redis_errors(f"read agent {name}"):
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.hexists(self._keys.agents, name)
+            pipeline.hget(self._keys.agent(name).state, "life")
+            is_known, life = pipeline.execute()
+        return (life or b"0").decode() if is_known else None
 
     def names(self) -> list[str]:
         """Names of all agents, sorted."""

@@ -75,6 +75,12 @@ class BankStore:
             found = to_hash(self._client.hgetall(self._keys.bank))
         return [decode_cluster(data) for data in found.values()]
 
+    def pattern(self, pattern_id: str) -> Cluster | None:
+        """One pattern, or None."""
+        with redis_errors("read a pattern"):
+            found = to_bytes(self._client.hget(self._keys.bank, pattern_id))
+        return None if found is None else decode_cluster(found)
+
     def count(self) -> int:
         """Number of patterns."""
         with redis_errors("count the patterns"):
@@ -91,6 +97,11 @@ class BankStore:
         with redis_errors("count the merges"):
             return int(self._client.hget(self._keys.meta, "merges") or 0)
 
+    def aged(self) -> str:
+        """How old everything in the bank is, as `publish` was told; "" if nothing ages."""
+        with redis_errors("read how old the bank is"):
+            return (to_bytes(self._client.hget(self._keys.meta, "aged")) or b"").decode()
+
     def publish(
         self,
         lease: Lease,
@@ -100,11 +111,14 @@ class BankStore:
         *,
         experts: Mapping[str, int] | None = None,
         is_full: bool = False,
+        aged: str = "",
+        expired: int = 0,
     ) -> str:
         """Write changed patterns, the log entry and what was merged in one transaction; the new version.
 
         `experts` are the agents whose adapters bend everybody's queries, with the generation of their weights.
-        With `is_full` replicas do not follow the change, but load everything anew.
+        With `is_full` replicas do not follow the change, but load everything anew. `aged` says how old everything in
+        the bank is by this, "" if nothing ages; `expired` is added to the count of patterns that were too old.
 
         Raises
         ------
@@ -115,6 +129,7 @@ class BankStore:
         ids = {"put": [cluster.id for cluster in put], "removed": list(removed)}
         change = encode("change", {**ids, "full": True} if is_full else ids)
         args: list[bytes | str | int] = [lease.token, BANKLOG_LENGTH, change, encode("experts", experts or {})]
+        args += [aged, expired]
         args += counted(removed)
         args += counted_pairs((cluster.id, encode_cluster(cluster)) for cluster in put)
         args += counted_pairs(

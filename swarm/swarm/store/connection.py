@@ -4,36 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
-from swarm.errors import InputError, StoreUnavailableError
+from swarm.errors import InputError, RecordError, StoreUnavailableError
 from swarm.settings import Settings
+from swarm.wire.keys import SwarmKeys
+from swarm.wire.schema import RESTORING_FIELD, SCHEMA_FIELD, refuse_unreadable
 
 Client: TypeAlias = redis.Redis
 """A client that answers bytes."""
 
 
-class _Connects:
-    """What a client does with each new connection: greet as usual, and count."""
+class _Greeting:
+    """What a client does with each new connection: greet as usual, look whether the swarm can be read, and count."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: SwarmKeys | None) -> None:
+        self._keys = keys
         self.count = 0
 
     def __call__(self, connection: AbstractConnection) -> None:
         connection.on_connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        if self._keys is not None:
+            _refuse_unreadable(self._keys, connection)
         self.count += 1
 
 
-def connect(settings: Settings) -> Client:
+def connect(settings: Settings, *, is_checked: bool = True) -> Client:
     """A lazy client; nothing is sent before its first command.
 
     A command that got no answer is tried once more on a fresh connection: every write of this project is
-    idempotent or checked, so a doubled command has one effect.
+    idempotent or checked, so a doubled command has one effect. A swarm of a newer schema is refused with every new
+    connection, before any other command (`NewerRecordError`), and so is one that is half restored, unless `is_checked`
+    is False: then the caller looks for itself.
 
     Raises
     ------
@@ -47,10 +54,21 @@ def connect(settings: Settings) -> Client:
             socket_connect_timeout=min(2.0, settings.socket_timeout),
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[redis.ConnectionError],
-            redis_connect_func=_Connects(),
+            redis_connect_func=_Greeting(SwarmKeys(settings.name) if is_checked else None),
         )
     except (ValueError, TypeError):
         raise InputError("redis_url must be a redis://, rediss:// or unix:// URL that redis-py can use") from None
+
+
+def _refuse_unreadable(keys: SwarmKeys, connection: Any) -> None:
+    connection.send_command("HMGET", keys.meta, SCHEMA_FIELD, RESTORING_FIELD)
+    schema, restoring = connection.read_response()
+    try:
+        refuse_unreadable(keys.swarm, schema, restoring)
+    except RecordError:
+        # redis-py takes a connection that has a socket for one that is ready.
+        connection.disconnect()
+        raise
 
 
 @contextmanager
@@ -73,8 +91,8 @@ def connections_made(client: Client) -> int:
 
     redis-py connects anew by itself, so nothing else tells.
     """
-    connects = client.connection_pool.connection_kwargs.get("redis_connect_func")
-    return connects.count if isinstance(connects, _Connects) else 0
+    greeting = client.connection_pool.connection_kwargs.get("redis_connect_func")
+    return greeting.count if isinstance(greeting, _Greeting) else 0
 
 
 def clock_s(client: Client) -> float:

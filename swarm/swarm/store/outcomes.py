@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,20 +22,45 @@ MAX_OPEN = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Where an outcome stands in the stream, and whether this call put it there.
+
+    One that `is_forgotten` was not taken: it belongs to what was forgotten, and must not bring it back.
+    """
+
+    stream_id: str
+    is_new: bool
+    is_forgotten: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What says whether an outcome belongs to what was forgotten.
+
+    `life` is that of the agent which reports it ("" if that is not known), `action` what was tried, `at_s` the time of
+    the task in seconds since the epoch.
+    """
+
+    life: str = ""
+    action: str = ""
+    at_s: float = math.inf
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """An encoded outcome on its way into a stream."""
 
     record: bytes
     idempotency_key: str
     trajectory_id: str
+    origin: Origin = UNKNOWN_ORIGIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
-    """Where an outcome stands in the stream, and whether this call put it there."""
-
-    stream_id: str
-    is_new: bool
+FORGOTTEN_RECEIPT = "-"
+"""Stands in the receipt of an outcome that was refused because it belongs to what was forgotten."""
 
 
 class OutcomeStore:
@@ -48,15 +74,19 @@ class OutcomeStore:
         self._append = client.register_script(APPEND)
         self._open = client.register_script(OPEN)
 
-    def append(self, record: bytes, idempotency_key: str, trajectory_id: str) -> Appended:
+    def append(
+        self, record: bytes, idempotency_key: str, trajectory_id: str, origin: Origin = UNKNOWN_ORIGIN
+    ) -> Appended:
         """Put an outcome into the stream, once per idempotency key, and close its open trajectory.
+
+        What belongs to something that was forgotten is not taken, and counted as `refused`.
 
         Raises
         ------
         QueueFullError
             If `max_pending` outcomes wait for consolidation; nothing was taken.
         """
-        outcome = Outcome(record=record, idempotency_key=idempotency_key, trajectory_id=trajectory_id)
+        outcome = Outcome(record=record, idempotency_key=idempotency_key, trajectory_id=trajectory_id, origin=origin)
         return self.append_many([outcome])[0]
 
     def append_many(self, outcomes: Sequence[Outcome]) -> list[Appended]:
@@ -79,13 +109,15 @@ class OutcomeStore:
         keys = self._keys
         args: list[bytes | str | int] = [self._max_pending, self._receipt_ttl_ms]
         for outcome in outcomes:
+            origin = outcome.origin
             args += (outcome.record, outcome.trajectory_id, outcome.idempotency_key)
+            args += (origin.life, origin.action, repr(float(origin.at_s)))
         receipts = [keys.receipt(outcome.idempotency_key) for outcome in outcomes]
         with redis_errors(f"append an outcome of {keys.agent}"):
-            answers = self._append(keys=[keys.stream, keys.state, keys.open, *receipts], args=args)
+            answers = self._append(keys=[keys.stream, keys.state, keys.open, keys.tombs, *receipts], args=args)
         return [
-            Appended(stream_id=stream_id.decode(), is_new=is_new == 1)
-            for is_new, stream_id in zip(answers[::2], answers[1::2], strict=True)
+            Appended(stream_id=stream_id.decode(), is_new=answer == 1, is_forgotten=answer == 2)
+            for answer, stream_id in zip(answers[::2], answers[1::2], strict=True)
         ]
 
     def _full(self, taken: int) -> QueueFullError:
@@ -110,6 +142,12 @@ class OutcomeStore:
         with redis_errors(f"read the outcomes of {self._keys.agent}"):
             entries = self._client.xrange(self._keys.stream, min=f"({cursor}", max=last, count=count)
         return [(stream_id, fields[b"r"]) for stream_id, fields in to_entries(entries) if fields.keys() == _FIELDS]
+
+    def find(self, stream_id: str) -> bytes | None:
+        """The record of one entry, or None if it is not there."""
+        with redis_errors(f"read an outcome of {self._keys.agent}"):
+            entries = to_entries(self._client.xrange(self._keys.stream, min=stream_id, max=stream_id))
+        return entries[0][1].get(b"r") if entries else None
 
     def pages(self, cursor: str, last: str) -> Iterator[tuple[str, bytes]]:
         """All entries behind `cursor`, up to and with `last`, as `read_after` gives them, fetched page by page."""
@@ -136,10 +174,11 @@ class OutcomeStore:
             found = self._client.hget(self._keys.dead, stream_id)
         return None if found is None else to_text(found)
 
-    def put_open(self, trajectory_id: str, record: bytes) -> None:
-        """Remember an open trajectory."""
-        with redis_errors(f"open a trajectory of {self._keys.agent}"):
-            taken = self._open(keys=[self._keys.open], args=[trajectory_id, record, MAX_OPEN])
+    def put_open(self, trajectory_id: str, record: bytes, life: str = "") -> None:
+        """Remember an open trajectory, unless it was forgotten; `life` is that of the agent, if it is known."""
+        keys = self._keys
+        with redis_errors(f"open a trajectory of {keys.agent}"):
+            taken = self._open(keys=[keys.open, keys.state, keys.tombs], args=[trajectory_id, record, MAX_OPEN, life])
         if not taken:
             raise CapacityError(f"agent {self._keys.agent}: {MAX_OPEN} trajectories are open; end or abandon some")
 

@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 APPEND = """
--- keys: stream, state, open, then a receipt for each outcome
--- args: max pending, receipt ttl ms, then for each outcome: record, trajectory id, idempotency key
-local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
-local room = tonumber(ARGV[1]) - tonumber(counts[1] or '0') + tonumber(counts[2] or '0')
-local answers, taken, ended = {}, 0, {}
-for i = 1, #KEYS - 3 do
-  local receipt, record, trajectory, key = KEYS[3 + i], ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
+-- keys: stream, state, open, tombs, then a receipt for each outcome
+-- args: max pending, receipt ttl ms,
+--       then for each outcome: record, trajectory id, idempotency key, life or '', action, time of the task
+local stream, state_key, open, tombs = unpack(KEYS, 1, 4)
+local state = redis.call('HMGET', state_key, 'accepted', 'processed', 'life', 'forgotten_s')
+local room = tonumber(ARGV[1]) - tonumber(state[1] or '0') + tonumber(state[2] or '0')
+local any_tombs = redis.call('EXISTS', tombs) == 1
+local function is_forgotten(trajectory, life, action, time)
+  if life ~= '' then
+    if life ~= (state[3] or '0') then return true end
+  elseif state[4] and tonumber(time) <= tonumber(state[4]) then
+    return true
+  end
+  if not any_tombs then return false end
+  local dug = redis.call('HMGET', tombs, 't:' .. trajectory, 'a:' .. action)
+  return dug[1] or (dug[2] and tonumber(time) <= tonumber(dug[2]))
+end
+local answers, ended, taken, refused = {}, {}, 0, 0
+for i = 1, #KEYS - 4 do
+  local receipt = KEYS[4 + i]
+  local record, trajectory, key, life, action, time = unpack(ARGV, 6 * i - 3, 6 * i + 2)
   local id = redis.call('GET', receipt)
-  local is_new = not id
-  if is_new then
+  local answer = 0
+  if id == '-' then
+    answer, id = 2, ''
+  elseif not id and is_forgotten(trajectory, life, action, time) then
+    redis.call('SET', receipt, '-', 'PX', ARGV[2])
+    refused = refused + 1
+    answer, id = 2, ''
+  elseif not id then
     if taken >= room then break end
-    id = redis.call('XADD', KEYS[1], '*', 'r', record, 'k', key)
+    id = redis.call('XADD', stream, '*', 'r', record, 'k', key)
     redis.call('SET', receipt, id, 'PX', ARGV[2])
     taken = taken + 1
+    answer = 1
   end
   ended[i] = trajectory
-  answers[2 * i - 1], answers[2 * i] = is_new and 1 or 0, id
+  answers[2 * i - 1], answers[2 * i] = answer, id
 end
-if taken > 0 then redis.call('HINCRBY', KEYS[2], 'accepted', taken) end
-if #ended > 0 then redis.call('HDEL', KEYS[3], unpack(ended)) end
+if taken > 0 then redis.call('HINCRBY', state_key, 'accepted', taken) end
+if refused > 0 then redis.call('HINCRBY', state_key, 'refused', refused) end
+if #ended > 0 then redis.call('HDEL', open, unpack(ended)) end
 return answers
 """
-"""Append outcomes in order, each once per idempotency key: 1 (new) or 0 (seen before) and the stream id, for each.
+"""Append outcomes in order, each once per idempotency key: 1 new, 0 seen before, 2 forgotten; and the stream id, each.
 
-At the first one for which there is no room it stops: the answer is shorter then.
+At the first one for which there is no room it stops: the answer is shorter then. Forgotten is what a former life of the
+agent reports, what belongs to a trajectory that was forgotten, and what tried an action of a pattern before that was.
+Who does not say which life it is of is judged by the time of its task.
 """
 
 COMMIT = """
@@ -111,7 +135,12 @@ for i, field in ipairs(undos) do
 end
 local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
 local pending = tonumber(counts[1] or '0') - tonumber(counts[2] or '0')
-redis.call('XTRIM', KEYS[6], 'MAXLEN', '~', math.max(tonumber(ARGV[6]), pending))
+-- By what lies behind the cursor, not by counts alone: what was never accepted must not push out what waits.
+local excess = redis.call('XLEN', KEYS[6]) - math.max(tonumber(ARGV[6]), pending)
+if excess > 0 then
+  local behind = redis.call('XRANGE', KEYS[6], '-', ARGV[3], 'COUNT', math.min(excess + 1, 4000))
+  if #behind > 0 then redis.call('XTRIM', KEYS[6], 'MINID', '~', behind[#behind][1]) end
+end
 return number
 """
 """Commit a generation: its number, or -1 if the lease was lost, -2 if the generation moved on.
@@ -121,10 +150,10 @@ A new kind of record that a generation writes whole gets its key in `value_keys`
 
 PUBLISH = """
 -- keys: lease, bank, banklog, merged, meta
--- args: token, log length, change record, experts, then three counted lists:
+-- args: token, log length, change record, experts, how old all is or '', newly expired, then three counted lists:
 --       pattern ids to remove; (pattern id, record) to put; (agent, record) that were merged
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '' end
-local next = 5
+local next = 7
 local function list(width, use)
   local count = tonumber(ARGV[next])
   next = next + 1
@@ -138,17 +167,21 @@ list(2, function(id, record) redis.call('HSET', KEYS[2], id, record) end)
 list(2, function(agent, record) redis.call('HSET', KEYS[4], agent, record) end)
 redis.call('HINCRBY', KEYS[5], 'merges', 1)
 redis.call('HSET', KEYS[5], 'experts', ARGV[4])
+if ARGV[5] == '' then redis.call('HDEL', KEYS[5], 'aged') else redis.call('HSET', KEYS[5], 'aged', ARGV[5]) end
+if ARGV[6] ~= '0' then redis.call('HINCRBY', KEYS[5], 'expired', ARGV[6]) end
 return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
 """
 """Publish changes of the bank: the id of the log entry, or '' if the lease was lost."""
 
 OPEN = """
--- keys: open   args: trajectory id, record, bound
+-- keys: open, state, tombs   args: trajectory id, record, bound, life or ''
+if ARGV[4] ~= '' and ARGV[4] ~= (redis.call('HGET', KEYS[2], 'life') or '0') then return 2 end
+if redis.call('HEXISTS', KEYS[3], 't:' .. ARGV[1]) == 1 then return 2 end
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
-"""Remember an open trajectory: 1, or 0 if there are too many."""
+"""Remember an open trajectory: 1; 0 if there are too many; 2, and nothing is kept, if it was forgotten."""
 
 JUDGE = """
 -- keys: execution, reliability   args: verdict, ttl ms, then pairs: field, increment

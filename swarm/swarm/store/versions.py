@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from swarm.errors import BoundsError, DamagedRecordError
 from swarm.store.agents import VALUES
 from swarm.store.connection import Client, redis_errors
 from swarm.store.reply import to_bytes, to_entries, to_hash
+from swarm.store.retention_scripts import HOLDS
 from swarm.wire.codec import decode
 from swarm.wire.keys import SwarmKeys
 
@@ -60,6 +61,7 @@ class VersionStore:
     def __init__(self, client: Client, keys: SwarmKeys) -> None:
         self._client = client
         self._keys = keys
+        self._holds = client.register_script(HOLDS)
 
     def log(self, name: str) -> list[LogEntry]:
         """The generations whose entries are kept, oldest first."""
@@ -116,6 +118,12 @@ class VersionStore:
         if number != version:
             raise BoundsError(_unreachable(name, version, current, self.reachable(name)))
         return Content(version=version, clusters=clusters, values=values, skipped=skipped)
+
+    def holds_bytes(self, name: str, needles: Collection[bytes]) -> bool:
+        """Whether any of these bytes are in what the agent holds, or held at a version that can be rolled back to."""
+        keys = self._keys.agent(name)
+        with redis_errors(f"search the versions of {name}"):
+            return bool(self._holds(keys=[keys.sample, keys.clusters, keys.undo], args=list(needles)))
 
     def _undos(self, name: str) -> list[int]:
         with redis_errors(f"list the versions of {name}"):

@@ -4,8 +4,12 @@ What one transaction touches shares one hash tag, so that Redis Cluster keeps it
 the swarm, `{NAME/AGENT}` for an agent. Every key begins with the swarm's name.
 
 Swarm, tag `{NAME}`
-  meta      hash    embedder (bound by the first agent, for ever); merges (counted) and experts (whose adapters bend
-                    everybody's queries), by the merge
+  meta      hash    embedder (bound by the first agent, for ever); merges (counted), experts (whose adapters bend
+                    everybody's queries), aged (to when the bank has aged) and expired (counted), by the merge; schema
+                    (by the first use, and by migrations), retention (by `swarm retention`), restoring (while a restore
+                    writes)
+  pins      hash    id of a pattern that was pinned -> its place; written by `swarm pin`, for ever
+  tombstones hash   what was forgotten -> when and by whom, no content; written by `swarm forget`, for ever
   agents    hash    agent -> its registration (role, preset); written by agents, for ever
   bank      hash    pattern id -> pattern; written by the merge, read by replicas, for ever
   banklog   stream  which patterns changed; written with `bank` in one transaction, trimmed to BANKLOG_LENGTH
@@ -49,7 +53,8 @@ Swarm, tag `{NAME}`
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
-                    skipped, verdict; by append and commit
+                    skipped, verdict; by append and commit. life (how often the name was forgotten), forgotten_s (when
+                    last) and refused (outcomes of what was forgotten), by forget and append; for ever
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task, standing and credit after the current generation; written by the commit, read by the next
@@ -58,6 +63,8 @@ Agent, tag `{NAME/AGENT}`
   log       stream  one entry per generation (cursor, counts, figures, where its content comes from); by the commit
   undo      hash    generation -> what its commit replaced; written and trimmed by the commit, read by rollback
   forgotten hash    stream id, or "<=" and one: outcomes that `rewind` took back -> how far; by rewind and commit
+  tombs     hash    "t:" and a trajectory, "a:" and an action -> when it was forgotten; written by forget, read by
+                    append, for ever
   open      hash    trajectory id -> open trajectory; written by the pre-task hook, removed by append
   dead      hash    stream id -> why an entry could not be used; written by the commit
   lease     string  who may consolidate; written by workers, expires
@@ -147,6 +154,10 @@ class AgentKeys:
         return self._key("forgotten")
 
     @property
+    def tombs(self) -> str:
+        return self._key("tombs")
+
+    @property
     def open(self) -> str:
         return self._key("open")
 
@@ -181,6 +192,14 @@ class SwarmKeys:
     @property
     def meta(self) -> str:
         return self._key("meta")
+
+    @property
+    def pins(self) -> str:
+        return self._key("pins")
+
+    @property
+    def tombstones(self) -> str:
+        return self._key("tombstones")
 
     @property
     def agents(self) -> str:
@@ -307,6 +326,11 @@ class SwarmKeys:
 
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)
+
+    def is_transient(self, key: bytes) -> bool:
+        """Whether a key of the swarm is about processes that run now, and so no part of a backup."""
+        name = key.partition(b"}:")[2]
+        return name in (b"lease", b"workers", b"pools") or name.startswith((b"nudge:", b"celery:"))
 
     @property
     def patterns(self) -> tuple[str, str]:
