@@ -1,0 +1,74 @@
+"""Which slots belong to what, kept small: one sorted array, and what came since.
+
+An entry is true while its slot has not been written since: each slot has a stamp that a write moves on, so nothing has
+to be found and removed here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from swarm.sona.vectors import Integers
+
+Stamps: TypeAlias = npt.NDArray[np.uint32]
+_ENTRY = np.dtype([("slot", np.int32), ("stamp", np.uint32), ("n", np.float32), ("quality", np.float32)])
+Entries: TypeAlias = npt.NDArray[np.void]
+"""Structured: `slot`, the `stamp` at that time, and the outcomes `n` and `quality`, their sum, that it is about."""
+_RECENT = 8192
+
+
+class Postings:
+    """Entries by code, a small number that stands for an action or an agent."""
+
+    def __init__(self) -> None:
+        self._entries: Entries = np.empty(0, dtype=_ENTRY)
+        self._starts = np.zeros(1, dtype=np.intp)
+        self._recent: dict[int, list[tuple[int, int, float, float]]] = defaultdict(list)
+        self._recent_count = 0
+
+    def add(self, code: int, slot: int, stamp: int, n: float, quality: float) -> None:
+        self._recent[code].append((slot, stamp, n, quality))
+        self._recent_count += 1
+
+    def is_full(self) -> bool:
+        """Whether `tidy` is due: what came since takes ten times the room."""
+        return self._recent_count > _RECENT + len(self._entries) // 16
+
+    def tidy(self, stamps: Stamps) -> None:
+        """Sort in what came since, and drop what is not true any more."""
+        kept, codes = self._entries, np.repeat(np.arange(len(self._starts) - 1), np.diff(self._starts))
+        new = [entry for entries in self._recent.values() for entry in entries]
+        new_codes = np.repeat(
+            np.array(list(self._recent), dtype=np.intp), [len(entries) for entries in self._recent.values()]
+        )
+        codes = np.concatenate([codes, new_codes])
+        entries = np.concatenate([kept, np.array(new, dtype=_ENTRY)])
+        true = stamps[entries["slot"]] == entries["stamp"]
+        codes, entries = codes[true], entries[true]
+        order = np.argsort(codes, kind="stable")
+        self._entries = entries[order]
+        self._starts = np.searchsorted(codes[order], np.arange(int(codes.max(initial=-1)) + 2))
+        self._recent.clear()
+        self._recent_count = 0
+
+    def of(self, codes: Iterable[int], stamps: Stamps) -> tuple[Entries, Integers]:
+        """The true entries of several codes, and for each the position of its code among `codes`."""
+        parts, owners = [], []
+        for position, code in enumerate(codes):
+            if code < len(self._starts) - 1:
+                parts.append(self._entries[self._starts[code] : self._starts[code + 1]])
+                owners.append(position)
+            if code in self._recent:
+                parts.append(np.array(self._recent[code], dtype=_ENTRY))
+                owners.append(position)
+        if not parts:
+            return np.empty(0, dtype=_ENTRY), np.empty(0, dtype=np.intp)
+        entries = np.concatenate(parts)
+        owner = np.repeat(np.array(owners, dtype=np.intp), [len(part) for part in parts])
+        true = stamps[entries["slot"]] == entries["stamp"]
+        return entries[true], owner[true]
