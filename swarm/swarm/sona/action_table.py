@@ -95,8 +95,9 @@ class ActionTable:
         given = found
         if self._mixed:
             given = found.copy()
-            for position, code in enumerate(codes.tolist()):
-                given[position] = self._mixed.get(code, found[position])
+            asked = codes.tolist()
+            for position in [position for position, code in enumerate(asked) if code in self._mixed]:
+                given[position] = self._mixed[asked[position]]
         return found, (slots >= 0) | (singles >= 0), given
 
     def renew(self, codes: Iterable[int] | None = None) -> None:

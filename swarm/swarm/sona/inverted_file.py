@@ -136,8 +136,8 @@ class InvertedFile:
         first, self.slots = self.slots, self.slots + size
         if self.slots > len(self._lists):
             room = int(1.25 * self.slots) + 1024
-            self.vectors = _longer(self.vectors, room)
-            self._lists = _longer(self._lists, room)
+            self.vectors = longer(self.vectors, room)
+            self._lists = longer(self._lists, room)
             self._all = np.arange(room, dtype=np.int32)
         self._lists[first : self.slots] = list_id
         # Never read before it is written: what is not used is not even in memory.
@@ -164,7 +164,8 @@ def _trained(sample: Vector, k: int, rng: np.random.Generator) -> Vector:
     return centres
 
 
-def _longer(array: _Array, size: int) -> _Array:
-    longer = np.empty((size, *array.shape[1:]), dtype=array.dtype)
-    longer[: len(array)] = array
-    return longer  # type: ignore[return-value]  # of the type that it was made like
+def longer(array: _Array, size: int) -> _Array:
+    """A copy with `size` rows, those that are new undefined."""
+    made = np.empty((size, *array.shape[1:]), dtype=array.dtype)
+    made[: len(array)] = array
+    return made  # type: ignore[return-value]  # of the type that it was made like

@@ -26,7 +26,7 @@ from swarm.sona.ranking import evidence, expected_quality, guarded, kernel, prio
 from swarm.sona.row_store import ROW, Pack, Rows, RowStore, Unpack
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector, check_number
 
-_NEAR = 1024
+_NEAR = 512
 """So many clusters count for one query, the nearest ones."""
 _PROTOTYPES = 64
 """Actions that compete because their prototypes are near, though their clusters are not."""

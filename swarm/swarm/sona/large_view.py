@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from swarm.sona.clusters import UNCONFIRMED, is_library
-from swarm.sona.inverted_file import PROBES, Slots, products
+from swarm.sona.inverted_file import PROBES, Slots, longer, products
 from swarm.sona.prototypes import prototypes_of
 from swarm.sona.ranking import EVIDENCE_EXPONENT, backing
 from swarm.sona.row_store import RowStore
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector
 
-FEW = 20_000
+FEW = 8_192
 """The vectors of so few clusters are copied side by side, and looked through without leaving one out."""
+_KEPT = 4096
+"""The prototypes of so many actions are kept for the next query."""
 _LEAST = 1e-9
 _WIDER = 2
 """Of a part of the clusters the nearest ones are in more of the lists."""
@@ -47,7 +49,11 @@ class View:
         self._mask[self.slots] = True
         few = len(self.slots) <= FEW
         self._vectors = store.file.vectors.take(self.slots, axis=0) if few else None
-        self._known: dict[int, tuple[Vector, Vector, bool]] = {}
+        self._places: dict[int, int] = {}
+        """Of the actions whose prototypes are here the rows of the arrays below."""
+        self._prototypes = np.empty((0, store.dim), dtype=np.float32)
+        self._is_known = np.empty(0, dtype=np.bool_)
+        self._mixed: dict[int, Vector] = {}
 
     @property
     def copied(self) -> int:
@@ -82,15 +88,21 @@ class View:
     def prototypes(self, codes: Integers) -> tuple[Vector, Flags, Vector]:
         """Of some actions the prototypes (k, d), whether they have one (k,), and those of what was given (k, d)."""
         asked = codes.tolist()
-        missing = [code for code in asked if code not in self._known]
+        missing = [code for code in asked if code not in self._places]
         if missing:
+            if len(self._places) + len(missing) > _KEPT:
+                self._places.clear()
+                self._mixed.clear()
+                missing = asked
             self._compute(missing)
-        found = [self._known[code] for code in asked]
-        return (
-            np.array([prototype for prototype, _, _ in found]).reshape(-1, self._store.dim),
-            np.array([known for _, _, known in found], dtype=np.bool_),
-            np.array([given for _, given, _ in found]).reshape(-1, self._store.dim),
-        )
+        rows = np.array([self._places[code] for code in asked], dtype=np.intp)
+        found = self._prototypes.take(rows, axis=0)
+        given = found
+        if self._mixed:
+            given = found.copy()
+            for position in [position for position, code in enumerate(asked) if code in self._mixed]:
+                given[position] = self._mixed[asked[position]]
+        return found, self._is_known[rows], given
 
     def _compute(self, codes: Sequence[int]) -> None:
         store, k = self._store, len(codes)
@@ -106,7 +118,12 @@ class View:
         given = self._given[place] > 0.0
         weights = (scale * self._given[place])[given, None]
         frozen, has_given = prototypes_of(vectors[given] * weights, owner[given], k)
-        for position, code in enumerate(codes):
-            prototype = prototypes[position]
-            is_known = bool(known[position])
-            self._known[code] = (prototype, frozen[position] if has_given[position] else prototype, is_known)
+        mixed = has_given & (frozen != prototypes).any(axis=1)
+        self._mixed.update((codes[position], frozen[position]) for position in np.flatnonzero(mixed).tolist())
+        first = len(self._places)
+        self._places.update((code, first + position) for position, code in enumerate(codes))
+        if first + k > len(self._is_known):
+            self._prototypes = longer(self._prototypes, 2 * (first + k))
+            self._is_known = longer(self._is_known, 2 * (first + k))
+        self._prototypes[first : first + k] = prototypes
+        self._is_known[first : first + k] = known

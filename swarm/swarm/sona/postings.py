@@ -7,7 +7,7 @@ to be found and removed here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -56,19 +56,23 @@ class Postings:
         self._recent.clear()
         self._recent_count = 0
 
-    def of(self, codes: Iterable[int], stamps: Stamps) -> tuple[Entries, Integers]:
-        """The true entries of several codes, and for each the position of its code among `codes`."""
-        parts, owners = [], []
-        for position, code in enumerate(codes):
-            if code < len(self._starts) - 1:
-                parts.append(self._entries[self._starts[code] : self._starts[code + 1]])
-                owners.append(position)
-            if code in self._recent:
-                parts.append(np.array(self._recent[code], dtype=_ENTRY))
-                owners.append(position)
-        if not parts:
-            return np.empty(0, dtype=_ENTRY), np.empty(0, dtype=np.intp)
-        entries = np.concatenate(parts)
-        owner = np.repeat(np.array(owners, dtype=np.intp), [len(part) for part in parts])
+    def of(self, codes: Sequence[int], stamps: Stamps) -> tuple[Entries, Integers]:
+        """The true entries of several codes, and for each the its code's position there; of -1 there are none."""
+        entries, owner = self._sorted_of(np.asarray(codes, dtype=np.intp))
+        recent = [(position, code) for position, code in enumerate(codes) if code in self._recent]
+        if recent:
+            parts = [np.array(self._recent[code], dtype=_ENTRY) for _, code in recent]
+            entries = np.concatenate([entries, *parts])
+            positions = np.array([position for position, _ in recent], dtype=np.intp)
+            owner = np.concatenate([owner, np.repeat(positions, [len(part) for part in parts])])
         true = stamps[entries["slot"]] == entries["stamp"]
         return entries[true], owner[true]
+
+    def _sorted_of(self, codes: Integers) -> tuple[Entries, Integers]:
+        there = np.flatnonzero((codes >= 0) & (codes < len(self._starts) - 1))
+        starts = self._starts[codes[there]]
+        counts = self._starts[codes[there] + 1] - starts
+        # The stretches of all codes, one behind the other.
+        ends = np.cumsum(counts)
+        rows = np.arange(int(counts.sum())) + np.repeat(starts - ends + counts, counts)
+        return self._entries[rows], np.repeat(there, counts)
