@@ -90,6 +90,16 @@ class LargeIndex:
         """All clusters, unpacked: kilobytes each."""
         return tuple(self._store.cluster(slot) for slot in self._store.live().tolist())
 
+    def sample(self, count: int) -> list[Cluster]:
+        """At most `count` clusters, evenly from everywhere."""
+        slots = self._store.live()
+        chosen = slots[:: max(1, -(-len(slots) // count))]
+        return [self._store.cluster(slot) for slot in chosen.tolist()]
+
+    def is_outgrown(self) -> bool:
+        """Whether there are twice as many clusters as it was made for: searching costs more than it should."""
+        return len(self) > 2 * self._store.file.expected
+
     def put_all(self, clusters: Iterable[Cluster]) -> None:
         """Add clusters, or replace those with their ids."""
         slots, gone = self._store.put(clusters)
