@@ -46,11 +46,20 @@ class Merger:
         self._routes = routes
         self._lease_ttl = lease_ttl
         self._clusters: dict[str, tuple[int, list[Cluster]]] = {}
+        self._seen: dict[str, int] = {}
+        """Generations that the bank contains, as last seen."""
         self._published: tuple[str, dict[str, Cluster]] | None = None
 
-    def is_due(self) -> bool:
-        """Whether an agent has a generation that the bank does not contain."""
-        return bool(self._changed(self._bank.merged()))
+    def is_due(self, states: Mapping[str, AgentState] | None = None) -> bool:
+        """Whether an agent has a generation that the bank does not contain; by default any agent, as it is now."""
+        if states is None:
+            states = self._agents.states(self._agents.names())
+        suspects = [name for name, state in states.items() if 0 < state.generation != self._seen.get(name)]
+        if not suspects:
+            return False
+        merged = self._bank.merged(suspects)
+        self._seen.update((name, entry.generation) for name, entry in merged.items())
+        return bool(_changed({name: states[name] for name in suspects}, merged))
 
     def run(self) -> Merge:
         """Take the merge lease and publish what changed, in one transaction.
@@ -68,21 +77,22 @@ class Merger:
 
     def _run(self, lease: Lease) -> Merge:
         merged = self._bank.merged()
-        changed = self._changed(merged)
+        # Read before what they stand for: what is committed meanwhile is merged again.
+        states = self._agents.states(self._agents.names())
+        changed = _changed(states, merged)
         if not changed:
             return Merge(status="idle")
-        self._load()
+        self._load(states)
         before = self._before()
         parts = {name: clusters for name, (_, clusters) in self._clusters.items()}
-        states = self._agents.states(parts)
         after = bank_of(parts, {name: state.verdict for name, state in states.items()})
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
         # Before the bank, which says what is merged: killed in between, both are published again.
-        self._routes.publish(lease, self._agents.states(self._agents.names()))
+        self._routes.publish(lease, states)
         version = self._bank.publish(
-            lease, put, removed, changed, experts=experts_of(states), is_full=self._is_reset(merged)
+            lease, put, removed, changed, experts=experts_of(states), is_full=_is_reset(states, merged)
         )
         self._published = version, {pattern.id: pattern for pattern in labelled}
         return Merge(status="published", version=version, agents=len(changed), put=len(put), removed=len(removed))
@@ -92,27 +102,27 @@ class Merger:
             return self._published[1]
         return {pattern.id: pattern for pattern in self._bank.patterns()}
 
-    def _changed(self, merged: Mapping[str, MergedAgent]) -> dict[str, MergedAgent]:
-        states = self._agents.states(self._agents.names())
-        return {
-            name: MergedAgent(generation=state.generation, cursor=state.cursor)
-            for name, state in states.items()
-            if state.generation > 0 and (name not in merged or merged[name].generation < state.generation)
-        }
-
-    def _is_reset(self, merged: Mapping[str, MergedAgent]) -> bool:
-        """Whether an agent took something back: replicas then load the bank anew, in one order.
-
-        Sums of float32 hang on the order of the rows in their last digit, and a rollback gives back the very ranking.
-        """
-        states = self._agents.states(merged)
-        return any(state.reset_generation > merged[name].generation for name, state in states.items())
-
-    def _load(self) -> None:
-        for name, state in self._agents.states(self._agents.names()).items():
+    def _load(self, states: Mapping[str, AgentState]) -> None:
+        for name, state in states.items():
             known = self._clusters.get(name)
             if known is None or known[0] != state.generation:
                 self._clusters[name] = (state.generation, self._agents.clusters(name))
+
+
+def _changed(states: Mapping[str, AgentState], merged: Mapping[str, MergedAgent]) -> dict[str, MergedAgent]:
+    return {
+        name: MergedAgent(generation=state.generation, cursor=state.cursor)
+        for name, state in states.items()
+        if state.generation > 0 and (name not in merged or merged[name].generation < state.generation)
+    }
+
+
+def _is_reset(states: Mapping[str, AgentState], merged: Mapping[str, MergedAgent]) -> bool:
+    """Whether an agent took something back: replicas then load the bank anew, in one order.
+
+    Sums of float32 hang on the order of the rows in their last digit, and a rollback gives back the very ranking.
+    """
+    return any(name in states and states[name].reset_generation > entry.generation for name, entry in merged.items())
 
 
 def bank_of(parts: Mapping[str, Sequence[Cluster]], verdicts: Mapping[str, Verdict]) -> list[Cluster]:

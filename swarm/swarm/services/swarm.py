@@ -199,7 +199,7 @@ class Swarm:
 
     def roles(self) -> dict[str, str]:
         """The role of every agent."""
-        return {name: registration.role for name, registration in self.agents.registrations().items()}
+        return self.agents.roles()
 
     # Queries
 

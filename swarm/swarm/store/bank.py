@@ -56,10 +56,14 @@ class BankStore:
         """The right to merge, or None while somebody else has it."""
         return Lease.take(self._client, self._keys.lease, self._keys.fence, ttl)
 
-    def merged(self) -> dict[str, MergedAgent]:
-        """What the bank contains, by agent."""
+    def merged(self, names: Sequence[str] | None = None) -> dict[str, MergedAgent]:
+        """What the bank contains, by agent; by default of all."""
         with redis_errors("read what was merged"):
-            found = to_hash(self._client.hgetall(self._keys.merged))
+            if names is None:
+                found = to_hash(self._client.hgetall(self._keys.merged))
+            else:
+                values = map(to_bytes, self._client.hmget(self._keys.merged, list(names)) if names else [])
+                found = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         return {name: guarded("merged", data, _merged_agent) for name, data in found.items()}
 
     def patterns(self) -> list[Cluster]:

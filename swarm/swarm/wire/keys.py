@@ -4,8 +4,8 @@ What one transaction touches shares one hash tag, so that Redis Cluster keeps it
 the swarm, `{NAME/AGENT}` for an agent. Every key begins with the swarm's name.
 
 Swarm, tag `{NAME}`
-  meta      hash    embedder (bound by the first agent, for ever); merges (counted) and experts (whose adapters bend
-                    everybody's queries), by the merge
+  meta      hash    embedder (bound by the first agent, for ever); registered (registrations counted, with `agents`);
+                    merges (counted) and experts (whose adapters bend everybody's queries), by the merge
   agents    hash    agent -> its registration (role, preset); written by agents, for ever
   bank      hash    pattern id -> pattern; written by the merge, read by replicas, for ever
   banklog   stream  which patterns changed; written with `bank` in one transaction, trimmed to BANKLOG_LENGTH
