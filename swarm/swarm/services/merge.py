@@ -84,7 +84,7 @@ class Merger:
             return Merge(status="idle")
         self._load(states)
         before = self._before()
-        parts = {name: clusters for name, (_, clusters) in self._clusters.items()}
+        parts = {name: self._clusters[name][1] for name in states}
         after = bank_of(parts, {name: state.verdict for name, state in states.items()})
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
