@@ -119,6 +119,11 @@ class LargeIndex:
         """The actions that some cluster is about, or was."""
         return _Names(self._store)
 
+    def looked_at(self, x: Vector, agents: Collection[str] | None = None) -> tuple[Slots, Vector]:
+        """Where the clusters are that a query `x` (d,) is compared with, and the cosines with them."""
+        view = self._view(agents)
+        return self._store.file.near(x) if view is None else view.near(x)
+
     def search(self, y: Vector, k: int) -> list[Hit]:
         """As `PatternIndex.search`."""
         slots, similarities = self._nearest(*self._store.file.near(y), max(_NEAR, 4 * k))
