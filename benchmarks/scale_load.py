@@ -33,7 +33,7 @@ _OUTCOMES = 100
 
 
 def cost_under_load(redis: ScratchRedis, n: int, timed: int) -> dict[str, float]:
-    """p50 and p99 in ms of a query with its look at what changed, alone and while a worker consolidates and publishes."""
+    """Milliseconds of a query with its look at what changed, alone and while a worker consolidates and publishes."""
     settings = redis.settings(f"load-{n}")
     say(f"{n} patterns under load")
     context = multiprocessing.get_context("spawn")

@@ -9,15 +9,16 @@ import gc
 import multiprocessing
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
 
 from benchmarks.arguments import say
-from benchmarks.scale_bare import BareLibrary, K, has_library, nearest, recall_of
+from benchmarks.scale_bare import READ, BareLibrary, K, has_library, nearest, recall_of
 from benchmarks.scale_data import DIM, fill, filters_of, patterns, queries
 from benchmarks.scale_redis import ScratchRedis
 from swarm.services.replica import Replica
@@ -35,6 +36,8 @@ _JUDGED = 60
 _RAW = 4 * DIM
 _CONFIG = SonaConfig(dim=DIM)
 
+Found = TypeVar("Found")
+Calls = dict[str, Callable[[Vector], Any]]
 Truth = dict[str, list[set[str]]]
 """By filter, for each query the K best actions of the exact ranking."""
 
@@ -54,7 +57,7 @@ def cost_of_patterns(redis: ScratchRedis, n: int, timed: int) -> dict[str, float
     return found
 
 
-def _alone(part: partial[object]) -> object:
+def _alone(part: Callable[[], Found]) -> Found:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(part).result()
 
@@ -84,7 +87,7 @@ def _replica(settings: Settings, n: int, timed: int, truth: Truth) -> dict[str, 
         replica = Replica(BankStore(client, SwarmKeys(settings.name)), _CONFIG)
         found = _load(replica, n)
     asked = queries(n, max(timed, _JUDGED))
-    calls = {}
+    calls: Calls = {}
     for name, agents in filters_of(n).items():
         answers = [{hit.action for hit in replica.rank(query, K, agents=agents)} for query in asked[:_JUDGED]]
         found[f"recall5_{n}_{name}"] = recall_of(answers, truth[name])
@@ -96,13 +99,12 @@ def _replica(settings: Settings, n: int, timed: int, truth: Truth) -> dict[str, 
         found |= probes
         calls |= bare
     found |= _timed(calls, asked[:timed])
-    for name in filters_of(n):
-        if has_library():
-            bare_ms = found[f"bare_ms_{n}_{name}_p50"]
-            found[f"query_to_bare_{n}_{name}"] = found[f"query_ms_{n}_{name}_p50"] / bare_ms
-            found[f"query_to_bare_unfiltered_{n}_{name}"] = (
-                found[f"query_ms_{n}_{name}_p50"] / found[f"bare_ms_{n}_all_p50"]
-            )
+    if has_library():
+        for name in filters_of(n):
+            ours = found[f"query_ms_{n}_{name}_p50"]
+            found[f"query_to_bare_{n}_{name}"] = ours / found[f"bare_ms_{n}_{name}_p50"]
+            found[f"query_to_bare_all_{n}_{name}"] = ours / found[f"bare_ms_{n}_all_p50"]
+            found[f"query_to_bare512_{n}_{name}"] = ours / found[f"bare512_ms_{n}_{name}_p50"]
     return found
 
 
@@ -123,28 +125,34 @@ def _load(replica: Replica, n: int) -> dict[str, float]:
     }
 
 
-def _bare(n: int, asked: Vector) -> tuple[dict[str, partial[object]], dict[str, float]]:
-    """A search of the library for each filter, as cheap as the recall allows, and what it takes for that."""
-    vectors = np.empty((n, DIM), dtype=np.float32)
-    filters = {name: None if agents is None else frozenset(agents) for name, agents in filters_of(n).items()}
-    wanted: dict[str, Flags] = {name: np.zeros(n, dtype=np.bool_) for name, agents in filters.items() if agents}
-    for row, pattern in enumerate(patterns(n)):
-        vectors[row] = pattern.centroid
-        for name, mask in wanted.items():
-            mask[row] = not filters[name].isdisjoint(pattern.agents)  # type: ignore[union-attr]  # those with agents
+def _bare(n: int, asked: Vector) -> tuple[Calls, dict[str, float]]:
+    """Searches of the library for each filter, as cheap as the recall allows, and what they take for that."""
+    vectors, masks = _rows(n)
     library = BareLibrary(vectors)
     found = {f"bare_build_s_{n}": library.build_s}
-    calls: dict[str, partial[object]] = {}
-    for name in filters:
-        mask = wanted.get(name)
-        search, probes, recall = library.cheapest(asked, nearest(vectors, asked, mask), mask)
-        calls[f"bare_ms_{n}_{name}"] = partial(search)
-        found |= {f"bare_probes_{n}_{name}": float(probes), f"bare_recall5_{n}_{name}": recall}
+    calls: Calls = {}
+    for name, mask in masks.items():
         found[f"rows_{n}_{name}"] = float(n if mask is None else mask.sum())
+        for kind, k in (("bare", K), ("bare512", READ)):
+            search, took = library.cheapest(asked, nearest(vectors, asked, k, mask), mask)
+            calls[f"{kind}_ms_{n}_{name}"] = search
+            found |= {f"{kind}_{what}_{n}_{name}": value for what, value in took.items()}
     return calls, found
 
 
-def _timed(calls: Mapping[str, partial[object]], asked: Sequence[Vector] | Vector) -> dict[str, float]:
+def _rows(n: int) -> tuple[Vector, dict[str, Flags | None]]:
+    """The vectors of the patterns, and which of them each filter wants."""
+    vectors = np.empty((n, DIM), dtype=np.float32)
+    wanted = {name: frozenset(agents) for name, agents in filters_of(n).items() if agents is not None}
+    masks = {name: np.zeros(n, dtype=np.bool_) for name in wanted}
+    for row, pattern in enumerate(patterns(n)):
+        vectors[row] = pattern.centroid
+        for name, agents in wanted.items():
+            masks[name][row] = not agents.isdisjoint(pattern.agents)
+    return vectors, {name: masks.get(name) for name in filters_of(n)}
+
+
+def _timed(calls: Mapping[str, Callable[[Vector], Any]], asked: Vector) -> dict[str, float]:
     """Milliseconds of each call, p50 and p99; they take turns, so that a slow moment of the machine hits all."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():

@@ -104,13 +104,15 @@ class Replica:
     def _loaded(self, count: int) -> tuple[str, LargeIndex]:
         """The whole bank, page by page, in an index for so many patterns, and a version that it holds at least."""
         version = self._store.version()
-        centroids: list[Vector] = []
+        sample = np.zeros((sample_size(count), self._config.dim), dtype=np.float32)
+        filled = 0
         for page in self._store.pages():
-            centroids += [pattern.centroid for pattern in page]
-            if len(centroids) >= sample_size(count):
+            for pattern in page[: len(sample) - filled]:
+                sample[filled] = pattern.centroid
+                filled += 1
+            if filled == len(sample):
                 break
-        sample = np.array(centroids, dtype=np.float32).reshape(-1, self._config.dim)
-        del centroids
+        sample = sample[:filled]
         index = LargeIndex(self._config, sample, count, pack_cluster, unpack_cluster)
         for page in self._store.pages():
             index.put_all(page)

@@ -6,6 +6,7 @@ prototypes of the others are an inverted file of their own.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ _TABLE = np.dtype([("usable", np.int32), ("successes", np.float64), ("prototype"
 """Structured: clusters of successes, successes in feedback, slot of the prototype or of the only cluster (-1: none)."""
 _AT_ONCE = 256
 """Prototypes of so many actions are computed at a time: it bounds what is copied for that."""
+_BY_THE_WAY = 4
 _RETRAINED = 2
 """The file of prototypes is made anew when it holds so many times more than it was made for."""
 
@@ -109,10 +111,15 @@ class ActionTable:
         parts = [self._renewed(stale[start : start + _AT_ONCE]) for start in range(0, len(stale), _AT_ONCE)]
         self._keep(np.concatenate([codes for codes, _ in parts]), np.concatenate([vectors for _, vectors in parts]))
 
-    def renew_many(self) -> None:
-        """As `renew`, if so much is stale that searching among the old prototypes would miss much."""
-        if len(self._stale) > max(_AT_ONCE, len(self._store.names) // 8):
+    def renew_some(self) -> None:
+        """Bring a few prototypes up to date, or all if searching among the old ones would miss much.
+
+        Called with every query: none waits for all that a large change has left to do.
+        """
+        if len(self._stale) > max(_AT_ONCE, len(self._store.names) // 2):
             self.renew()
+        elif self._stale:
+            self.renew(itertools.islice(self._stale, _BY_THE_WAY))
 
     def without(self, codes: Integers, slots: Slots) -> tuple[Vector, Flags]:
         """Prototypes of some actions (k, d) as they would be without the clusters in `slots`, and which there are."""

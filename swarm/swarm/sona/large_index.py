@@ -272,7 +272,7 @@ class LargeIndex:
         usable = self._shown(slots, rows, min_quality, asker) & (weights > 0.0)
         if min_quality > 0.0:
             weights = np.where(rows["positive"] & (rows["quality"] < min_quality), 0.0, weights)
-        self._table.renew_many()
+        self._table.renew_some()
         others = [self._table.near(query, _PROTOTYPES) for query in ([x] if y is x else [x, y])]
         codes = np.unique(np.concatenate([rows["action"], *others]))
         can_be_shown = self._table.usable(codes) if view is None else view.usable(codes)

@@ -79,7 +79,7 @@ class RowStore:
                 raise ShapeError(
                     f"cluster {cluster.id} must have shape ({self.dim},), got {cluster.sum_embedding.shape}"
                 )
-        gone = np.concatenate([np.empty(0, dtype=ROW), *(self._retire(cluster.id) for cluster in put)])
+        gone = _joined([row for cluster in put if (row := self._retire(cluster.id)) is not None])
         if not put:
             return np.empty(0, dtype=np.int32), gone
         slots = self.file.add(np.array([cluster.centroid for cluster in put], dtype=np.float32))
@@ -100,7 +100,8 @@ class RowStore:
 
     def remove(self, cluster_id: str) -> Rows:
         """Remove a cluster: its row, or none if it was not there."""
-        return self._retire(cluster_id)
+        row = self._retire(cluster_id)
+        return _joined([] if row is None else [row])
 
     def slot(self, cluster_id: str) -> int | None:
         return self._ids.get(cluster_id)
@@ -146,10 +147,10 @@ class RowStore:
             self._codes.put(action, code)
         return code
 
-    def _retire(self, cluster_id: str) -> Rows:
+    def _retire(self, cluster_id: str) -> Rows | None:
         slot = self._ids.get(cluster_id)
         if slot is None:
-            return np.empty(0, dtype=ROW)
+            return None
         gone = self.rows[slot : slot + 1].copy()
         self.rows["action"][slot] = -1
         self.rows["stamp"][slot] += 1
@@ -175,6 +176,11 @@ def _empty(size: int) -> Rows:
     rows = np.zeros(size, dtype=ROW)
     rows["action"] = -1
     return rows
+
+
+def _joined(rows: Sequence[Rows]) -> Rows:
+    # Without the empty ones: joining structured arrays takes its time for each.
+    return np.concatenate(rows) if rows else np.empty(0, dtype=ROW)
 
 
 def _figures(cluster: Cluster) -> tuple[float | bool, ...]:
