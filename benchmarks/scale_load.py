@@ -57,7 +57,7 @@ def cost_under_load(redis: ScratchRedis, n: int, timed: int) -> dict[str, float]
             worker.join(60.0)
             worker.kill()
         client.unlink(SwarmKeys(settings.name).bank)
-    found = {}
+    found: dict[str, float] = {}
     for name, taken in (("alone", quiet), ("loaded", busy)):
         found |= {
             f"followed_query_ms_{n}_{name}_p{percent}": float(np.percentile(taken, percent)) for percent in (50, 99)

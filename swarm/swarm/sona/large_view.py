@@ -13,12 +13,12 @@ from swarm.sona.ranking import EVIDENCE_EXPONENT, backing
 from swarm.sona.row_store import RowStore
 from swarm.sona.vectors import Doubles, Flags, Integers, Vector
 
-FEW = 8_192
+FEW = 16_384
 """The vectors of so few clusters are copied side by side, and looked through without leaving one out."""
 _KEPT = 4096
 """The prototypes of so many actions are kept for the next query."""
 _LEAST = 1e-9
-_WIDER = 2
+_WIDER = 6
 """Of a part of the clusters the nearest ones are in more of the lists."""
 
 
