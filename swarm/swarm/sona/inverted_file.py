@@ -161,7 +161,8 @@ def _trained(sample: Vector, k: int, rng: np.random.Generator) -> Vector:
         # Opposite vectors may cancel out; such a list keeps its centre.
         good = np.einsum("kd,kd->k", sums, sums) > 0.0
         centres[filled[good]] = unit_rows(sums[good])
-    return centres
+    # Lists that are empty stand where others do, and queries would look there instead.
+    return np.asarray(centres[filled], dtype=np.float32)
 
 
 def longer(array: _Array, size: int) -> _Array:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgpack
-import redis
+from redis.exceptions import ClusterCrossSlotError
 
 from swarm.store.connection import Client, redis_errors
 from swarm.wire.keys import SwarmKeys
@@ -64,9 +64,7 @@ class Looks:
             with redis_errors("look at the agents"):
                 try:
                     found = self._by_script(page)
-                except redis.ResponseError as error:
-                    if "CROSSSLOT" not in str(error):
-                        raise
+                except ClusterCrossSlotError:
                     found = self._by_commands(page)
             yield from zip(page, found, strict=True)
 
