@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from swarm.sona import id_map, postings
@@ -21,31 +23,30 @@ def soon_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ids_are_found_where_they_were_put_last_however_they_moved() -> None:
     rng = random.Random(3)
-    at: dict[int, str] = {}
-    ids = IdMap(at.get)
-    known: dict[str, int] = {}
+    ids, known = IdMap(), dict[str, int]()
     for _ in range(3000):
         name = f"id-{rng.randrange(200)}"
         if name in known:
-            del at[known.pop(name)]
             ids.remove(name)
+            del known[name]
         if rng.random() < 0.7:
-            slot = rng.choice([slot for slot in range(300) if slot not in at])
-            at[slot] = name
-            known[name] = slot
-            ids.put(name, slot)
+            known[name] = rng.randrange(300)
+            ids.put(name, known[name])
         asked = f"id-{rng.randrange(220)}"
         assert ids.get(asked) == known.get(asked)
+    assert {name: ids.get(name) for name in known} == known
 
 
-def test_an_id_whose_hash_is_that_of_another_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_map, "_hash", lambda name: 5)
-    at = {slot: f"id-{slot}" for slot in range(40)}
-    ids = IdMap(at.get)
-    for slot, name in at.items():
-        ids.put(name, slot)
-    assert [ids.get(name) for name in at.values()] == list(at)
-    assert ids.get("id-40") is None
+def test_an_id_whose_hash_begins_like_that_of_another_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def alike(names: Iterable[str]) -> npt.NDArray[np.void]:
+        return np.array([(7, int(name[3:])) for name in names], dtype=id_map._HASH)
+
+    monkeypatch.setattr(id_map, "_hashes", alike)
+    ids = IdMap()
+    for slot in range(40):
+        ids.put(f"id-{slot}", slot)
+    ids.remove("id-3")
+    assert [ids.get(f"id-{slot}") for slot in range(41)] == [*range(3), None, *range(4, 40), None]
 
 
 def test_entries_are_true_until_their_slot_is_written_again() -> None:

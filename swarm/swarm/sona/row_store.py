@@ -60,10 +60,10 @@ class RowStore:
         self._pack, self._unpack = pack, unpack
         self.rows: Rows = _empty(len(self.file.vectors))
         self._records: list[bytes | None] = [None] * len(self.rows)
-        self._ids = IdMap(self._id_at)
+        self._ids = IdMap()
         self.names: list[str] = []
         """Actions by code."""
-        self._codes = IdMap(lambda code: self.names[code])
+        self._codes = IdMap()
         self._agents: dict[str, int] = {}
         self._of_action, self._of_agent = Postings(), Postings()
 
@@ -79,7 +79,7 @@ class RowStore:
                 raise ShapeError(
                     f"cluster {cluster.id} must have shape ({self.dim},), got {cluster.sum_embedding.shape}"
                 )
-        gone = _joined([row for cluster in put if (row := self._retire(cluster.id)) is not None])
+        gone = self._retire(last)
         if not put:
             return np.empty(0, dtype=np.int32), gone
         slots = self.file.add(np.array([cluster.centroid for cluster in put], dtype=np.float32))
@@ -100,8 +100,7 @@ class RowStore:
 
     def remove(self, cluster_id: str) -> Rows:
         """Remove a cluster: its row, or none if it was not there."""
-        row = self._retire(cluster_id)
-        return _joined([] if row is None else [row])
+        return self._retire([cluster_id])
 
     def slot(self, cluster_id: str) -> int | None:
         return self._ids.get(cluster_id)
@@ -147,21 +146,18 @@ class RowStore:
             self._codes.put(action, code)
         return code
 
-    def _retire(self, cluster_id: str) -> Rows | None:
-        slot = self._ids.get(cluster_id)
-        if slot is None:
-            return None
-        gone = self.rows[slot : slot + 1].copy()
-        self.rows["action"][slot] = -1
-        self.rows["stamp"][slot] += 1
-        self._records[slot] = None
-        self._ids.remove(cluster_id)
-        self.file.remove(slot)
+    def _retire(self, ids: Iterable[str]) -> Rows:
+        """Take out the clusters of these ids that are there: their rows."""
+        there = [(name, slot) for name in ids if (slot := self._ids.get(name)) is not None]
+        slots = np.array([slot for _, slot in there], dtype=np.intp)
+        gone: Rows = self.rows[slots]
+        self.rows["action"][slots] = -1
+        self.rows["stamp"][slots] += 1
+        for name, slot in there:
+            self._records[slot] = None
+            self._ids.remove(name)
+            self.file.remove(slot)
         return gone
-
-    def _id_at(self, slot: int) -> str | None:
-        record = self._records[slot]
-        return None if record is None else self._unpack(record, np.zeros(self.dim)).id
 
     def _make_room(self) -> None:
         room = len(self.file.vectors)
@@ -176,11 +172,6 @@ def _empty(size: int) -> Rows:
     rows = np.zeros(size, dtype=ROW)
     rows["action"] = -1
     return rows
-
-
-def _joined(rows: Sequence[Rows]) -> Rows:
-    # Without the empty ones: joining structured arrays takes its time for each.
-    return np.concatenate(rows) if rows else np.empty(0, dtype=ROW)
 
 
 def _figures(cluster: Cluster) -> tuple[float | bool, ...]:
