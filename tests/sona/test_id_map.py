@@ -27,8 +27,7 @@ def test_ids_are_found_where_they_were_put_last_however_they_moved() -> None:
     for _ in range(3000):
         name = f"id-{rng.randrange(200)}"
         if name in known:
-            ids.remove(name)
-            del known[name]
+            assert ids.pop(name) == known.pop(name)
         if rng.random() < 0.7:
             known[name] = rng.randrange(300)
             ids.put(name, known[name])
@@ -45,7 +44,7 @@ def test_an_id_whose_hash_begins_like_that_of_another_is_not_taken_for_it(monkey
     ids = IdMap()
     for slot in range(40):
         ids.put(f"id-{slot}", slot)
-    ids.remove("id-3")
+    assert (ids.pop("id-3"), ids.pop("id-3")) == (3, None)
     assert [ids.get(f"id-{slot}") for slot in range(41)] == [*range(3), None, *range(4, 40), None]
 
 

@@ -34,10 +34,12 @@ class IdMap:
         if len(self._recent) > _RECENT + len(self._hashes) // 16:
             self._tidy()
 
-    def remove(self, name: str) -> None:
-        """Forget an id that is there."""
-        if self._recent.pop(name, None) is None and (row := self._row(name)) is not None:
-            self._slots[row] = -1
+    def pop(self, name: str) -> int | None:
+        """Forget an id: its slot, if it was there."""
+        slot = self._recent.pop(name, None)
+        if slot is None and (row := self._row(name)) is not None:
+            slot, self._slots[row] = int(self._slots[row]), -1
+        return slot
 
     def _row(self, name: str) -> int | None:
         if not len(self._hashes):

@@ -148,14 +148,12 @@ class RowStore:
 
     def _retire(self, ids: Iterable[str]) -> Rows:
         """Take out the clusters of these ids that are there: their rows."""
-        there = [(name, slot) for name in ids if (slot := self._ids.get(name)) is not None]
-        slots = np.array([slot for _, slot in there], dtype=np.intp)
+        slots = [slot for name in ids if (slot := self._ids.pop(name)) is not None]
         gone: Rows = self.rows[slots]
         self.rows["action"][slots] = -1
         self.rows["stamp"][slots] += 1
-        for name, slot in there:
+        for slot in slots:
             self._records[slot] = None
-            self._ids.remove(name)
             self.file.remove(slot)
         return gone
 
