@@ -47,6 +47,23 @@ def test_status_is_the_stored_state(external: CommandLine, learned: Swarm) -> No
         assert words in shown
 
 
+def test_of_many_agents_those_are_shown_for_which_most_waits(
+    external: CommandLine, learned: Swarm, client: Client
+) -> None:
+    for number in range(60):
+        learned.register(f"agent-{number:02d}", "crowd")
+    client.hset(learned.keys.agent("agent-41").state, "accepted", 7)
+    shown = check_shown(external.run("status").stdout)
+    assert shown.index("agent-41") < shown.index("ada")
+    for words in ("10 of 62 agents in 3 roles", "Outcomes wait for 1 agent", "31 accepted", "7 lost"):
+        assert words in " ".join(shown.split())
+    assert "agent-57" not in shown
+    everything = check_shown(external.run("status", "--all").stdout)
+    assert all(f"agent-{number:02d}" in everything for number in range(60))
+    assert "10 of 62" not in everything
+    assert len(external.json("status")["agents"]) == 62
+
+
 def test_agents_are_listed(external: CommandLine, learned: Swarm) -> None:
     found = external.json("agents", "list")
     assert [(agent["name"], agent["role"], agent["consolidated"]) for agent in found["agents"]] == [

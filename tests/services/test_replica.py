@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,8 @@ from swarm.sona.adapter import Adapter
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
+from swarm.sona.index import PatternIndex
+from swarm.sona.large_index import LargeIndex
 from swarm.sona.lora import LoraPair
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, connect
@@ -219,3 +222,125 @@ def test_consolidation_sees_what_others_published(swarm: Swarm, background: Back
     background.consolidate("b", "worker", 0.0)
     [(_, entry)] = to_entries(swarm.client.xrevrange(swarm.keys.agent("b").log, count=1))
     assert decode("figures", entry[b"figures"])["trained_on"] > 0
+
+
+LARGE = 20
+"""So many patterns are many, here."""
+
+
+def large_replica(bank: BankStore) -> Replica:
+    replica = Replica(bank, CONFIG, large=LARGE)
+    replica.refresh()
+    return replica
+
+
+def check_alike(replica: Replica, bank: BankStore, within: float = 1e-4) -> None:
+    """It answers as an exact one, but for rounding, and what lies too far away to count."""
+    exact = fresh(bank)
+    for number in range(8):
+        query = some_vector(5000 + number)
+        wanted, found = exact.rank(query, 3), replica.rank(query, 3)
+        assert [hit.action for hit in found] == [hit.action for hit in wanted]
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in wanted], abs=within)
+
+
+def some_bank(bank: BankStore, lease: Lease, count: int, first: int = 0) -> None:
+    bank.publish(lease, [some_cluster(number, actions=9) for number in range(first, first + count)], [], {})
+
+
+def test_a_large_bank_is_held_in_another_form_and_answers_the_same(bank: BankStore, lease: Lease) -> None:
+    some_bank(bank, lease, 60)
+    replica = large_replica(bank)
+    assert isinstance(replica.index, LargeIndex)
+    check_alike(replica, bank)
+    assert {pattern.id: pattern.n for pattern in replica.index.clusters()} == {
+        pattern.id: pattern.n for pattern in bank.patterns()
+    }
+    assert replica.version == bank.version()
+    assert not replica.refresh()
+
+
+def test_a_large_replica_follows_changes_and_grows_out_of_its_first_form(bank: BankStore, lease: Lease) -> None:
+    rng = random.Random(11)
+    some_bank(bank, lease, LARGE - 5)
+    replica = large_replica(bank)
+    assert isinstance(replica.index, PatternIndex)
+    some_bank(bank, lease, 40, first=100)
+    for _ in range(12):
+        publish_at_random(bank, lease, rng)
+        assert replica.refresh()
+        assert isinstance(replica.index, LargeIndex)
+        check_alike(replica, bank)
+        assert len(replica.index) == bank.count()
+
+
+def test_a_large_replica_is_made_anew_when_the_bank_has_doubled(bank: BankStore, lease: Lease) -> None:
+    some_bank(bank, lease, 30)
+    replica = large_replica(bank)
+    made = replica.index
+    some_bank(bank, lease, 25, first=100)
+    replica.refresh()
+    assert replica.index is made
+    some_bank(bank, lease, 25, first=200)
+    replica.refresh()
+    assert replica.index is not made
+    check_alike(replica, bank)
+
+
+def test_what_is_to_be_loaded_anew_in_one_order_a_large_replica_follows(bank: BankStore, lease: Lease) -> None:
+    some_bank(bank, lease, 60)
+    replica = large_replica(bank)
+    made = replica.index
+    known = bank.patterns()
+    bank.publish(lease, [bigger(known[3])], [known[4].id], {}, is_full=True)
+    assert replica.refresh()
+    assert replica.index is made
+    check_alike(replica, bank)
+
+
+def test_a_large_bank_that_changes_while_it_is_loaded_is_whole_after_the_next_look(
+    bank: BankStore, lease: Lease
+) -> None:
+    some_bank(bank, lease, 3000)
+    known = bank.patterns()
+
+    class ChangedMeanwhile(BankStore):
+        """Somebody publishes between one page and the next."""
+
+        def pages(self) -> Iterator[list[Cluster]]:
+            for page in super().pages():
+                yield page
+                if known:
+                    gone, grown = known.pop(), known.pop(0)
+                    bank.publish(lease, [bigger(grown)], [gone.id], {})
+
+    replica = Replica(ChangedMeanwhile(bank._client, bank._keys), CONFIG, large=LARGE)
+    replica.refresh()
+    assert replica.refresh()
+    check_alike(replica, bank, 0.02)
+    assert {pattern.id: pattern.n for pattern in replica.index.clusters()} == {
+        pattern.id: pattern.n for pattern in bank.patterns()
+    }
+
+
+def test_a_large_bank_recalls_what_was_most_like_a_task(bank: BankStore, lease: Lease) -> None:
+    some_bank(bank, lease, 60)
+    replica, exact = large_replica(bank), fresh(bank)
+    for number in range(0, 60, 3):
+        query = some_outcome(number).embedding
+        wanted, found = exact.recall(query, 4), replica.recall(query, 4)
+        assert [hit.cluster.id for hit in found] == [hit.cluster.id for hit in wanted]
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in wanted], abs=1e-4)
+
+
+def test_a_large_bank_that_became_small_is_exact_again_when_it_is_loaded(
+    bank: BankStore, lease: Lease, client: Client, settings: Settings
+) -> None:
+    some_bank(bank, lease, 60)
+    replica = large_replica(bank)
+    bank.publish(lease, [], [pattern.id for pattern in bank.patterns()[5:]], {})
+    client.delete(SwarmKeys(settings.name).banklog)
+    some_bank(bank, lease, 1, first=500)
+    assert replica.refresh()
+    assert isinstance(replica.index, PatternIndex)
+    check_alike(replica, bank)

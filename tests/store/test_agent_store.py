@@ -191,11 +191,12 @@ def test_a_name_that_cannot_stand_in_a_key_is_refused(agents: AgentStore, name: 
 
 
 def test_the_oldest_pending_outcome_is_found_by_the_clock_of_redis(agents: AgentStore, outcomes: OutcomeStore) -> None:
-    assert agents.oldest_pending_ms(agents.states([NAME, "other"])) == {}
+    assert [look.oldest_ms for look in agents.looks([NAME, "other"]).values()] == [None, None]
     first = outcomes.append(b"x", "key-1", "")
     outcomes.append(b"x", "key-2", "")
-    found = agents.oldest_pending_ms(agents.states([NAME, "other"]))
-    assert found == {NAME: int(first.stream_id.split("-")[0])}
+    found = agents.looks([NAME, "other"])
+    assert (found[NAME].oldest_ms, found["other"].oldest_ms) == (int(first.stream_id.split("-")[0]), None)
+    assert (found[NAME].in_stream, found[NAME].open) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from swarm.errors import StaleWriterError
@@ -11,9 +11,10 @@ from swarm.services.expire import drop_expired
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
 from swarm.services.route_update import RouteMerger
+from swarm.services.watch import Watch
 from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
-from swarm.store.agents import AgentStore
+from swarm.store.agents import AgentLook, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, connect, redis_errors
 from swarm.store.migrations import check_swarm, migrate
@@ -47,6 +48,7 @@ class Background:
             settings.lease_ttl,
             self._retention,
         )
+        self._watch = Watch(self._agents)
         self._replicas: dict[tuple[int, float, float], Replica] = {}
 
     def sweep(self, dispatch: Callable[[str, str], None]) -> int:
@@ -58,23 +60,31 @@ class Background:
         # A worker that has been connected for long sees here that a newer program, or a restore, has come.
         migrate(self._client, self._keys)
         count = 0
-        for agent in self.due():
+        looks = self._watch.look()
+        for agent in self._due(looks):
             count += self._nudge(agent, "consolidate", agent, dispatch)
-        if self._merger.is_due():
+        if self._merger.is_due({name: look.state for name, look in looks.items()}):
             count += self._nudge(_MERGE, "merge", "", dispatch)
         return count
 
     def due(self) -> list[str]:
-        """Agents with `consolidate_batch` outcomes waiting, or one that waits for `consolidate_delay`."""
+        """Agents with `consolidate_batch` outcomes waiting, or one that waits for `consolidate_delay`.
+
+        Of a large swarm those that are at work, and some of the others; see `Watch`.
+        """
+        return self._due(self._watch.look())
+
+    def _due(self, looks: Mapping[str, AgentLook]) -> list[str]:
         settings = self._settings
         now_s = clock_s(self._client)
-        states = self._agents.states(self._agents.names())
-        oldest = self._agents.oldest_pending_ms(states)
         return [
             name
-            for name, accepted_ms in oldest.items()
-            if states[name].pending >= settings.consolidate_batch
-            or now_s - accepted_ms / 1000.0 >= settings.consolidate_delay
+            for name, look in looks.items()
+            if look.oldest_ms is not None
+            and (
+                look.state.pending >= settings.consolidate_batch
+                or now_s - look.oldest_ms / 1000.0 >= settings.consolidate_delay
+            )
         ]
 
     def consolidate(self, agent: str, worker: str, now_s: float) -> Report:

@@ -58,11 +58,22 @@ class Merger:
         self._lease_ttl = lease_ttl
         self._retention = retention
         self._clusters: dict[str, tuple[int, list[Cluster]]] = {}
+        self._seen: dict[str, int] = {}
+        """Generations that the bank contains, as last seen."""
         self._published: tuple[str, dict[str, Cluster]] | None = None
 
-    def is_due(self) -> bool:
-        """Whether an agent has a generation that the bank does not contain, or the bank has aged."""
-        return bool(self._changed(self._bank.merged())) or self._key(self._ageing()) != self._bank.aged()
+    def is_due(self, states: Mapping[str, AgentState] | None = None) -> bool:
+        """Whether the bank has aged, or an agent has a generation that it does not contain; by default any agent."""
+        if self._key(self._ageing()) != self._bank.aged():
+            return True
+        if states is None:
+            states = self._agents.states(self._agents.names())
+        suspects = [name for name, state in states.items() if 0 < state.generation != self._seen.get(name)]
+        if not suspects:
+            return False
+        merged = self._bank.merged(suspects)
+        self._seen.update((name, entry.generation) for name, entry in merged.items())
+        return bool(_changed({name: states[name] for name in suspects}, merged))
 
     def holders_of_expired(self) -> list[str]:
         """Agents that hold clusters, as the last merge read them, which the bank has dropped because of their age."""
@@ -87,28 +98,29 @@ class Merger:
 
     def _run(self, lease: Lease) -> Merge:
         merged = self._bank.merged()
-        changed = self._changed(merged)
+        # Read before what they stand for: what is committed meanwhile is merged again.
+        states = self._agents.states(self._agents.names())
+        changed = _changed(states, merged)
         ageing = self._ageing()
         if not changed and self._key(ageing) == self._bank.aged():
             return Merge(status="idle")
-        self._load()
+        self._load(states)
         before = self._before()
-        parts = aged_parts({name: clusters for name, (_, clusters) in self._clusters.items()}, ageing)
-        states = self._agents.states(parts)
+        parts = aged_parts({name: self._clusters[name][1] for name in states}, ageing)
         after = bank_of(parts, {name: state.verdict for name, state in states.items()})
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
         expired = 0 if ageing is None else sum(ageing.is_expired(before[pattern_id]) for pattern_id in removed)
         # Before the bank, which says what is merged: killed in between, both are published again.
-        self._routes.publish(lease, self._agents.states(self._agents.names()))
+        self._routes.publish(lease, states)
         version = self._bank.publish(
             lease,
             put,
             removed,
             changed,
             experts=experts_of(states),
-            is_full=self._is_reset(merged),
+            is_full=_is_reset(states, merged),
             aged=self._key(ageing),
             expired=expired,
         )
@@ -133,24 +145,7 @@ class Merger:
             return self._published[1]
         return {pattern.id: pattern for pattern in self._bank.patterns()}
 
-    def _changed(self, merged: Mapping[str, MergedAgent]) -> dict[str, MergedAgent]:
-        states = self._agents.states(self._agents.names())
-        return {
-            name: MergedAgent(generation=state.generation, cursor=state.cursor)
-            for name, state in states.items()
-            if state.generation > 0 and (name not in merged or merged[name].generation < state.generation)
-        }
-
-    def _is_reset(self, merged: Mapping[str, MergedAgent]) -> bool:
-        """Whether an agent took something back: replicas then load the bank anew, in one order.
-
-        Sums of float32 hang on the order of the rows in their last digit, and a rollback gives back the very ranking.
-        """
-        states = self._agents.states(merged)
-        return any(state.reset_generation > merged[name].generation for name, state in states.items())
-
-    def _load(self) -> None:
-        states = self._agents.states(self._agents.names())
+    def _load(self, states: Mapping[str, AgentState]) -> None:
         # Whoever was forgotten must not come back from this process's memory.
         self._clusters = {name: known for name, known in self._clusters.items() if name in states}
         for name, state in states.items():
@@ -162,6 +157,22 @@ class Merger:
 def aged_parts(parts: Mapping[str, Sequence[Cluster]], ageing: Ageing | None) -> Mapping[str, Sequence[Cluster]]:
     """What agents hold, without what has expired, and with all sums at one time: then they add."""
     return parts if ageing is None else {name: ageing.aged(clusters) for name, clusters in parts.items()}
+
+
+def _changed(states: Mapping[str, AgentState], merged: Mapping[str, MergedAgent]) -> dict[str, MergedAgent]:
+    return {
+        name: MergedAgent(generation=state.generation, cursor=state.cursor)
+        for name, state in states.items()
+        if state.generation > 0 and (name not in merged or merged[name].generation < state.generation)
+    }
+
+
+def _is_reset(states: Mapping[str, AgentState], merged: Mapping[str, MergedAgent]) -> bool:
+    """Whether an agent took something back: replicas then load the bank anew, in one order.
+
+    Sums of float32 hang on the order of the rows in their last digit, and a rollback gives back the very ranking.
+    """
+    return any(name in states and states[name].reset_generation > entry.generation for name, entry in merged.items())
 
 
 def bank_of(parts: Mapping[str, Sequence[Cluster]], verdicts: Mapping[str, Verdict]) -> list[Cluster]:

@@ -12,11 +12,19 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.experts import Experts
 from swarm.sona.index import ActionHit, Hit, PatternIndex
 from swarm.sona.instant import outcome_step
+from swarm.sona.inverted_file import sample_size
+from swarm.sona.large_index import LargeIndex
 from swarm.sona.lora import LoraPair
-from swarm.sona.recall import Recall
+from swarm.sona.recall import LargeRecall, Recall
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import MAX_SQUARED_NORM, Vector
 from swarm.store.bank import BankStore
+from swarm.wire.compact import pack_cluster, unpack_cluster
+
+LARGE = 50_000
+"""Up to so many patterns search is exact; of more it looks at those around the query, see `sona.large_index`."""
+_AT_ONCE = 100
+"""Changes that are applied before queries of other threads get their turn."""
 
 
 class Replica:
@@ -25,38 +33,91 @@ class Replica:
     `version` is the id of the last change applied, None before the first `refresh`.
     """
 
-    def __init__(self, store: BankStore, config: SonaConfig) -> None:
+    def __init__(self, store: BankStore, config: SonaConfig, *, large: int = LARGE) -> None:
         self._store = store
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
         self._config = config
+        self._large = large
         self._recall: tuple[str | None, Recall] | None = None
+        self._large_recall: LargeRecall | None = None
         self._experts = Experts({})
         self._bases: dict[str, tuple[int, tuple[LoraPair, ...]]] = {}
         self._experts_version: str | None = None
-        self.index = PatternIndex(config)
+        self.index: PatternIndex | LargeIndex = PatternIndex(config)
         self.version: str | None = None
 
     def refresh(self) -> bool:
         """Apply what changed since; True if anything did.
+
+        While another thread loads a large bank anew, this one goes on with what is there.
 
         Raises
         ------
         StoreUnavailableError
             If Redis is away; the replica stays as it was and can still be searched.
         """
-        changes = self._store.changes_since(self.version)
+        # Sums of float32 hang on the order of the rows in their last digit; a large index is not exact to it anyway.
+        in_order = isinstance(self.index, PatternIndex)
+        changes = self._store.changes_after(self.version, in_order=in_order)
         if changes is None:
             return False
-        with self._lock:
-            if changes.is_full:
-                self.index.replace_all(changes.put)
-            else:
-                for pattern_id in changes.removed:
+        if changes.is_full:
+            return self._load()
+        for start in range(0, max(len(changes.put), len(changes.removed)), _AT_ONCE):
+            page = slice(start, start + _AT_ONCE)
+            # Queries of other threads get their turn in between.
+            with self._lock:
+                for pattern_id in changes.removed[page]:
                     self.index.remove(pattern_id)
-                for pattern in changes.put:
-                    self.index.put(pattern)
+                self.index.put_all(changes.put[page])
+        with self._lock:
             self.version = changes.version
-        return True
+        return self._load() if self._is_outgrown() else True
+
+    def _is_outgrown(self) -> bool:
+        index = self.index
+        return index.is_outgrown() if isinstance(index, LargeIndex) else len(index) > self._large
+
+    def _load(self) -> bool:
+        """Load everything anew; False if another thread does so already, and something is there meanwhile."""
+        if not self._loading.acquire(blocking=self.version is None):
+            return False
+        try:
+            count = self._store.count()
+            if count > self._large:
+                version, index = self._loaded(count)
+                with self._lock:
+                    self.index, self.version = index, version
+                return True
+            changes = self._store.changes_since(None)
+            assert changes is not None
+            with self._lock:
+                if not isinstance(self.index, PatternIndex):
+                    self.index = PatternIndex(self._config)
+                self.index.replace_all(changes.put)
+                self.version = changes.version
+            return True
+        finally:
+            self._loading.release()
+
+    def _loaded(self, count: int) -> tuple[str, LargeIndex]:
+        """The whole bank, page by page, in an index for so many patterns, and a version that it holds at least."""
+        version = self._store.version()
+        sample = np.zeros((sample_size(count), self._config.dim), dtype=np.float32)
+        filled = 0
+        for page in self._store.pages():
+            for pattern in page[: len(sample) - filled]:
+                sample[filled] = pattern.centroid
+                filled += 1
+            if filled == len(sample):
+                break
+        sample = sample[:filled]
+        index = LargeIndex(self._config, sample, count, pack_cluster, unpack_cluster)
+        for page in self._store.pages():
+            index.put_all(page)
+        index.settle()
+        return version, index
 
     def refresh_experts(self) -> None:
         """Fetch the adapters that changed among those that bend everybody's queries, for `bend`.
@@ -100,6 +161,10 @@ class Replica:
     def recall(self, x: Vector, k: int) -> list[Hit]:
         """The k patterns whose tasks were most like `x` (d,) in what matters; see `sona.recall`."""
         with self._lock:
+            if isinstance(self.index, LargeIndex):
+                if self._large_recall is None or not self._large_recall.is_of(self.index):
+                    self._large_recall = LargeRecall(self.index)
+                return self._large_recall.search(x, k)
             if self._recall is None or self._recall[0] != self.version:
                 self._recall = self.version, Recall(self.index.clusters(), self._config)
             return self._recall[1].search(x, k)

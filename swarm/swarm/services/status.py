@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from swarm.store.agents import AgentState, AgentStore
+from swarm.store.agents import AgentLook, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.meta import bound_embedder
@@ -76,7 +76,7 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
         queue_depth = int(client.llen(keys.broker_queue))
     identity = bound_embedder(client, keys)
     merged = bank.merged()
-    statuses = _agents(client, keys, agents, now_s)
+    statuses = _agents(agents, now_s)
     return SwarmStatus(
         name=keys.swarm,
         embedder=None if identity is None else str(identity),
@@ -93,36 +93,29 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
     )
 
 
-def _agents(client: Client, keys: SwarmKeys, store: AgentStore, now_s: float) -> tuple[AgentStatus, ...]:
-    registrations = store.registrations()
-    states = store.states(registrations)
-    oldest = store.oldest_pending_ms(states)
-    with redis_errors("count open and waiting trajectories"):
-        pipeline = client.pipeline(transaction=False)
-        for name in states:
-            pipeline.hlen(keys.agent(name).open)
-            pipeline.xlen(keys.agent(name).stream)
-        found = pipeline.execute()
+def _agents(store: AgentStore, now_s: float) -> tuple[AgentStatus, ...]:
+    roles = store.roles()
     return tuple(
         AgentStatus(
             name=name,
-            role=registrations[name].role,
-            generation=state.generation,
-            accepted=state.accepted,
-            consolidated=state.consolidated,
-            pending=state.pending,
-            dead=state.dead,
-            rewound=state.rewound,
-            lost=_lost(state, name in oldest, found[2 * position + 1]),
-            open=found[2 * position],
-            oldest_pending_s=max(0.0, now_s - oldest[name] / 1000.0) if name in oldest else None,
-            verdict=state.verdict.value,
-            refused=state.refused,
+            role=roles[name],
+            generation=look.state.generation,
+            accepted=look.state.accepted,
+            consolidated=look.state.consolidated,
+            pending=look.state.pending,
+            dead=look.state.dead,
+            rewound=look.state.rewound,
+            lost=_lost(look),
+            open=look.open,
+            oldest_pending_s=None if look.oldest_ms is None else max(0.0, now_s - look.oldest_ms / 1000.0),
+            verdict=look.state.verdict.value,
+            refused=look.state.refused,
         )
-        for position, (name, state) in enumerate(states.items())
+        for name, look in store.looks(roles).items()
     )
 
 
-def _lost(state: AgentState, any_waits: bool, in_stream: int) -> int:
+def _lost(look: AgentLook) -> int:
     # The stream also holds outcomes that were consolidated, so its length alone would hide losses.
-    return max(0, state.pending - in_stream) if any_waits else state.pending
+    pending = look.state.pending
+    return pending if look.oldest_ms is None else max(0, pending - look.in_stream)

@@ -221,7 +221,7 @@ class Swarm:
 
     def roles(self) -> dict[str, str]:
         """The role of every agent."""
-        return {name: registration.role for name, registration in self.agents.registrations().items()}
+        return self.agents.roles()
 
     # Queries
 
@@ -701,9 +701,11 @@ def select_agents(
     for name in agents or ():
         if name not in known:
             raise UnknownIdError(f"agent {name!r:.80} is not registered: see swarm agents list")
-    for role in roles or ():
-        if role not in known.values():
+    if roles is None:
+        return list(dict.fromkeys(agents or ()))
+    there = set(known.values())
+    for role in roles:
+        if role not in there:
             raise UnknownIdError(f"no agent has the role {role!r:.80}: see swarm agents list")
-    return [
-        name for name, role in known.items() if (agents is None or name in agents) and (roles is None or role in roles)
-    ]
+    named = known if agents is None else dict.fromkeys(agents)
+    return [name for name in named if known[name] in roles]

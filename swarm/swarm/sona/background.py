@@ -13,13 +13,14 @@ import numpy as np
 
 from swarm.sona.ageing import NO_PINS, Ageing
 from swarm.sona.boundary import TaskShift
-from swarm.sona.clusters import Cluster, is_library
+from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.credit import CreditSums, step_outcomes
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.grouping import regroup
 from swarm.sona.index import Candidates, PatternIndex
 from swarm.sona.lora import LoraPair
+from swarm.sona.patterns import Patterns
 from swarm.sona.ranking import EVIDENCE_EXPONENT, action_probabilities
 from swarm.sona.reservoir import Reservoir
 from swarm.sona.standing import Standing, Verdict
@@ -96,7 +97,7 @@ class _Weights:
 def run_cycle(
     learned: Learned,
     trajectories: Sequence[Trajectory],
-    shared: PatternIndex,
+    shared: Patterns,
     config: SonaConfig,
     rng: np.random.Generator,
     agent: str = "self",
@@ -119,7 +120,7 @@ def run_cycle(
 def _aged_cycle(
     learned: Learned,
     trajectories: Sequence[Trajectory],
-    shared: PatternIndex,
+    shared: Patterns,
     config: SonaConfig,
     rng: np.random.Generator,
     agent: str,
@@ -138,7 +139,7 @@ def _aged_cycle(
 def _cycle(
     learned: Learned,
     trajectories: Sequence[Trajectory],
-    shared: PatternIndex,
+    shared: Patterns,
     config: SonaConfig,
     rng: np.random.Generator,
     agent: str,
@@ -215,7 +216,7 @@ def _consolidated(learned: Learned, candidates: Candidates, config: SonaConfig, 
     return ewc
 
 
-def _audit(learned: Learned, fresh: Reservoir, shared: PatternIndex, agent: str, config: SonaConfig) -> Standing:
+def _audit(learned: Learned, fresh: Reservoir, shared: Patterns, agent: str, config: SonaConfig) -> Standing:
     """What new outcomes say about the agent's feedback, by what was known before them."""
     others = nearest_candidates(shared.candidates_without(agent), fresh.queries)
     # An even sample: with more successes than there were, a coin would look like an agent that hardly ever fails.
@@ -232,28 +233,18 @@ def _audit(learned: Learned, fresh: Reservoir, shared: PatternIndex, agent: str,
     return Standing.of(outcomes.qualities, p, r, pi.max(axis=1))
 
 
-def _of_others(shared: PatternIndex, candidates: Candidates, agent: str, rng: np.random.Generator) -> Outcomes:
+def _of_others(shared: Patterns, candidates: Candidates, agent: str, rng: np.random.Generator) -> Outcomes:
     """What others found out, as outcomes at their centroids: else the adapter would bend their queries blindly."""
-    found = [
-        (cluster, n)
-        for cluster in shared.clusters()
-        if cluster.confirmed and cluster.action in candidates.rows and (n := _learned_by_others(cluster, agent)) > 0.0
-    ]
-    if not found:
+    found = shared.found_by_others(agent, candidates.rows)
+    if not len(found.weights):
         return Outcomes.none(shared.dim)
-    weights = np.array([n for _, n in found]) ** EVIDENCE_EXPONENT
-    rows = rng.choice(len(found), min(_FROM_OTHERS, len(found)), replace=False, p=weights / weights.sum())
-    chosen = [found[row][0] for row in rows.tolist()]
+    weights = found.weights**EVIDENCE_EXPONENT
+    chosen = rng.choice(len(weights), min(_FROM_OTHERS, len(weights)), replace=False, p=weights / weights.sum())
     return Outcomes(
-        np.array([cluster.centroid for cluster in chosen], dtype=np.float32),
-        np.array([candidates.rows[cluster.action] for cluster in chosen], dtype=np.intp),
-        np.array([cluster.mean_quality for cluster in chosen], dtype=np.float32),
+        found.centroids(chosen),
+        np.array([candidates.rows[action] for action in found.actions(chosen)], dtype=np.intp),
+        found.qualities(chosen),
     )
-
-
-def _learned_by_others(cluster: Cluster, agent: str) -> float:
-    """Outcomes in feedback of others than `agent`; what a library gives is none."""
-    return sum(tally.n for name, tally in cluster.agents.items() if name != agent and not is_library(name))
 
 
 def _train_gated(
@@ -261,7 +252,7 @@ def _train_gated(
     ewc: EwcMemory,
     sample: Reservoir,
     candidates: Candidates,
-    shared: PatternIndex,
+    shared: Patterns,
     agent: str,
     verdict: Verdict,
     config: SonaConfig,

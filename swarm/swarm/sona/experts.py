@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from swarm.sona.adapter import Adapter, bent, delta_of
-from swarm.sona.index import PatternIndex
 from swarm.sona.lora import LoraPair
+from swarm.sona.patterns import Patterns
 from swarm.sona.vectors import Doubles, Vector
 
 _LEAST = 1e-6
@@ -43,7 +43,7 @@ class Experts:
             self._down: Vector = np.concatenate([pair.down for _, pair in pairs])
             self._up: Vector = np.concatenate([np.float32(pair.scale) * pair.up for _, pair in pairs])
 
-    def apply(self, x: Vector, adapter: Adapter, agent: str, index: PatternIndex) -> Vector:
+    def apply(self, x: Vector, adapter: Adapter, agent: str, index: Patterns) -> Vector:
         """The queries `x`, of shape (d,) or (n, d), bent for `agent`, whose own tiers are those of `adapter`."""
         delta = self.delta(x, adapter, agent, index)
         if delta is None:
@@ -51,7 +51,7 @@ class Experts:
         micro = delta_of(adapter.trained_micro, x)
         return bent(x, delta if micro is None else delta + micro)
 
-    def delta(self, x: Vector, adapter: Adapter, agent: str, index: PatternIndex) -> Vector | None:
+    def delta(self, x: Vector, adapter: Adapter, agent: str, index: Patterns) -> Vector | None:
         """What the base tiers add to the queries, of the shape of `x`; None if it is the own one's part alone."""
         if not set(self.names) - {agent}:
             return None
@@ -61,7 +61,7 @@ class Experts:
         own = delta_of(adapter.trained_base, x)
         return total if own is None else total + gains[..., -1:].astype(np.float32) * own
 
-    def _gains(self, x: Vector, agent: str, index: PatternIndex) -> Doubles:
+    def _gains(self, x: Vector, agent: str, index: Patterns) -> Doubles:
         """g of `names`, and last of the agent's own tier, of shape (k + 1,) or (n, k + 1); each row sums to 1."""
         known = index.expertise(x, (*self.names, agent))
         if agent in self.names:

@@ -7,7 +7,7 @@ changes pays for what changed only. The prototypes of actions whose clusters cha
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -67,6 +67,15 @@ class Candidates:
 
     prototypes: Vector
     rows: dict[str, int]
+
+
+class Found(NamedTuple):
+    """What others found out: how many outcomes each pattern holds, and what the chosen ones (positions) are about."""
+
+    weights: Doubles
+    centroids: Callable[[Integers], Vector]
+    actions: Callable[[Integers], list[str]]
+    qualities: Callable[[Integers], Vector]
 
 
 class _View(NamedTuple):
@@ -143,6 +152,11 @@ class PatternIndex:
             self._stale.add(int(self._actions[row]))
             self._clusters[row] = cluster
         self._write(row, cluster)
+
+    def put_all(self, clusters: Iterable[Cluster]) -> None:
+        """As `put`, of several."""
+        for cluster in clusters:
+            self.put(cluster)
 
     def remove(self, cluster_id: str) -> None:
         """Remove a cluster; nothing happens if it is not there."""
@@ -390,6 +404,20 @@ class PatternIndex:
         codes = np.flatnonzero(known)
         return Candidates(prototypes[codes], {self._names[code]: row for row, code in enumerate(codes.tolist())})
 
+    def found_by_others(self, agent: str, actions: Container[str]) -> Found:
+        """Confirmed patterns about some of `actions` in which others than `agent` reported outcomes."""
+        found = [
+            (cluster, n)
+            for cluster in self._clusters
+            if cluster.confirmed and cluster.action in actions and (n := _learned_by_others(cluster, agent)) > 0.0
+        ]
+        return Found(
+            np.array([n for _, n in found], dtype=np.float64),
+            lambda chosen: np.array([found[row][0].centroid for row in chosen.tolist()], dtype=np.float32),
+            lambda chosen: [found[row][0].action for row in chosen.tolist()],
+            lambda chosen: np.array([found[row][0].mean_quality for row in chosen.tolist()], dtype=np.float32),
+        )
+
     def _heard(self, usable: Flags, asker: str) -> Flags:
         """Those of the usable patterns that `asker` is shown: what one agent insists on is for that agent alone."""
         if not self._insisted[: len(usable)].any():
@@ -552,6 +580,11 @@ class PatternIndex:
         self._found = [self._clusters[row] for row in rows]
         self._found_centroids = self._centroids[rows]
         self._found_bonus = self._bonus[rows]
+
+
+def _learned_by_others(cluster: Cluster, agent: str) -> float:
+    """Outcomes in feedback of others than `agent`; what a library gives is none."""
+    return sum(tally.n for name, tally in cluster.agents.items() if name != agent and not is_library(name))
 
 
 def _or_else(found: tuple[Vector, Flags], otherwise: Vector) -> Vector:

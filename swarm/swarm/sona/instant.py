@@ -8,7 +8,7 @@ import numpy as np
 
 from swarm.sona.adapter import Adapter, delta_of
 from swarm.sona.config import SonaConfig
-from swarm.sona.index import PatternIndex
+from swarm.sona.patterns import Patterns
 from swarm.sona.ranking import BACKGROUND
 from swarm.sona.vectors import Vector
 
@@ -18,7 +18,7 @@ _TINY = 1e-30
 
 def outcome_step(
     adapter: Adapter,
-    index: PatternIndex,
+    index: Patterns,
     x: Vector,
     action: str,
     quality: float,

@@ -12,6 +12,7 @@ from swarm.store.commit import Commit, Committer
 from swarm.store.connection import Client, redis_errors
 from swarm.store.forgotten import Forgotten, ForgottenStore
 from swarm.store.lease import Lease
+from swarm.store.looks import Looks
 from swarm.store.reply import to_bytes, to_hash, to_text
 from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys, check_name
@@ -23,6 +24,7 @@ from swarm.wire.records import (
     decode_weights,
     encode_cluster,
     encode_registration,
+    role_of,
 )
 
 
@@ -68,6 +70,17 @@ class AgentState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLook:
+    """An agent's state, its open trajectories and the length of its stream. `oldest_ms`: when the oldest outcome that
+    waits was accepted, ms since the epoch, by Redis's clock; None if none waits."""
+
+    state: AgentState
+    open: int
+    in_stream: int
+    oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """What a commit writes: everything that changed since the generation before."""
 
@@ -91,6 +104,7 @@ class Generation:
 
 VALUES = ("weights", "learner", "sample", "routes")
 """The names of the whole records of a generation."""
+_WAITING = ("accepted", "processed")
 _COUNTS = (
     "generation",
     "accepted",
@@ -103,16 +117,17 @@ _COUNTS = (
     "life",
     "refused",
 )
-_FIELDS = ("cursor", "verdict", *_COUNTS)
+_FIELDS = ("cursor", "accepted", "processed", "verdict", *(name for name in _COUNTS if name not in _WAITING))
 
 
 def _state(name: str, values: Sequence[bytes | None]) -> AgentState:
-    cursor, verdict, *counts = values
+    found = dict(zip(_FIELDS, values, strict=True))
+    cursor, verdict = found.pop("cursor"), found.pop("verdict")
     try:
         return AgentState(
             cursor=(cursor or b"0-0").decode(),
             verdict=Verdict((verdict or Verdict.PROBATION.value.encode()).decode()),
-            **{field: int(count or 0) for field, count in zip(_COUNTS, counts, strict=True)},
+            **{field: int(count or 0) for field, count in found.items()},
         )
     except ValueError as error:
         raise DamagedRecordError(f"state of agent {name}: {error}") from error
@@ -126,12 +141,29 @@ class AgentStore:
         self._keys = keys
         self._committer = Committer(client, keys)
         self._forgotten = ForgottenStore(client, keys)
+        self._roles: tuple[tuple[object, ...], dict[str, str]] | None = None
+        self._looks = Looks(client, keys, _FIELDS)
 
     def register(self, name: str, registration: Registration) -> None:
         """Write an agent's registration; a later one replaces it."""
         check_name(name, "agent")
         with redis_errors(f"register agent {name}"):
-            self._client.hset(self._keys.agents, name, encode_registration(registration))
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.hset(self._keys.agents, name, encode_registration(registration))
+            pipeline.hincrby(self._keys.meta, "registered", 1)
+            pipeline.execute()
+
+    def roles(self) -> dict[str, str]:
+        """The role of every agent; fetched again only when somebody was registered, or went."""
+        with redis_errors("list the agents"):
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.hget(self._keys.meta, "registered")
+            pipeline.hlen(self._keys.agents)
+            seen = tuple(pipeline.execute())
+            if self._roles is None or self._roles[0] != seen:
+                found = to_hash(self._client.hgetall(self._keys.agents))
+                self._roles = seen, {name: role_of(data) for name, data in found.items()}
+        return dict(self._roles[1])
 
     def registrations(self) -> dict[str, Registration]:
         """All agents by name."""
@@ -168,29 +200,23 @@ class AgentStore:
             return sorted(to_text(name) for name in self._client.hkeys(self._keys.agents))
 
     def states(self, names: Iterable[str]) -> dict[str, AgentState]:
-        """The states of several agents in one round trip."""
-        wanted = list(names)
-        with redis_errors("read the states of the agents"):
-            pipeline = self._client.pipeline(transaction=False)
-            for name in wanted:
-                pipeline.hmget(self._keys.agent(name).state, _FIELDS)
-            found = pipeline.execute()
-        return {name: _state(name, values) for name, values in zip(wanted, found, strict=True)}
+        """The states of several agents."""
+        return {name: look.state for name, look in self.looks(names).items()}
+
+    def looks(self, names: Iterable[str]) -> dict[str, AgentLook]:
+        """The states of several agents, and what waits for each, in few round trips."""
+        return {
+            name: AgentLook(
+                state=_state(name, look.values),
+                open=look.open,
+                in_stream=look.in_stream,
+                oldest_ms=int(look.oldest.partition("-")[0]) if look.oldest else None,
+            )
+            for name, look in self._looks.at(names)
+        }
 
     def state(self, name: str) -> AgentState:
         return self.states([name])[name]
-
-    def oldest_pending_ms(self, states: Mapping[str, AgentState]) -> dict[str, int]:
-        """For each agent with outcomes pending: when the oldest was accepted, ms since the epoch, by Redis's clock."""
-        waiting = [name for name, state in states.items() if state.pending > 0]
-        with redis_errors("read the oldest outcomes"):
-            pipeline = self._client.pipeline(transaction=False)
-            for name in waiting:
-                pipeline.xrange(self._keys.agent(name).stream, min=f"({states[name].cursor}", max="+", count=1)
-            found = pipeline.execute()
-        return {
-            name: int(entries[0][0].split(b"-")[0]) for name, entries in zip(waiting, found, strict=True) if entries
-        }
 
     def weights(self, name: str) -> Weights | None:
         """The committed weights, or None before the first promotion."""

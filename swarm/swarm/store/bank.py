@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from swarm.errors import InputError, RecordError, StaleWriterError
 from swarm.sona.clusters import Cluster
@@ -22,6 +22,8 @@ from swarm.wire.keys import BANKLOG_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import decode_cluster, decode_weights, encode_cluster, guarded
 
 _CURSOR = re.compile(r"[0-9]+-[0-9]+")
+_PAGE = 1_000
+"""Patterns that are fetched at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +65,14 @@ class BankStore:
         """The right to merge, or None while somebody else has it."""
         return Lease.take(self._client, self._keys.lease, self._keys.fence, ttl)
 
-    def merged(self) -> dict[str, MergedAgent]:
-        """What the bank contains, by agent."""
+    def merged(self, names: Sequence[str] | None = None) -> dict[str, MergedAgent]:
+        """What the bank contains, by agent; by default of all."""
         with redis_errors("read what was merged"):
-            found = to_hash(self._client.hgetall(self._keys.merged))
+            if names is None:
+                found = to_hash(self._client.hgetall(self._keys.merged))
+            else:
+                values = map(to_bytes, self._client.hmget(self._keys.merged, list(names)) if names else [])
+                found = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         return {name: guarded("merged", data, _merged_agent) for name, data in found.items()}
 
     def patterns(self) -> list[Cluster]:
@@ -166,19 +172,44 @@ class BankStore:
 
     def changes_since(self, version: str | None) -> BankChanges | None:
         """What happened after `version`; None if nothing did. None as version asks for everything."""
+        changes = self.changes_after(version)
+        return self._everything() if changes is not None and changes.is_full else changes
+
+    def changes_after(self, version: str | None, *, in_order: bool = True) -> BankChanges | None:
+        """As `changes_since`, but what is to be loaded anew (`is_full`) is not fetched: see `pages`.
+
+        With `in_order` that includes changes after which replicas are to hold everything in one order.
+        """
         if version is None:
-            return self._everything()
+            return self._anew()
         with redis_errors("follow the bank"):
             entries = to_entries(self._client.xrange(self._keys.banklog, min=version, max="+"))
         if not entries or entries[0][0] != version:
             # The entry we stood at is gone: we are too far behind, or the bank was emptied.
-            return None if version == "0-0" and not entries else self._everything()
+            return None if version == "0-0" and not entries else self._anew()
         if len(entries) == 1:
             return None
         changes = [guarded("change", fields.get(b"c", b""), _ids) for _, fields in entries[1:]]
-        if None in changes:
-            return self._everything()
-        return self._touched(entries[-1][0], changes)
+        if in_order and any(change.is_full for change in changes):
+            return self._anew()
+        return self._touched(entries[-1][0], {pattern_id for change in changes for pattern_id in change.ids})
+
+    def pages(self) -> Iterator[list[Cluster]]:
+        """All patterns, some at a time and in no order; one that is replaced meanwhile may come twice.
+
+        What changes between the first page and the last may or may not be there: ask for the `version` before, and
+        follow the changes since.
+        """
+        cursor = 0
+        while True:
+            with redis_errors("read the bank"):
+                cursor, found = self._client.hscan(self._keys.bank, cursor, count=_PAGE)
+            yield [decode_cluster(data) for data in to_hash(found).values()]
+            if not cursor:
+                return
+
+    def _anew(self) -> BankChanges:
+        return BankChanges(version=self.version(), is_full=True, put=(), removed=())
 
     def change(self, version: str) -> Change | None:
         """What was published with this id of the change log; None if the log does not hold it."""
@@ -193,10 +224,13 @@ class BankStore:
         version = self.version()
         return BankChanges(version=version, is_full=True, put=self.patterns(), removed=())
 
-    def _touched(self, version: str, changes: Sequence[Collection[str] | None]) -> BankChanges:
-        touched = sorted({pattern_id for change in changes for pattern_id in change or ()})
+    def _touched(self, version: str, ids: Collection[str]) -> BankChanges:
+        touched = sorted(ids)
+        found: list[bytes | None] = []
         with redis_errors("follow the bank"):
-            found = [to_bytes(data) for data in self._client.hmget(self._keys.bank, touched)] if touched else []
+            for start in range(0, len(touched), _PAGE):
+                page = touched[start : start + _PAGE]
+                found += [to_bytes(data) for data in self._client.hmget(self._keys.bank, page)]
         put = [decode_cluster(data) for data in found if data is not None]
         removed = [pattern_id for pattern_id, data in zip(touched, found, strict=True) if data is None]
         return BankChanges(version=version, is_full=False, put=put, removed=removed)
@@ -220,11 +254,15 @@ def _change(payload: Mapping[str, Any]) -> Change:
     return Change(put=len(payload["put"]), removed=len(payload["removed"]), is_full=payload.get("full") is True)
 
 
-def _ids(payload: Mapping[str, Any]) -> frozenset[str] | None:
-    """Ids of the patterns that a change touched; None if everything is to be loaded anew."""
-    if payload.get("full") is True:
-        return None
+class _Touched(NamedTuple):
+    """The patterns that a change touched, and whether replicas are to load everything anew."""
+
+    ids: frozenset[str]
+    is_full: bool
+
+
+def _ids(payload: Mapping[str, Any]) -> _Touched:
     ids = frozenset((*payload["put"], *payload["removed"]))
     if not all(isinstance(pattern_id, str) for pattern_id in ids):
         raise InputError("ids of patterns must be text")
-    return ids
+    return _Touched(ids, payload.get("full") is True)

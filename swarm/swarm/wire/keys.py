@@ -4,10 +4,10 @@ What one transaction touches shares one hash tag, so that Redis Cluster keeps it
 the swarm, `{NAME/AGENT}` for an agent. Every key begins with the swarm's name.
 
 Swarm, tag `{NAME}`
-  meta      hash    embedder (bound by the first agent, for ever); merges (counted), experts (whose adapters bend
-                    everybody's queries), aged (to when the bank has aged) and expired (counted), by the merge; schema
-                    (by the first use, and by migrations), retention (by `swarm retention`), restoring (while a restore
-                    writes)
+  meta      hash    embedder (bound by the first agent, for ever); registered (registrations counted, with `agents`);
+                    merges (counted), experts (whose adapters bend everybody's queries), aged (to when the bank has
+                    aged) and expired (counted), by the merge; schema (by the first use, and by migrations), retention
+                    (by `swarm retention`), restoring (while a restore writes)
   pins      hash    id of a pattern that was pinned -> its place; written by `swarm pin`, for ever
   tombstones hash   what was forgotten -> when and by whom, no content; written by `swarm forget`, for ever
   agents    hash    agent -> its registration (role, preset); written by agents, for ever

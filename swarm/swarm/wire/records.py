@@ -148,6 +148,11 @@ def decode_registration(data: bytes) -> Registration:
     return guarded("registration", data, _registration)
 
 
+def role_of(data: bytes) -> str:
+    """The role in a registration, without its configuration, which takes ten times as long to check."""
+    return guarded("registration", data, lambda payload: check_text(payload["role"], "role"))
+
+
 def guarded(kind: str, data: bytes, build: Callable[[Mapping[str, Any]], _Record]) -> _Record:
     """`build` of the payload of a record; whatever does not fit there is a `DamagedRecordError`."""
     payload = decode(kind, data)

@@ -19,14 +19,21 @@ from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, console, count, duration, facts, plain, print_json, table
 
+MAX_SHOWN = 50
+"""Of more agents only some are shown, unless all are asked for ..."""
+FEW_SHOWN = 10
+"""... and these are so many."""
+
 
 @click.command("status", short_help="Show how the swarm stands, from what is stored.")
 @swarm_option
+@click.option("--all", "show_all", is_flag=True, help="Show every agent of a large swarm.")
 @json_option
-def command(name: str | None, as_json: bool) -> None:
+def command(name: str | None, show_all: bool, as_json: bool) -> None:
     """Show how the swarm stands: its agents, its bank, its workers, and what waits.
 
-    Every figure is read from what is stored; nothing is remembered or estimated.
+    Every figure is read from what is stored; nothing is remembered or estimated. Of more than 50 agents it shows those
+    with losses and those for which most waits, and the sums of all.
     """
     settings = cli_settings(name)
     with reachable(settings):
@@ -34,10 +41,10 @@ def command(name: str | None, as_json: bool) -> None:
     if as_json:
         print_json(status.as_dict())
     else:
-        _show(status, shown_url(settings))
+        _show(status, shown_url(settings), show_all=show_all)
 
 
-def _show(status: SwarmStatus, url: str) -> None:
+def _show(status: SwarmStatus, url: str, *, show_all: bool) -> None:
     out, grid = console(), facts()
     grid.add_row("swarm", Text(status.name, "bold"))
     grid.add_row("embedder", status.embedder or "none yet: no agent has been here")
@@ -46,8 +53,11 @@ def _show(status: SwarmStatus, url: str) -> None:
     grid.add_row("outcomes", _outcomes(status))
     grid.add_row("queue", f"{count(status.queue_depth, 'nudge')} for workers")
     out.print(grid)
+    shown = status.agents if show_all else worst(status.agents)
     if status.agents:
-        out.print("", agents_table(status.agents), sep="\n")
+        out.print("", agents_table(shown), sep="\n")
+    if len(shown) < len(status.agents):
+        out.print(Text(_rest(status.agents, len(shown)), NOTE))
     if status.tasks:
         out.print("", tasks_table(status.tasks), sep="\n")
     if status.workers:
@@ -63,13 +73,30 @@ def _show(status: SwarmStatus, url: str) -> None:
         )
 
 
+def worst(agents: Sequence[AgentStatus]) -> Sequence[AgentStatus]:
+    """All agents of a small swarm; of a large one those with losses, then those for which most waits."""
+    if len(agents) <= MAX_SHOWN:
+        return agents
+    return sorted(agents, key=lambda agent: (-agent.lost, -agent.pending, -agent.dead, agent.name))[:FEW_SHOWN]
+
+
+def _rest(agents: Sequence[AgentStatus], shown: int) -> str:
+    roles = len({agent.role for agent in agents})
+    waiting = sum(agent.pending > 0 for agent in agents)
+    silenced = sum(agent.verdict == Verdict.QUARANTINED for agent in agents)
+    return (
+        f"{shown} of {count(len(agents), 'agent')} in {count(roles, 'role')}, by what waits. Outcomes wait for "
+        f"{count(waiting, 'agent')}, {silenced:,} in quarantine. `swarm status --all` shows every agent."
+    )
+
+
 def agents_table(agents: Sequence[AgentStatus]) -> Table:
-    """One row for each agent, by name; what should be zero has a column only where it is not."""
+    """One row for each agent, in the order given; what should be zero has a column only where it is not."""
     alarms = [name for name in ("dead", "lost") if any(getattr(agent, name) for agent in agents)]
     taken_back = ["rewound"] if any(agent.rewound for agent in agents) else []
     figures = ("gen.", "accepted", "learned", "waiting", "oldest", "open", *taken_back, *alarms)
     made = table("agent", "role", "trust", *figures, right=figures)
-    for agent in sorted(agents, key=lambda agent: agent.name):
+    for agent in agents:
         counts = (agent.generation, agent.accepted, agent.consolidated, agent.pending)
         made.add_row(
             agent.name,
