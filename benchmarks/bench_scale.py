@@ -1,16 +1,18 @@
 """Cost against agents and patterns: `python -m benchmarks.bench_scale --json --seeds 1`.
 
-A seed is a round. Of agents (10 to 10,000, one in ten with an outcome waiting), in ms: to register one, a status, a
-sweep of the workers, the roles, an agent's refresh, a merge when one of them has learned. Of patterns (1,000 to
-1,000,000, 256 dimensions, made up): seconds to load them from Redis into a replica, memory over 4 bytes for each number
-of the vectors, queries for everybody's and for those of agents with 10 % and 0.5 % of the rows (p50, p99), recall@5
-against the exact ranking. Up to 50,000 patterns a replica is exact.
+A seed is a round. `cpu_ms` is the time of this process's processor, `ms` that of the clock.
+
+Of agents (10 to 10,000, one in ten with an outcome waiting): to register one, a status, a sweep of the workers, the
+roles, an agent's refresh, a merge when one of them has learned. Of patterns (1,000 to 1,000,000, 256 dimensions, made
+up): seconds to load them from Redis into a replica, memory over 4 bytes for each number of the vectors, queries for
+everybody's and for those of agents with 10 % and 0.5 % of the rows, recall@5 against the exact ranking, and the share
+of its scores (`score5`). Up to 50,000 patterns a replica is exact.
 
 Beside each the bare library (faiss, if it is installed): the fewest lists with recall .95 of the 5 nearest vectors
 (`bare`) and of the 512 nearest (`bare512`: so many the formulas read), filtered by its own selector. `query_to_bare` is
 a whole query, formulas and provenance included, over that; `query_to_bare_all` over the library's search without a
-filter; `vectors_ms` our search for vectors alone. At last a query with its look at what changed, alone and while
-another process consolidates and publishes.
+filter; both of `cpu_ms`. `vectors` is our search for vectors alone. At last a query with its look at what changed,
+alone and while another process consolidates and publishes.
 """
 
 from __future__ import annotations

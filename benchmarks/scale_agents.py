@@ -43,6 +43,7 @@ def cost_of_agents(redis: ScratchRedis, n: int) -> dict[str, float]:
         found = {
             f"register_ms_{n}": _median_ms(lambda: swarm.register("agent-1", "coder")),
             f"status_ms_{n}": _median_ms(swarm.status),
+            f"status_cpu_ms_{n}": _median_ms(swarm.status, time.thread_time),
             f"sweep_ms_{n}": _median_ms(lambda: background.sweep(nothing)),
             f"roles_first_ms_{n}": _median_ms(lambda: Swarm(settings, client=client).roles()),
             f"roles_ms_{n}": _median_ms(swarm.roles),
@@ -98,10 +99,10 @@ def _pattern(name: str, number: int) -> Cluster:
     )
 
 
-def _median_ms(call: Callable[[], object]) -> float:
+def _median_ms(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     taken = []
     for _ in range(_ROUNDS):
-        started = time.perf_counter()
+        started = clock()
         call()
-        taken.append(1e3 * (time.perf_counter() - started))
+        taken.append(1e3 * (clock() - started))
     return statistics.median(taken)

@@ -1,4 +1,4 @@
-"""A large bank of made-up patterns: clustered unit vectors, two actions a centre, a quarter failures, with their texts.
+"""A large bank of made-up patterns: clustered unit vectors, six actions a centre, a quarter failures, with their texts.
 
 The same for one size whoever asks, a page at a time, so that no process must hold it.
 """
@@ -18,7 +18,9 @@ from swarm.wire.records import encode_cluster
 DIM = 256
 NOISE = 1.0
 """Length of what is added to a centre: a pattern has cosine .71 with its centre, .5 with others of it."""
-PER_CENTRE = 100
+PER_CENTRE = 400
+ACTIONS = 6
+"""Of a centre. The first is tried most often; one pattern in seven is about an action from elsewhere."""
 _PAGE = 10_000
 _WRITTEN = 1_000
 
@@ -78,9 +80,9 @@ def _page(centres: Vector, rng: np.random.Generator, start: int, size: int, agen
     places = rng.integers(len(centres), size=size)
     vectors = _near(centres[places], rng).astype(np.float64)
     outcomes, worked = rng.integers(1, 9, size=size), rng.random(size) >= 0.25
-    actions = 2 * places + (rng.random(size) < 0.4)
+    actions = ACTIONS * places + np.minimum(rng.integers(ACTIONS, size=size), rng.integers(ACTIONS, size=size))
     strayed = rng.random(size) < 0.15
-    actions[strayed] = rng.integers(2 * len(centres), size=int(strayed.sum()))
+    actions[strayed] = rng.integers(ACTIONS * len(centres), size=int(strayed.sum()))
     owners = rng.integers(agents, size=(size, 2))
     hashes = rng.integers(2**62, size=(size, 3))
     for row in range(size):

@@ -38,8 +38,8 @@ _CONFIG = SonaConfig(dim=DIM)
 
 Found = TypeVar("Found")
 Calls = dict[str, Callable[[Vector], Any]]
-Truth = dict[str, list[set[str]]]
-"""By filter, for each query the K best actions of the exact ranking."""
+Truth = dict[str, list[dict[str, float]]]
+"""By filter, for each query the K best actions of the exact ranking, with their scores."""
 
 
 def cost_of_patterns(redis: ScratchRedis, n: int, timed: int) -> dict[str, float]:
@@ -74,11 +74,11 @@ def _exact(n: int) -> tuple[Truth, dict[str, float]]:
         taken = []
         truth[name] = []
         for query in asked:
-            started = time.perf_counter()
+            started = time.thread_time()
             hits = index.rank(query, K, agents=agents)
-            taken.append(1e3 * (time.perf_counter() - started))
-            truth[name].append({hit.action for hit in hits})
-        found[f"exact_ms_{n}_{name}"] = float(np.median(taken))
+            taken.append(1e3 * (time.thread_time() - started))
+            truth[name].append({hit.action: hit.score for hit in hits})
+        found[f"exact_cpu_ms_{n}_{name}"] = float(np.median(taken))
     return truth, found
 
 
@@ -90,10 +90,11 @@ def _replica(settings: Settings, n: int, timed: int, truth: Truth) -> dict[str, 
     calls: Calls = {}
     for name, agents in filters_of(n).items():
         answers = [{hit.action for hit in replica.rank(query, K, agents=agents)} for query in asked[:_JUDGED]]
-        found[f"recall5_{n}_{name}"] = recall_of(answers, truth[name])
-        calls[f"query_ms_{n}_{name}"] = partial(replica.rank, k=K, agents=agents)
+        found[f"recall5_{n}_{name}"] = recall_of(answers, [right.keys() for right in truth[name]])
+        found[f"score5_{n}_{name}"] = float(np.mean([_share(*pair) for pair in zip(answers, truth[name], strict=True)]))
+        calls[f"query_{n}_{name}"] = partial(replica.rank, k=K, agents=agents)
         if isinstance(replica.index, LargeIndex):
-            calls[f"vectors_ms_{n}_{name}"] = partial(replica.index.looked_at, agents=agents)
+            calls[f"vectors_{n}_{name}"] = partial(replica.index.looked_at, agents=agents)
     if has_library():
         bare, probes = _bare(n, asked[:_JUDGED])
         found |= probes
@@ -101,11 +102,16 @@ def _replica(settings: Settings, n: int, timed: int, truth: Truth) -> dict[str, 
     found |= _timed(calls, asked[:timed])
     if has_library():
         for name in filters_of(n):
-            ours = found[f"query_ms_{n}_{name}_p50"]
-            found[f"query_to_bare_{n}_{name}"] = ours / found[f"bare_ms_{n}_{name}_p50"]
-            found[f"query_to_bare_all_{n}_{name}"] = ours / found[f"bare_ms_{n}_all_p50"]
-            found[f"query_to_bare512_{n}_{name}"] = ours / found[f"bare512_ms_{n}_{name}_p50"]
+            ours = found[f"query_{n}_{name}_cpu_ms"]
+            found[f"query_to_bare_{n}_{name}"] = ours / found[f"bare_{n}_{name}_cpu_ms"]
+            found[f"query_to_bare_all_{n}_{name}"] = ours / found[f"bare_{n}_all_cpu_ms"]
+            found[f"query_to_bare512_{n}_{name}"] = ours / found[f"bare512_{n}_{name}_cpu_ms"]
     return found
+
+
+def _share(answer: set[str], right: Mapping[str, float]) -> float:
+    """How much of the scores of the right actions the answer has."""
+    return sum(score for action, score in right.items() if action in answer) / sum(right.values())
 
 
 def _load(replica: Replica, n: int) -> dict[str, float]:
@@ -135,7 +141,7 @@ def _bare(n: int, asked: Vector) -> tuple[Calls, dict[str, float]]:
         found[f"rows_{n}_{name}"] = float(n if mask is None else mask.sum())
         for kind, k in (("bare", K), ("bare512", READ)):
             search, took = library.cheapest(asked, nearest(vectors, asked, k, mask), mask)
-            calls[f"{kind}_ms_{n}_{name}"] = search
+            calls[f"{kind}_{n}_{name}"] = search
             found |= {f"{kind}_{what}_{n}_{name}": value for what, value in took.items()}
     return calls, found
 
@@ -153,19 +159,23 @@ def _rows(n: int) -> tuple[Vector, dict[str, Flags | None]]:
 
 
 def _timed(calls: Mapping[str, Callable[[Vector], Any]], asked: Vector) -> dict[str, float]:
-    """Milliseconds of each call, p50 and p99; they take turns, so that a slow moment of the machine hits all."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+    """Milliseconds of each call: of the processor, p50, and by the clock, p50 and p99.
+
+    They take turns, so that a slow moment of the machine hits all.
+    """
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for call in calls.values():
         call(asked[0])
     gc.collect()
     gc.freeze()
     for query in asked:
         for name, call in calls.items():
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.thread_time()
             call(query)
-            taken[name].append(1e3 * (time.perf_counter() - started))
-    return {
-        f"{name}_{which}": float(np.percentile(values, percent))
-        for name, values in taken.items()
-        for which, percent in (("p50", 50), ("p99", 99))
-    }
+            taken[name].append((1e3 * (time.thread_time() - busy), 1e3 * (time.perf_counter() - started)))
+    found = {}
+    for name, values in taken.items():
+        of_processor, by_clock = np.array(values).T
+        found[f"{name}_cpu_ms"] = float(np.median(of_processor))
+        found |= {f"{name}_ms_p{percent}": float(np.percentile(by_clock, percent)) for percent in (50, 99)}
+    return found

@@ -25,12 +25,14 @@ def test_it_measures_agents_patterns_and_queries_under_load(tmp_path: Path, caps
     for part in ("all", "10pct", "0.5pct"):
         # So few patterns are searched exactly.
         assert metrics[f"recall5_400_{part}"] == 1.0
-        assert 0.0 < metrics[f"query_ms_400_{part}_p50"] <= metrics[f"query_ms_400_{part}_p99"]
+        assert metrics[f"score5_400_{part}"] == pytest.approx(1.0)
+        assert 0.0 < metrics[f"query_400_{part}_ms_p50"] <= metrics[f"query_400_{part}_ms_p99"]
+        assert metrics[f"query_400_{part}_cpu_ms"] > 0.0
     assert metrics["memory_to_raw_400"] > 1.0
     assert metrics["load_s_400"] > 0.0
     assert metrics["followed_query_ms_400_loaded_p99"] > 0.0
     assert (tmp_path / "plot.png").exists()
-    assert has_library() == ("bare_ms_400_all_p50" in metrics)
+    assert has_library() == ("bare_400_all_cpu_ms" in metrics)
 
 
 def test_the_patterns_of_a_bank_are_the_same_whoever_asks() -> None:

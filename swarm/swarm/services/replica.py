@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from swarm.services.memory import give_back_memory
 from swarm.sona.adapter import Adapter
 from swarm.sona.config import SonaConfig
 from swarm.sona.experts import Experts
@@ -117,6 +118,7 @@ class Replica:
         for page in self._store.pages():
             index.put_all(page)
         index.settle()
+        give_back_memory()
         return version, index
 
     def refresh_experts(self) -> None:

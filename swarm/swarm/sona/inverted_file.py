@@ -14,16 +14,21 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from swarm.sona.vectors import Flags, Integers, Vector, unit_rows
+from swarm.sona.vectors import Integers, Vector, unit_rows
 
 Slots: TypeAlias = npt.NDArray[np.int32]
 
 PROBES = 16
-"""Lists that a query looks through."""
+"""A query looks through so many lists at least ..."""
+_PART = 64
+"""... and through one in so many."""
 _TRAINED_ON = 40
 """Vectors of the sample for each list."""
 _ITERATIONS = 8
-_SLACK = 1.02
+_FIRST = 0.92
+"""Part of what a list is expected to hold that its first stretch has room for ..."""
+_NEXT = 16
+"""... and a further one for one in so many of that: room that nothing needs is memory."""
 _LEAST_STRETCH = 8
 _CHUNK = 4096
 _MOST_LISTS = 8192
@@ -49,6 +54,16 @@ def products(rows: Vector, x: Vector) -> Vector:
     return np.asarray(np.einsum("nd,d->n", rows, x), dtype=np.float32)
 
 
+def stretches_of(starts: Integers, lengths: Integers) -> Integers:
+    """The numbers of several stretches, one behind the other.
+
+    >>> stretches_of(np.array([3, 10]), np.array([2, 3])).tolist()
+    [3, 4, 10, 11, 12]
+    """
+    ends = np.cumsum(lengths)
+    return np.arange(int(lengths.sum())) + np.repeat(starts - ends + lengths, lengths)
+
+
 class InvertedFile:
     """Unit vectors in slots: `add` answers where each is, and a slot stays until `remove`.
 
@@ -63,13 +78,13 @@ class InvertedFile:
         self.centres = _trained(sample, lists_for(self.expected), rng)
         k = len(self.centres)
         shares = np.bincount(self._nearest(sample), minlength=k) / max(len(sample), 1)
-        sizes = np.maximum(_LEAST_STRETCH, np.ceil(_SLACK * shares * self.expected)).astype(np.intp)
+        sizes = np.maximum(_LEAST_STRETCH, np.ceil(_FIRST * shares * self.expected)).astype(np.intp)
         # Of each list its stretches: first slot, slots that were ever used, slots.
         self._stretches: list[list[_Stretch]] = [[] for _ in range(k)]
         self._holes: list[list[int]] = [[] for _ in range(k)]
         self.slots = 0
         """One more than the largest slot there is."""
-        room = int(1.1 * sizes.sum()) + 1024
+        room = int(1.2 * sizes.sum()) + 1024
         self.vectors = np.empty((room, sample.shape[1]), dtype=np.float32)
         self._lists = np.empty(room, dtype=np.int16)
         self._all = np.arange(room, dtype=np.int32)
@@ -90,30 +105,33 @@ class InvertedFile:
         self.vectors[slot] = 0.0
         self.count -= 1
 
-    def near(self, x: Vector, probes: int = PROBES) -> tuple[Slots, Vector]:
-        """Slots of what is in the `probes` nearest lists to `x` (d,), holes too, and the cosines with it."""
-        stretches = self._probed(x, probes)
+    def near(self, x: Vector) -> tuple[Slots, Vector]:
+        """Slots of what is in the lists nearest to `x` (d,), holes too, and the cosines with it."""
+        stretches = self._probed(x, 1)
         found = [products(self.vectors[first : first + used], x) for first, used in stretches]
-        return self._slots(stretches), np.concatenate(found) if found else np.empty(0, dtype=np.float32)
+        parts = [self._all[first : first + used] for first, used in stretches]
+        if not parts:
+            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        return np.concatenate(parts), np.concatenate(found)
 
-    def near_among(self, x: Vector, wanted: Flags, probes: int = PROBES) -> tuple[Slots, Vector]:
-        """As `near`, only of the slots for which `wanted`, of shape (slots,) or more, is true."""
-        slots = self._slots(self._probed(x, probes))
-        slots = slots[wanted[slots]]
+    def near_among(self, x: Vector, wanted: Slots, wider: int) -> tuple[Slots, Vector]:
+        """As `near`, only of the slots in `wanted`, which are sorted, and in `wider` times as many lists."""
+        stretches = np.array(self._probed(x, wider), dtype=np.int32).reshape(-1, 2)
+        # A list is a few stretches of slots, so of the sorted slots it has a few stretches, too.
+        starts = np.searchsorted(wanted, stretches[:, 0])
+        ends = np.searchsorted(wanted, stretches.sum(axis=1))
+        slots = wanted[stretches_of(starts, ends - starts)]
         return slots, products(self.vectors.take(slots, axis=0), x)
 
-    def _probed(self, x: Vector, probes: int) -> list[tuple[int, int]]:
+    def _probed(self, x: Vector, wider: int) -> list[tuple[int, int]]:
         """First slot and length of every stretch to look through."""
         k = len(self.centres)
+        probes = wider * max(PROBES, k // _PART)
         chosen = range(k)
         if k > probes:
             scores = products(self.centres, x)
             chosen = np.argpartition(scores, k - probes)[k - probes :].tolist()
         return [(first, used) for list_id in chosen for first, used, _ in self._stretches[list_id] if used]
-
-    def _slots(self, stretches: list[tuple[int, int]]) -> Slots:
-        parts = [self._all[first : first + used] for first, used in stretches]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
 
     def _nearest(self, vectors: Vector) -> Integers:
         """The list that each vector belongs to."""
@@ -127,7 +145,8 @@ class InvertedFile:
             return self._holes[list_id].pop()
         last = self._stretches[list_id][-1]
         if last[1] == last[2]:
-            last = self._stretch(list_id, max(_LEAST_STRETCH, last[2] // 8))
+            first = self._stretches[list_id][0]
+            last = self._stretch(list_id, max(_LEAST_STRETCH, first[2] // _NEXT * len(self._stretches[list_id])))
         last[1] += 1
         return last[0] + last[1] - 1
 

@@ -11,50 +11,26 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Collection, Container, Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from swarm.errors import InputError
 from swarm.sona.action_table import ActionTable
-from swarm.sona.clusters import Cluster, is_library
+from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.index import ActionHit, Candidates, Found, Hit
 from swarm.sona.inverted_file import Slots, products
+from swarm.sona.large_ranking import EVERYBODY, NEAR, Near, Question, around, best, nearest, scored
+from swarm.sona.large_training import candidates, candidates_without, found_by_others, shares
 from swarm.sona.large_view import FEW, View
-from swarm.sona.ranking import evidence, expected_quality, guarded, kernel, prior
+from swarm.sona.ranking import evidence, prior
 from swarm.sona.row_store import ROW, Pack, Rows, RowStore, Unpack
-from swarm.sona.vectors import Doubles, Flags, Integers, Vector, check_number
+from swarm.sona.vectors import Doubles, Integers, Vector, check_number
 
-_NEAR = 512
-"""So many clusters count for one query, the nearest ones."""
-_PROTOTYPES = 64
-"""Actions that compete because their prototypes are near, though their clusters are not."""
 _VIEWS = 8
+"""So many sets of agents keep their part ready between changes."""
 _SHARES = 1_000
 _LEAST = 1e-9
-
-
-class _Near(NamedTuple):
-    """What is near a query: clusters in order of their slots, what they weigh, and the codes of all actions there."""
-
-    slots: Slots
-    similarities: Vector
-    rows: Rows
-    weights: Doubles
-    qualities: Doubles
-    usable: Flags
-    codes: Integers
-    actions: Integers
-    """For each cluster the position of its action in `codes`."""
-
-
-class _Scores(NamedTuple):
-    """For each of the actions near a query pi of the query as it is, P, and what they are ranked by."""
-
-    pi: Doubles
-    expected: Doubles
-    scores: Doubles
 
 
 class LargeIndex:
@@ -126,7 +102,7 @@ class LargeIndex:
 
     def search(self, y: Vector, k: int) -> list[Hit]:
         """As `PatternIndex.search`."""
-        slots, similarities = self._nearest(*self._store.file.near(y), max(_NEAR, 4 * k))
+        slots, similarities = nearest(self._store, *self._store.file.near(y), max(NEAR, 4 * k))
         rows = self._store.rows[slots]
         positive = rows["positive"]
         slots, similarities, rows = slots[positive], similarities[positive], rows[positive]
@@ -137,7 +113,7 @@ class LargeIndex:
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:
         """As `PatternIndex.nearest`."""
-        slots, similarities = self._nearest(*self._store.file.near(y), k)
+        slots, similarities = nearest(self._store, *self._store.file.near(y), k)
         return self._found(slots, similarities, similarities.astype(np.float64), k)
 
     def rank(
@@ -154,10 +130,11 @@ class LargeIndex:
         check_number(min_quality, "min_quality", 0.0, 1.0)
         if not len(self._store):
             return []
-        view = self._view(agents)
+        question = Question(view=self._view(agents), min_quality=min_quality, asker=asker)
         bent = x if y is None else y
-        near = self._around(x, bent, view, min_quality, asker)
-        return self._hits(near, self._scored(x, bent, near, view).scores, x, k, view, min_quality, asker)
+        near = around(self._store, self._table, x, bent, question)
+        scores = scored(x, bent, near, question.view or self._table, self.temperature, self.failure_weight)
+        return self._hits(near, scores, x, k, question)
 
     def rank_batch(
         self, x: Vector, *, y: Vector | None = None, agents: Collection[str] | None = None, asker: str = ""
@@ -174,7 +151,7 @@ class LargeIndex:
         code = self._store.action(action)
         if code is None:
             return None
-        near = self._around(y, y, None, 0.0, "")
+        near = around(self._store, self._table, y, y, EVERYBODY)
         codes = np.concatenate([[code], near.codes[near.codes != code]])
         prototypes, known, _ = self._table.prototypes(codes)
         if not known[0]:
@@ -189,63 +166,30 @@ class LargeIndex:
         known = np.zeros(len(agents))
         if not len(self._store):
             return known
-        near = self._around(x, x, None, 0.0, "")
+        near = around(self._store, self._table, x, x, EVERYBODY)
         prototypes, is_known, _ = self._table.prototypes(near.codes)
         closeness = products(prototypes, x)
         closeness[~is_known] = -math.inf
         pi = prior(closeness, self.temperature)
         for position, name in enumerate(agents):
-            codes, shares = self._shares(name)
+            codes, parts = self._shares(name)
             place = np.searchsorted(codes, near.codes)
             place[place == len(codes)] = 0
             mine = codes[place] == near.codes if len(codes) else np.zeros(len(near.codes), dtype=np.bool_)
-            known[position] = pi[mine].dot(shares[place[mine]])
+            known[position] = pi[mine].dot(parts[place[mine]])
         return known
 
     def candidates(self) -> Candidates:
         """As `PatternIndex.candidates`: a copy of all prototypes."""
-        self._table.renew()
-        codes = self._table.known()
-        prototypes, _, _ = self._table.prototypes(codes)
-        names = self._store.names
-        return Candidates(prototypes, {names[code]: row for row, code in enumerate(codes.tolist())})
+        return candidates(self._store, self._table)
 
     def candidates_without(self, agent: str) -> Candidates:
         """As `PatternIndex.candidates_without`."""
-        found = self.candidates()
-        entries, _ = self._store.of_agents([agent])
-        rows = self._store.rows[entries["slot"]]
-        alone = rows["positive"] & (entries["n"] >= rows["n"])
-        codes = np.unique(rows["action"][alone])
-        if not len(codes):
-            return found
-        prototypes, known = self._table.without(codes, entries["slot"][alone])
-        names = self._store.names
-        lost = {names[code] for code in codes[~known].tolist()}
-        for code, prototype in zip(codes[known].tolist(), prototypes[known], strict=True):
-            found.prototypes[found.rows[names[code]]] = prototype
-        kept = [(name, row) for name, row in found.rows.items() if name not in lost]
-        return Candidates(found.prototypes[[row for _, row in kept]], {name: row for row, (name, _) in enumerate(kept)})
+        return candidates_without(self._store, self._table, agent)
 
     def found_by_others(self, agent: str, actions: Container[str]) -> Found:
         """As `PatternIndex.found_by_others`."""
-        store = self._store
-        slots = store.live()
-        rows = store.rows[slots]
-        weights = rows["n"] * (1.0 - rows["given"])
-        entries, _ = store.of_agents([agent] if not is_library(agent) else [])
-        mine = np.zeros(len(store.rows), dtype=np.float32)
-        mine[entries["slot"]] = entries["n"]
-        weights = np.where(weights - mine[slots] > 1e-3, weights - mine[slots], 0.0)
-        wanted = np.array([name in actions for name in store.names], dtype=np.bool_)
-        kept = rows["confirmed"] & wanted[rows["action"]] & (weights > 0.0)
-        chosen = slots[kept]
-        return Found(
-            weights[kept].astype(np.float64),
-            lambda picked: store.file.vectors.take(chosen[picked], axis=0),
-            lambda picked: [store.names[code] for code in store.rows["action"][chosen[picked]].tolist()],
-            lambda picked: store.rows["quality"][chosen[picked]],
-        )
+        return found_by_others(self._store, agent, actions)
 
     def _view(self, agents: Collection[str] | None) -> View | None:
         if agents is None:
@@ -261,117 +205,30 @@ class LargeIndex:
                 self._views.popitem(last=False)
         return self._views[wanted]
 
-    def _around(self, x: Vector, y: Vector, view: View | None, min_quality: float, asker: str) -> _Near:
-        found = self._store.file.near(x) if view is None else view.near(x)
-        slots, similarities = self._nearest(*found, _NEAR)
-        rows = self._store.rows.take(slots)
-        if view is None:
-            weights, qualities = rows["weight"].astype(np.float64), rows["quality"].astype(np.float64)
-        else:
-            weights, qualities = view.figures(slots)
-        usable = self._shown(slots, rows, min_quality, asker) & (weights > 0.0)
-        if min_quality > 0.0:
-            weights = np.where(rows["positive"] & (rows["quality"] < min_quality), 0.0, weights)
-        self._table.renew_some()
-        others = [self._table.near(query, _PROTOTYPES) for query in ([x] if y is x else [x, y])]
-        codes = np.unique(np.concatenate([rows["action"], *others]))
-        can_be_shown = self._table.usable(codes) if view is None else view.usable(codes)
-        here = np.zeros(len(codes), dtype=np.bool_)
-        actions = np.searchsorted(codes, rows["action"])
-        here[actions] = True
-        # What has failed only competes with nothing, but its evidence is evidence around the query.
-        kept = can_be_shown | here
-        place = np.cumsum(kept) - 1
-        return _Near(slots, similarities, rows, weights, qualities, usable, codes[kept], place[actions])
-
-    def _scored(self, x: Vector, y: Vector, near: _Near, view: View | None) -> _Scores:
-        m, table = len(near.codes), self._table if view is None else view
-        nearness = kernel(near.similarities, self.temperature)
-        mass = near.weights * nearness
-        good = mass * near.qualities
-        worked, failed, here = (
-            np.bincount(near.actions, weights=part, minlength=m).astype(np.float64)
-            for part in (good, mass - good, (mass - good) * nearness)
-        )
-        prototypes, known, given = table.prototypes(near.codes)
-        closeness = products(prototypes, y)
-        frozen = closeness if y is x and given is prototypes else products(given, x)
-        closeness, frozen = np.where(known, closeness, -math.inf), np.where(known, frozen, -math.inf)
-        pi = prior(closeness, self.temperature)
-        expected = expected_quality(pi, worked, worked + self.failure_weight * failed, mass.sum())
-        scores = guarded(
-            expected, prior(frozen, self.temperature), table.backed(near.codes), self.failure_weight * here
-        )
-        scores[~table.usable(near.codes)] = -math.inf
-        return _Scores(pi, expected, scores)
-
-    def _hits(
-        self,
-        near: _Near,
-        scores: Doubles,
-        x: Vector,
-        k: int,
-        view: View | None,
-        min_quality: float,
-        asker: str,
-    ) -> list[ActionHit]:
+    def _hits(self, near: Near, scores: Doubles, x: Vector, k: int, question: Question) -> list[ActionHit]:
         total = float(np.maximum(scores, 0.0).sum())
         hits: list[ActionHit] = []
-        for position in np.argsort(-scores, kind="stable").tolist():
-            if scores[position] == -math.inf or len(hits) == k:
+        for action in np.argsort(-scores, kind="stable").tolist():
+            if scores[action] == -math.inf or len(hits) == k:
                 break
-            own = near.actions == position
-            best = self._best(near, own, int(near.codes[position]), x, view, min_quality, asker)
-            if best is None:
+            found = best(self._store, near, action, x, question)
+            if found is None:
                 continue
-            slot, similarity = best
-            against = own & ~near.rows["positive"] & (near.similarities >= similarity - self.temperature)
+            slot, similarity = found
+            against = (
+                (near.actions == action) & ~near.rows["positive"] & (near.similarities >= similarity - self.temperature)
+            )
             hits.append(
                 ActionHit(
-                    action=self._store.names[near.codes[position]],
+                    action=self._store.names[near.codes[action]],
                     pattern=self._store.cluster(slot),
                     similarity=similarity,
-                    score=float(scores[position]),
-                    share=float(scores[position]) / total if total > 0.0 else 0.0,
+                    score=float(scores[action]),
+                    share=float(scores[action]) / total if total > 0.0 else 0.0,
                     failures=float(near.rows["n"][against].sum()),
                 )
             )
         return hits
-
-    def _best(
-        self, near: _Near, own: Flags, code: int, x: Vector, view: View | None, min_quality: float, asker: str
-    ) -> tuple[int, float] | None:
-        """The nearest cluster of an action that can be shown, and its cosine; None if there is none."""
-        shown = np.flatnonzero(own & near.usable)
-        if len(shown):
-            row = shown[near.similarities[shown].argmax()]
-            return int(near.slots[row]), float(near.similarities[row])
-        slots, _ = self._store.of_actions([code])
-        if view is not None:
-            slots = view.among(slots)
-        rows = self._store.rows[slots]
-        slots = slots[self._shown(slots, rows, min_quality, asker) & (rows["weight"] > 0.0)]
-        if not len(slots):
-            return None
-        similarities = products(self._store.file.vectors.take(slots, axis=0), x)
-        row = similarities.argmax()
-        return int(slots[row]), float(similarities[row])
-
-    def _shown(self, slots: Slots, rows: Rows, min_quality: float, asker: str) -> Flags:
-        """Which clusters can be shown: successes, good enough, and what one agent insists on to that agent alone."""
-        shown = rows["positive"] & (rows["quality"] >= min_quality)
-        if rows["insisted"].any():
-            entries, _ = self._store.of_agents([asker])
-            shown &= ~rows["insisted"] | np.isin(slots, entries["slot"])
-        return np.asarray(shown)
-
-    def _nearest(self, slots: Slots, similarities: Vector, k: int) -> tuple[Slots, Vector]:
-        """The k nearest of what was found, without holes, in the order of their slots."""
-        if len(slots) > k:
-            chosen = np.argpartition(similarities, len(slots) - k)[len(slots) - k :]
-            slots, similarities = slots[chosen], similarities[chosen]
-        live = self._store.rows["action"][slots] >= 0
-        return slots[live], similarities[live]
 
     def _found(self, slots: Slots, similarities: Vector, scores: Doubles, k: int) -> list[Hit]:
         order = np.argsort(-scores, kind="stable")[:k]
@@ -381,16 +238,10 @@ class LargeIndex:
         ]
 
     def _shares(self, name: str) -> tuple[Integers, Doubles]:
-        """Codes, sorted, of the actions that an agent had success with, and its share in each; a library has none."""
         if name not in self._known_shares:
             if len(self._known_shares) > _SHARES:
                 self._known_shares.clear()
-            entries, _ = self._store.of_agents([] if is_library(name) else [name])
-            rows = self._store.rows[entries["slot"]]
-            counted = rows["successes"] > 0.0
-            codes, place = np.unique(rows["action"][counted], return_inverse=True)
-            sums = np.bincount(place, weights=entries["quality"][counted].astype(np.float64), minlength=len(codes))
-            self._known_shares[name] = codes, sums / np.maximum(self._table.successes(codes), _LEAST)
+            self._known_shares[name] = shares(self._store, self._table, name)
         return self._known_shares[name]
 
     def _changed(self, gone: Rows, put: Rows) -> None:

@@ -7,18 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from swarm.sona.clusters import UNCONFIRMED, is_library
-from swarm.sona.inverted_file import PROBES, Slots, longer, products
-from swarm.sona.prototypes import prototypes_of
+from swarm.sona.inverted_file import Slots, longer, products, stretches_of
 from swarm.sona.ranking import EVIDENCE_EXPONENT, backing
 from swarm.sona.row_store import RowStore
-from swarm.sona.vectors import Doubles, Flags, Integers, Vector
+from swarm.sona.vectors import Doubles, Flags, Integers, Vector, unit, unit_rows
 
 FEW = 16_384
 """The vectors of so few clusters are copied side by side, and looked through without leaving one out."""
 _KEPT = 4096
 """The prototypes of so many actions are kept for the next query."""
 _LEAST = 1e-9
-_WIDER = 6
+_WIDER = 4
 """Of a part of the clusters the nearest ones are in more of the lists."""
 
 
@@ -44,7 +43,10 @@ class View:
         self._usable = np.bincount(actions[usable], minlength=m) > 0
         successes = np.where(usable & rows["confirmed"], learned, 0.0)
         self._successes = np.bincount(actions, weights=successes, minlength=m)
-        self._share = (self._n / np.maximum(rows["n"], _LEAST)).astype(np.float32)
+        # Successes by action: where each is among `slots`, and the code of its action, sorted by that.
+        shown = np.flatnonzero(usable)
+        self._order = shown[np.argsort(actions[shown], kind="stable")]
+        self._sorted = actions[self._order]
         self._mask = np.zeros(len(store.rows), dtype=np.bool_)
         self._mask[self.slots] = True
         few = len(self.slots) <= FEW
@@ -64,7 +66,7 @@ class View:
         """Slots of these agents' clusters near `x` (d,), and the cosines with it."""
         if self._vectors is not None:
             return self.slots, products(self._vectors, x)
-        return self._store.file.near_among(x, self._mask, _WIDER * PROBES)
+        return self._store.file.near_among(x, self.slots, _WIDER)
 
     def among(self, slots: Slots) -> Slots:
         """Those of `slots` that these agents had a part in."""
@@ -106,24 +108,25 @@ class View:
 
     def _compute(self, codes: Sequence[int]) -> None:
         store, k = self._store, len(codes)
-        slots, owner = store.of_actions(codes)
-        mine = self._mask[slots] & store.rows["positive"][slots]
-        slots, owner = slots[mine], owner[mine]
-        place = np.searchsorted(self.slots, slots)
+        starts = np.searchsorted(self._sorted, codes)
+        lengths = np.searchsorted(self._sorted, codes, side="right") - starts
+        place = self._order[stretches_of(starts, lengths)]
+        slots = self.slots[place]
         vectors = store.file.vectors.take(slots, axis=0)
         scale = store.rows["length"][slots] / np.maximum(store.rows["n"][slots], _LEAST)
-        used = self._n[place] > 0.0
-        weights = (scale * self._n[place])[used, None]
-        prototypes, known = prototypes_of(vectors[used] * weights, owner[used], k)
-        given = self._given[place] > 0.0
-        weights = (scale * self._given[place])[given, None]
-        frozen, has_given = prototypes_of(vectors[given] * weights, owner[given], k)
-        mixed = has_given & (frozen != prototypes).any(axis=1)
-        self._mixed.update((codes[position], frozen[position]) for position in np.flatnonzero(mixed).tolist())
+        weights = (scale * self._n[place]).astype(np.float32)
+        given = (scale * self._given[place]).astype(np.float32)
+        ends = np.cumsum(lengths)
+        prototypes = np.zeros((k, store.dim), dtype=np.float32)
+        for position in np.flatnonzero(lengths).tolist():
+            part = slice(ends[position] - lengths[position], ends[position])
+            prototypes[position] = weights[part].dot(vectors[part])
+            if given[part].any() and (given[part] < weights[part]).any():
+                self._mixed[codes[position]] = unit(given[part].dot(vectors[part]))
         first = len(self._places)
         self._places.update((code, first + position) for position, code in enumerate(codes))
         if first + k > len(self._is_known):
             self._prototypes = longer(self._prototypes, 2 * (first + k))
             self._is_known = longer(self._is_known, 2 * (first + k))
-        self._prototypes[first : first + k] = prototypes
-        self._is_known[first : first + k] = known
+        self._prototypes[first : first + k] = unit_rows(prototypes)
+        self._is_known[first : first + k] = lengths > 0

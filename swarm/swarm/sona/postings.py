@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from swarm.sona.inverted_file import stretches_of
 from swarm.sona.vectors import Integers
 
 Stamps: TypeAlias = npt.NDArray[np.uint32]
@@ -73,7 +74,4 @@ class Postings:
         there = np.flatnonzero((codes >= 0) & (codes < len(self._starts) - 1))
         starts = self._starts[codes[there]]
         counts = self._starts[codes[there] + 1] - starts
-        # The stretches of all codes, one behind the other.
-        ends = np.cumsum(counts)
-        rows = np.arange(int(counts.sum())) + np.repeat(starts - ends + counts, counts)
-        return self._entries[rows], np.repeat(there, counts)
+        return self._entries[stretches_of(starts, counts)], np.repeat(there, counts)
