@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
 from pathlib import Path
@@ -160,3 +161,30 @@ def test_the_size_is_that_of_what_waits_after_any_appends_and_removals(path: Pat
     assert reopened.append("fits", "task", b"x" * 400)
     with pytest.raises(CapacityError, match="1000 bytes wait"):
         reopened.append("does not", "task", b"x")
+
+
+def test_a_file_of_an_older_version_is_taken_over(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with sqlite3.connect(path) as old:
+        old.executescript(
+            """
+            CREATE TABLE outcome (
+              position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL, trajectory TEXT NOT NULL,
+              record BLOB NOT NULL
+            );
+            INSERT INTO outcome (key, trajectory, record) VALUES ('key-1', 'task-1', x'00');
+            """
+        )
+    old.close()
+    for _ in range(2):
+        spool = Spool(path, 1000)
+        assert [(one.idempotency_key, one.life) for one in spool.oldest(10)] == [("key-1", "")]
+        assert spool.life == ""
+        spool.close()
+    spool = Spool(path, 1000)
+    spool.life = "3"
+    spool.append("key-2", "task-2", b"record", "3")
+    spool.close()
+    again = Spool(path, 1000)
+    assert (again.life, [one.life for one in again.oldest(10)]) == ("3", ["", "3"])
+    again.close()

@@ -171,23 +171,35 @@ class _Backup:
                 self._dump(key)
 
     def _rest(self, tasks: TaskSnapshot) -> None:
+        receipts: list[bytes] = []
         for pattern in self._keys.patterns:
             with redis_errors("look for the rest"):
                 for key in self._client.scan_iter(match=pattern, count=_PAGE):
-                    if key not in self._written and not self._keys.is_transient(key) and not tasks.has_seen(key):
-                        self._one_of_the_rest(key)
+                    agent, name = split_key(self._keys, key)
+                    if agent and agent not in self._ends:
+                        # It came after its turn would have been.
+                        continue
+                    if agent and name.startswith(b"receipt:"):
+                        receipts.append(key)
+                        if len(receipts) >= _PAGE:
+                            self._put_receipts(receipts)
+                            receipts = []
+                    elif key not in self._written and not self._keys.is_transient(key) and not tasks.has_seen(key):
+                        self._dump(key)
+        self._put_receipts(receipts)
 
-    def _one_of_the_rest(self, key: bytes) -> None:
-        agent, name = split_key(self._keys, key)
-        if agent and agent not in self._ends:
-            # It came after its turn would have been.
-            return
-        if agent and name.startswith(b"receipt:"):
-            for chunk in self._dumper.key(key):
-                if chunk.items and self._is_within(agent, chunk.items[0]):
+    def _put_receipts(self, keys: list[bytes]) -> None:
+        """Those of outcomes that the backup holds; there may be very many, so they are read in one round trip."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.get(key)
+            pipeline.pttl(key)
+        found = pipeline.execute()
+        for key, value, ttl_ms in zip(keys, found[::2], found[1::2], strict=True):
+            agent, _ = split_key(self._keys, key)
+            if value is not None and ttl_ms != -2 and self._is_within(agent, value):
+                for chunk in self._dumper.chunks(key, "string", [[value]], ttl_ms=ttl_ms):
                     self._put(chunk)
-            return
-        self._dump(key)
 
     def _is_within(self, agent: str, receipt: bytes) -> bool:
         """Whether the outcome that a receipt stands for is one that the backup holds."""

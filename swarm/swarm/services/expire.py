@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from swarm.errors import StaleWriterError
-from swarm.services.turn import registered
 from swarm.sona.ageing import AgeingRules
 from swarm.store.agents import AgentStore, Generation
 
@@ -13,16 +12,13 @@ from swarm.store.agents import AgentStore, Generation
 def drop_expired(agent: str, agents: AgentStore, rules: AgeingRules, lease_ttl: float, now_s: float) -> int:
     """Commit a generation of an agent without its clusters that have expired; how many went.
 
-    0 if there are none, or others have the agent: its next cycle does the same.
-
-    Raises
-    ------
-    UnknownIdError
-        If no such agent is registered.
+    0 if there are none, the agent is gone, or others have it: then its next cycle does the same.
     """
-    config, ageing = registered(agent, agents).config, rules.at(now_s)
+    registration, ageing = agents.registration(agent), rules.at(now_s)
+    if registration is None or ageing is None:
+        return 0
     lease = agents.lease(agent, lease_ttl)
-    if lease is None or ageing is None:
+    if lease is None:
         return 0
     with lease.held(), suppress(StaleWriterError):
         state, clusters = agents.state(agent), agents.clusters(agent)
@@ -36,7 +32,7 @@ def drop_expired(agent: str, agents: AgentStore, rules: AgeingRules, lease_ttl: 
                 dead={},
                 values={},
                 figures={"clusters": len(clusters) - len(gone), "expired": len(gone)},
-                keep=config.trajectory_capacity,
+                keep=registration.config.trajectory_capacity,
                 is_empty=True,
             )
             agents.commit(agent, lease, state.generation, generation)

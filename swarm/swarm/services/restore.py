@@ -141,6 +141,7 @@ def _write(client: Client, keys: SwarmKeys, file: IO[bytes]) -> int:
         loader.put(chunk)
         if chunk.type == "stream" and chunk.last_id != "0-0":
             ends[key] = chunk.last_id
+    loader.flush()
     for key, last_id in ends.items():
         set_last_id(client, key, last_id)
     _finish(client, keys, meta)

@@ -18,6 +18,8 @@ CHUNK_BYTES = 2**20
 _PAGE = 20
 """Values are asked for so many at a time, because each may have megabytes."""
 _ENTRIES = 200
+_COMMANDS = 1_000
+"""At most so many are sent together."""
 
 
 class Dumper:
@@ -106,16 +108,24 @@ class Loader:
     def __init__(self, client: Client, keys: SwarmKeys) -> None:
         self._client = client
         self._keys = keys
+        self._pipeline = client.pipeline(transaction=False)
+        self._waiting_bytes = 0
 
     def put(self, chunk: Chunk) -> None:
-        """Write a part of a key; parts of one key come in their order."""
+        """Write a part of a key, at the latest with `flush`; parts of one key come in their order."""
         key, items = self.key_of(chunk), list(chunk.items)
-        with redis_errors(f"write the key {key!r:.80}"):
-            pipeline = self._client.pipeline(transaction=False)
-            self._add(pipeline, key, chunk, items)
-            if chunk.ttl_ms >= 0:
-                pipeline.pexpire(key, max(1, chunk.ttl_ms))
-            pipeline.execute()
+        self._add(self._pipeline, key, chunk, items)
+        if chunk.ttl_ms >= 0:
+            self._pipeline.pexpire(key, max(1, chunk.ttl_ms))
+        self._waiting_bytes += _size(items)
+        if self._waiting_bytes >= CHUNK_BYTES or len(self._pipeline) >= _COMMANDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with redis_errors(f"write the swarm {self._keys.swarm}"):
+            self._pipeline.execute()
+        self._waiting_bytes = 0
 
     def key_of(self, chunk: Chunk) -> bytes:
         """The name of a key in this swarm."""

@@ -93,7 +93,7 @@ def _rest(agents: Sequence[AgentStatus], shown: int) -> str:
 def agents_table(agents: Sequence[AgentStatus]) -> Table:
     """One row for each agent, in the order given; what should be zero has a column only where it is not."""
     alarms = [name for name in ("dead", "lost") if any(getattr(agent, name) for agent in agents)]
-    taken_back = ["rewound"] if any(agent.rewound for agent in agents) else []
+    taken_back = [name for name in ("rewound", "refused") if any(getattr(agent, name) for agent in agents)]
     figures = ("gen.", "accepted", "learned", "waiting", "oldest", "open", *taken_back, *alarms)
     made = table("agent", "role", "trust", *figures, right=figures)
     for agent in agents:
@@ -105,7 +105,7 @@ def agents_table(agents: Sequence[AgentStatus]) -> Table:
             *(f"{n:,}" for n in counts),
             "" if agent.oldest_pending_s is None else duration(agent.oldest_pending_s),
             f"{agent.open:,}",
-            *(f"{agent.rewound:,}" for _ in taken_back),
+            *(f"{getattr(agent, name):,}" for name in taken_back),
             *(_alarm(getattr(agent, name)) for name in alarms),
         )
     return made
