@@ -230,6 +230,16 @@ def _under_way(swarm: Swarm) -> tuple[int, int, int]:
     return counts.waiting, counts.retrying, counts.running
 
 
+def test_who_votes_is_what_was_decided_first_whoever_has_answered_since(
+    swarm: Swarm, crew: Crew, client: Client
+) -> None:
+    crew.work = lambda task: "yes"
+    client.hset(swarm.keys.job("m"), ":voters", "ada,bob")  # by a coordinator that was killed then
+    report = mesh(swarm).run("is it so?")
+    assert {verdict.agent for verdict in report.execution.agents} == {"ada", "bob"}
+    assert set(report.did.values()) == {"ada", "bob"}
+
+
 def test_without_a_quorum_a_mesh_fails_at_once(swarm: Swarm, crew: Crew) -> None:
     def work(task: ClaimedTask) -> Any:
         if task.record.agent != "ada":
