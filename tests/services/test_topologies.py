@@ -313,6 +313,9 @@ def test_a_dead_station_is_bridged_and_passed_over_in_the_next_lap(swarm: Swarm,
     assert why(report) == [("hop-0-1", "bob", DIED)]
     assert crew.times()["hop-0-1", "bob"] == 1
     assert ("hop-1-1", "bob") not in crew.times()
+    before, crew.work = crew.times(), lambda task: "something else"
+    assert ring(swarm, laps=2).run("go round", [], replay=True).result == report.result
+    assert crew.times() == before, "a job that is done is not begun again"
 
 
 def test_a_ring_ends_when_the_token_has_arrived_or_nobody_is_left(swarm: Swarm, crew: Crew) -> None:

@@ -25,7 +25,7 @@ from swarm.wire.task_records import MAX_ATTEMPTS, MAX_TIME_LIMIT, TaskState
 
 _POLL_S = 0.01
 _SLOWEST_POLL_S = 0.2
-_SPEC, _DEADLINE = ":spec", ":deadline"
+_SPEC, _DEADLINE, _DONE = ":spec", ":deadline", ":done"
 """What is decided beside the steps; no step has such a name."""
 
 
@@ -62,8 +62,9 @@ class Job:
         self.is_resumed = bool(self._decided)
         named = [(member.agent, member.role) for member in who]
         self._check_spec(encode("job", {"topology": topology, "members": named, **spec}))
-        self._deadline = self._decide_deadline(timeout, replay)
-        self._replay = replay
+        # One that came to its end has nothing to be given again, though some members failed on the way.
+        self._replay = replay and _DONE not in self._decided
+        self._deadline = self._decide_deadline(timeout)
         self._replayed: set[str] = set()
         self._open: dict[str, OpenStep] = {}
         self.steps: list[StepReport] = []
@@ -116,7 +117,11 @@ class Job:
         return min(left, key=lambda member: busy.count(member.agent), default=None)
 
     def report(self, result: Any) -> JobReport:
-        """The report, with what the job came to."""
+        """The job has come to its end with this result."""
+        self.decide(_DONE, "yes")
+        return self._report(result)
+
+    def _report(self, result: Any) -> JobReport:
         return JobReport(
             job=self.name,
             topology=self.topology,
@@ -128,7 +133,7 @@ class Job:
 
     def failed(self, why: str) -> JobFailedError:
         """The job cannot go on; run again with `replay` it begins at the step that failed."""
-        return JobFailedError(f"job {self.name} ({self.topology}): {why}", self.report(None))
+        return JobFailedError(f"job {self.name} ({self.topology}): {why}", self._report(None))
 
     def require(self, report: StepReport) -> Any:
         """The result of a step without which the job cannot go on."""
@@ -238,9 +243,9 @@ class Job:
         if self.decide(_SPEC, digest) != digest:
             raise InputError(f"job {self.name!r} was begun with other members, task or settings: take another id")
 
-    def _decide_deadline(self, timeout: float, replay: bool) -> float:
+    def _decide_deadline(self, timeout: float) -> float:
         deadline = f"{self._tasks.store.now_s() + timeout:.3f}"
-        if replay and _DEADLINE in self._decided:
+        if self._replay and _DEADLINE in self._decided:
             self._store.change(self.name, _DEADLINE, deadline)
             self._decided[_DEADLINE] = deadline
         return float(self.decide(_DEADLINE, deadline))
