@@ -97,8 +97,8 @@ class Job:
         while len(ended) < len(names) and not enough(list(ended.values())):
             before = len(ended)
             try:
+                self._poll([name for name in names if name not in ended], ended)
                 self._check_time()
-                ended |= self._poll([name for name in names if name not in ended])
             except StoreUnavailableError:
                 # Redis comes back; what was decided and done is there.
                 if time.time() >= self._deadline:
@@ -143,34 +143,32 @@ class Job:
 
     # One step
 
-    def _poll(self, names: Sequence[str]) -> dict[str, StepReport]:
-        """Move each of these steps on; those that have ended by this."""
-        ended = {}
+    def _poll(self, names: Sequence[str], ended: dict[str, StepReport]) -> None:
+        """Move each of these steps on; those that have ended by this are added to `ended`."""
         for name in names:
             if (report := self._advance(self._open[name])) is not None:
                 ended[name] = report
                 self.steps.append(report)
                 del self._open[name]
-        return ended
 
     def _advance(self, one: OpenStep) -> StepReport | None:
+        """Follow a step as far as it has come; its report if it has ended."""
         # Any call to Redis here may fail, and is then made again: nothing is noted before it has succeeded.
-        if one.member is None and not self._choose(one):
-            return self._exhausted(one)
-        assert one.member is not None
-        if not one.task:
-            self._submit(one, one.member)
-            return None
-        view = self._tasks.find(one.task)
-        if not view.has_ended:
-            return None
-        agent, step, failures = one.member.agent, one.step.name, tuple(one.failures)
-        if view.state is TaskState.SUCCEEDED and one.step.accept(view.result):
-            return StepReport(step=step, agent=agent, task=one.task, result=view.result, failures=failures)
-        why = "declined" if view.state is TaskState.SUCCEEDED else view.status.why
-        one.failures.append(StepFailure(step=step, agent=agent, task=one.task, why=why))
-        one.member, one.task = None, ""
-        return None
+        while True:
+            if one.member is None and not self._choose(one):
+                return self._exhausted(one)
+            assert one.member is not None
+            if not one.task and not self._submit(one, one.member):
+                return None
+            view = self._tasks.find(one.task)
+            if not view.has_ended:
+                return None
+            agent, step, failures = one.member.agent, one.step.name, tuple(one.failures)
+            if view.state is TaskState.SUCCEEDED and one.step.accept(view.result):
+                return StepReport(step=step, agent=agent, task=one.task, result=view.result, failures=failures)
+            why = "declined" if view.state is TaskState.SUCCEEDED else view.status.why
+            one.failures.append(StepFailure(step=step, agent=agent, task=one.task, why=why))
+            one.member, one.task = None, ""
 
     def _choose(self, one: OpenStep) -> bool:
         """Find out who has the step next; False if nobody is left."""
@@ -206,9 +204,10 @@ class Job:
         failed = f"{last.agent} failed ({last.why})" if last else "there is nobody"
         self.handled.append(f"{one.step.name}: {failed}, {what}")
 
-    def _submit(self, one: OpenStep, member: Member) -> None:
+    def _submit(self, one: OpenStep, member: Member) -> bool:
+        """Give the step to the member; whether it had it already, and may have done it."""
         if time.monotonic() < one.not_before:
-            return
+            return False
         step = one.step
         try:
             receipt = self._swarm.submit(
@@ -226,11 +225,12 @@ class Job:
             )
         except QueueFullError as error:
             one.not_before = time.monotonic() + error.retry_after_s
+            return False
         except InputError:
             self._check_time()  # a deadline that has just passed is no bad input
             raise
-        else:
-            one.task = receipt.id
+        one.task = receipt.id
+        return not receipt.is_new
 
     def _give_up(self, one: OpenStep) -> None:
         if one.task:
