@@ -79,7 +79,7 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-# Those of the topologies are run by docs/topologies.md, and with members killed by workers/test_topology_pools.py.
+# Those of the topologies are run, and have members killed, by workers/test_topology_pools.py.
 @pytest.mark.parametrize(
     "example",
     [path for path in sorted((ROOT / "examples").glob("*.py")) if not path.stem.startswith("topology_")],

@@ -42,6 +42,21 @@ def test_what_one_agent_did_the_others_find_with_its_name(swarm: Swarm, agent: A
     assert best.trajectory_ids == (advice.trajectory_id,)
 
 
+def test_a_trajectory_of_a_given_id_begins_anew_whoever_had_it(swarm: Swarm, agent: Agent) -> None:
+    assert agent.before_task("decode a JSON document", trajectory_id="task-1").trajectory_id == "task-1"
+    agent.step("task-1", 0.5)
+    successor = Agent(agent.name, role="coder", swarm=swarm)
+    successor.before_task("encode a JSON document", trajectory_id="task-1")
+    assert swarm.client.hlen(swarm.keys.agent(agent.name).open) == 1
+    successor.after_task("task-1", success=True, output="json")
+    assert swarm.client.hlen(swarm.keys.agent(agent.name).open) == 0
+    [outcome] = recorded(swarm)
+    assert (outcome.id, outcome.text, outcome.steps) == ("task-1", "encode a JSON document", ())
+    for bad in ("", "a\0b", "x" * 201):
+        with pytest.raises(InputError, match="trajectory_id must be 1-200"):
+            agent.before_task("x", trajectory_id=bad)
+
+
 def test_an_outcome_is_recorded_as_it_was_reported(known: Swarm, agent: Agent) -> None:
     advice = agent.before_task("decode a JSON document")
     best = advice.best

@@ -230,6 +230,16 @@ def _under_way(swarm: Swarm) -> tuple[int, int, int]:
     return counts.waiting, counts.retrying, counts.running
 
 
+def test_who_votes_is_what_was_decided_first_whoever_has_answered_since(
+    swarm: Swarm, crew: Crew, client: Client
+) -> None:
+    crew.work = lambda task: "yes"
+    client.hset(swarm.keys.job("m"), ":voters", "ada,bob")  # by a coordinator that was killed then
+    report = mesh(swarm).run("is it so?")
+    assert {verdict.agent for verdict in report.execution.agents} == {"ada", "bob"}
+    assert set(report.did.values()) == {"ada", "bob"}
+
+
 def test_without_a_quorum_a_mesh_fails_at_once(swarm: Swarm, crew: Crew) -> None:
     def work(task: ClaimedTask) -> Any:
         if task.record.agent != "ada":
@@ -291,18 +301,27 @@ def ring(swarm: Swarm, job: str = "r", **settings: Any) -> Ring:
     return Ring(swarm, job, stations=members("member", "ada", "bob", "eve"), **settings)
 
 
-def test_a_dead_station_is_bridged_and_passed_over_in_the_next_lap(swarm: Swarm, crew: Crew) -> None:
+def dies_as(agent: str) -> Work:
+    """A station that adds itself to the token, with those that were skipped; one dies of it."""
+
     def work(task: ClaimedTask) -> Any:
-        if task.record.agent == "bob":
+        if task.record.agent == agent:
             raise Dies
         return [*task.record.payload["token"], [task.record.agent, task.record.payload["skipped"]]]
 
-    crew.work = work
+    return work
+
+
+def test_a_dead_station_is_bridged_and_passed_over_in_the_next_lap(swarm: Swarm, crew: Crew) -> None:
+    crew.work = dies_as("bob")
     report = ring(swarm, laps=2).run("go round", [])
     assert report.result == [["ada", []], ["eve", ["bob"]], ["ada", []], ["eve", ["bob"]]]
     assert why(report) == [("hop-0-1", "bob", DIED)]
     assert crew.times()["hop-0-1", "bob"] == 1
     assert ("hop-1-1", "bob") not in crew.times()
+    before, crew.work = crew.times(), lambda task: "something else"
+    assert ring(swarm, laps=2).run("go round", [], replay=True).result == report.result
+    assert crew.times() == before, "a job that is done is not begun again"
 
 
 def test_a_ring_ends_when_the_token_has_arrived_or_nobody_is_left(swarm: Swarm, crew: Crew) -> None:
@@ -368,6 +387,20 @@ def test_a_job_whose_time_is_over_says_what_was_under_way(swarm: Swarm) -> None:
     # Begun again it has no new time.
     with pytest.raises(JobFailedError, match="its time is over"):
         hierarchy(swarm, timeout=0.3).run("x")
+
+
+def test_the_result_of_a_job_is_there_after_its_time_too(swarm: Swarm, crew: Crew) -> None:
+    crew.work = squares
+    assert hierarchy(swarm, timeout=30.0).run("add squares", NUMBERS).result == 55
+    before = crew.times()
+    swarm.client.hset(swarm.keys.job("h"), ":deadline", "1.0")
+    again = hierarchy(swarm, timeout=30.0).run("add squares", NUMBERS)
+    assert (again.result, again.is_resumed, crew.times()) == (55, True, before)
+    crew.work = dies_as("bob")
+    report = ring(swarm).run("go round", [])
+    swarm.client.hset(swarm.keys.job("r"), ":deadline", "1.0")
+    again = ring(swarm).run("go round", [])
+    assert (again.result, again.failures) == (report.result, report.failures)
 
 
 def test_a_full_queue_is_waited_for(settings: Settings, client: Client, crew: Crew) -> None:

@@ -176,7 +176,14 @@ def test_a_process_that_dies_between_the_outcome_and_the_result_reports_once(
     wait_until(lambda: bench.tasks.sweep() == {receipt.id: "waiting"}, 5.0, "the lease to run out")
     assert bench.attempt(lambda task: "second").attempts == 2
     assert bench.tasks.wait(receipt.id, 0.0) == "second"
-    assert bench.outcomes() == [1.0]
+    assert (bench.outcomes(), bench.open_trajectories()) == ([1.0], 0)
+
+
+def test_a_task_that_others_judge_has_advice_and_reports_nothing(bench: Bench) -> None:
+    receipt = bench.swarm.submit("x", role="coder", report=False)
+    bench.attempt(lambda task: task.advice is not None)
+    assert bench.tasks.wait(receipt.id, 0.0) is True
+    assert (bench.outcomes(), bench.open_trajectories()) == ([], 0)
 
 
 def test_the_lease_is_renewed_while_the_handler_runs(bench: Bench) -> None:

@@ -25,7 +25,7 @@ from swarm.wire.task_records import MAX_ATTEMPTS, MAX_TIME_LIMIT, TaskState
 
 _POLL_S = 0.01
 _SLOWEST_POLL_S = 0.2
-_SPEC, _DEADLINE = ":spec", ":deadline"
+_SPEC, _DEADLINE, _DONE = ":spec", ":deadline", ":done"
 """What is decided beside the steps; no step has such a name."""
 
 
@@ -62,8 +62,9 @@ class Job:
         self.is_resumed = bool(self._decided)
         named = [(member.agent, member.role) for member in who]
         self._check_spec(encode("job", {"topology": topology, "members": named, **spec}))
-        self._deadline = self._decide_deadline(timeout, replay)
-        self._replay = replay
+        # One that came to its end has nothing to be given again, though some members failed on the way.
+        self._replay = replay and _DONE not in self._decided
+        self._deadline = self._decide_deadline(timeout)
         self._replayed: set[str] = set()
         self._open: dict[str, OpenStep] = {}
         self.steps: list[StepReport] = []
@@ -96,8 +97,8 @@ class Job:
         while len(ended) < len(names) and not enough(list(ended.values())):
             before = len(ended)
             try:
+                self._poll([name for name in names if name not in ended], ended)
                 self._check_time()
-                ended |= self._poll([name for name in names if name not in ended])
             except StoreUnavailableError:
                 # Redis comes back; what was decided and done is there.
                 if time.time() >= self._deadline:
@@ -116,7 +117,11 @@ class Job:
         return min(left, key=lambda member: busy.count(member.agent), default=None)
 
     def report(self, result: Any) -> JobReport:
-        """The report, with what the job came to."""
+        """The job has come to its end with this result."""
+        self.decide(_DONE, "yes")
+        return self._report(result)
+
+    def _report(self, result: Any) -> JobReport:
         return JobReport(
             job=self.name,
             topology=self.topology,
@@ -128,7 +133,7 @@ class Job:
 
     def failed(self, why: str) -> JobFailedError:
         """The job cannot go on; run again with `replay` it begins at the step that failed."""
-        return JobFailedError(f"job {self.name} ({self.topology}): {why}", self.report(None))
+        return JobFailedError(f"job {self.name} ({self.topology}): {why}", self._report(None))
 
     def require(self, report: StepReport) -> Any:
         """The result of a step without which the job cannot go on."""
@@ -138,34 +143,32 @@ class Job:
 
     # One step
 
-    def _poll(self, names: Sequence[str]) -> dict[str, StepReport]:
-        """Move each of these steps on; those that have ended by this."""
-        ended = {}
+    def _poll(self, names: Sequence[str], ended: dict[str, StepReport]) -> None:
+        """Move each of these steps on; those that have ended by this are added to `ended`."""
         for name in names:
             if (report := self._advance(self._open[name])) is not None:
                 ended[name] = report
                 self.steps.append(report)
                 del self._open[name]
-        return ended
 
     def _advance(self, one: OpenStep) -> StepReport | None:
+        """Follow a step as far as it has come; its report if it has ended."""
         # Any call to Redis here may fail, and is then made again: nothing is noted before it has succeeded.
-        if one.member is None and not self._choose(one):
-            return self._exhausted(one)
-        assert one.member is not None
-        if not one.task:
-            self._submit(one, one.member)
-            return None
-        view = self._tasks.find(one.task)
-        if not view.has_ended:
-            return None
-        agent, step, failures = one.member.agent, one.step.name, tuple(one.failures)
-        if view.state is TaskState.SUCCEEDED and one.step.accept(view.result):
-            return StepReport(step=step, agent=agent, task=one.task, result=view.result, failures=failures)
-        why = "declined" if view.state is TaskState.SUCCEEDED else view.status.why
-        one.failures.append(StepFailure(step=step, agent=agent, task=one.task, why=why))
-        one.member, one.task = None, ""
-        return None
+        while True:
+            if one.member is None and not self._choose(one):
+                return self._exhausted(one)
+            assert one.member is not None
+            if not one.task and not self._submit(one, one.member):
+                return None
+            view = self._tasks.find(one.task)
+            if not view.has_ended:
+                return None
+            agent, step, failures = one.member.agent, one.step.name, tuple(one.failures)
+            if view.state is TaskState.SUCCEEDED and one.step.accept(view.result):
+                return StepReport(step=step, agent=agent, task=one.task, result=view.result, failures=failures)
+            why = "declined" if view.state is TaskState.SUCCEEDED else view.status.why
+            one.failures.append(StepFailure(step=step, agent=agent, task=one.task, why=why))
+            one.member, one.task = None, ""
 
     def _choose(self, one: OpenStep) -> bool:
         """Find out who has the step next; False if nobody is left."""
@@ -201,9 +204,10 @@ class Job:
         failed = f"{last.agent} failed ({last.why})" if last else "there is nobody"
         self.handled.append(f"{one.step.name}: {failed}, {what}")
 
-    def _submit(self, one: OpenStep, member: Member) -> None:
+    def _submit(self, one: OpenStep, member: Member) -> bool:
+        """Give the step to the member; whether it had it already, and may have done it."""
         if time.monotonic() < one.not_before:
-            return
+            return False
         step = one.step
         try:
             receipt = self._swarm.submit(
@@ -221,11 +225,12 @@ class Job:
             )
         except QueueFullError as error:
             one.not_before = time.monotonic() + error.retry_after_s
+            return False
         except InputError:
             self._check_time()  # a deadline that has just passed is no bad input
             raise
-        else:
-            one.task = receipt.id
+        one.task = receipt.id
+        return not receipt.is_new
 
     def _give_up(self, one: OpenStep) -> None:
         if one.task:
@@ -238,9 +243,9 @@ class Job:
         if self.decide(_SPEC, digest) != digest:
             raise InputError(f"job {self.name!r} was begun with other members, task or settings: take another id")
 
-    def _decide_deadline(self, timeout: float, replay: bool) -> float:
+    def _decide_deadline(self, timeout: float) -> float:
         deadline = f"{self._tasks.store.now_s() + timeout:.3f}"
-        if replay and _DEADLINE in self._decided:
+        if self._replay and _DEADLINE in self._decided:
             self._store.change(self.name, _DEADLINE, deadline)
             self._decided[_DEADLINE] = deadline
         return float(self.decide(_DEADLINE, deadline))
