@@ -96,6 +96,7 @@ def _tasks(settings: Settings) -> dict[str, Any]:
 
 def _worker() -> dict[str, Any]:
     return {
+        "worker_consumer": "swarm_workers.consumer:SwarmConsumer",
         "worker_prefetch_multiplier": 1,
         # With remote control off a worker goes deaf after a Redis restart under load: its pub/sub socket is
         # what notices the lost connection.

@@ -36,6 +36,13 @@ class WorkerControl:
         """
         return self._send("pool_shrink", n=1)
 
+    def resize(self, change: int) -> None:
+        """Start so many more child processes, or end so many idle ones, as far as there are some."""
+        if change > 0:
+            self.grow(change)
+        while change < 0 and self.shrink():
+            change += 1
+
     def pause(self, queue: str) -> bool:
         """Take no more tasks from `queue`."""
         return self._send("cancel_consumer", queue=queue)
