@@ -16,6 +16,7 @@ from pathlib import Path
 from swarm.errors import InputError, RuntimeSetupError, StoreUnavailableError
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
+from swarm.store.supervisors import SupervisorBeat
 from swarm.store.workers import worker_name
 from swarm.wire.keys import check_name
 from swarm_workers import processes
@@ -92,6 +93,10 @@ class PoolManager:
     def list(self) -> builtins.list[PoolState]:
         """Every worker of every pool of the swarm on every host, as it is now, by name."""
         return self._steps.list()
+
+    def supervisors(self) -> builtins.list[SupervisorBeat]:
+        """The supervisors of the swarm that are alive, by host."""
+        return self._steps.supervisors()
 
     def order(self, pool: str) -> PoolOrder | None:
         """What was asked for of a pool of this host; None if nothing was."""

@@ -52,7 +52,7 @@ class Scaler:
         self._peak = 0
         self._idle_at: float | None = None
         self._done = 0
-        self._why = "as it was found"
+        self._why = "nothing waits"
 
     def decide(self, size: PoolSize, load: Load, demand: Demand, now: float) -> Decision:
         """How many processes it should have now."""

@@ -14,7 +14,7 @@ from celery import Celery
 from swarm.errors import RuntimeSetupError, UnknownIdError
 from swarm.settings import Settings
 from swarm.store.connection import Client, redis_errors
-from swarm.store.supervisors import SupervisorRegistry
+from swarm.store.supervisors import SupervisorBeat, SupervisorRegistry
 from swarm.store.workers import PoolRecord, WorkerRegistry
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm_workers import processes
@@ -55,6 +55,10 @@ class PoolSteps:
         records, now_s = self._registry.pools(), time.time()
         beats, supervisors = self._registry.alive(now_s), self._supervisors.alive(now_s)
         return pool_states(records, beats, int(queued), self.here, now_s, supervisors)
+
+    def supervisors(self) -> builtins.list[SupervisorBeat]:
+        """The supervisors that are alive, by host."""
+        return self._supervisors.alive(time.time())
 
     def workers(self, pool: str) -> builtins.list[PoolState]:
         """The workers of a pool of this host."""
