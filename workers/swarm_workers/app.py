@@ -14,6 +14,8 @@ from swarm_workers.broker import key_prefix, kombu_url
 CONSOLIDATE = "swarm.consolidate"
 MERGE = "swarm.merge"
 RUN = "swarm.run"
+RESIZE = "swarm_resize"
+"""The command of our own that workers obey, see `remote`."""
 
 SOFT_TIME_LIMIT = 120.0
 """A task still running after so long gets an exception ..."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from swarm.services.background import Background
+from swarm.services.due import due_agents
 from swarm.services.tasks import Tasks
 from swarm.settings import Settings
 from swarm.store.agents import AgentStore
-from swarm.store.connection import Client, clock_s
+from swarm.store.connection import Client
 from swarm.store.tasks import read_counts
 from swarm.wire.keys import SwarmKeys
 from swarm_workers.scaling import Demand
@@ -25,7 +25,6 @@ class Backlog:
         self._client = client
         self._keys = SwarmKeys(settings.name)
         self._agents = AgentStore(client, self._keys)
-        self._background = Background(settings, client)
         self._tasks = Tasks(settings, client, self._agents)
         self._of_background, self._next_at = Demand(), 0.0
 
@@ -52,10 +51,7 @@ class Backlog:
         return self._of_background
 
     def _read_background(self) -> Demand:
-        due = self._background.due()
-        oldest = self._agents.oldest_pending_ms(self._agents.states(due)) if due else {}
-        if not oldest:
-            return Demand(waiting=len(due))
+        waits = due_agents(self._settings, self._client, self._agents)
         # Outcomes wait for a while by design.
-        late_s = clock_s(self._client) - min(oldest.values()) / 1000.0 - self._settings.consolidate_delay
-        return Demand(waiting=len(due), oldest_s=max(0.0, late_s))
+        late_s = max(waits.values(), default=0.0) - self._settings.consolidate_delay
+        return Demand(waiting=len(waits), oldest_s=max(0.0, late_s))

@@ -141,8 +141,8 @@ def _is_running(consumer: Any) -> bool:
 
 
 def _children(consumer: Any) -> int:
-    """Child processes; when the pool has just grown, have it start them now and not within five seconds."""
+    """Child processes; when their number was changed, have the pool see to it now and not within five seconds."""
     pool = consumer.pool
-    if _is_running(consumer) and pool.num_processes > len(pool.info["processes"]):
+    if _is_running(consumer) and pool.num_processes != len(pool.info["processes"]):
         pool.maintain_pool()
     return len(pool.info["processes"])

@@ -138,7 +138,7 @@ class Keeper:
             self._steps.starter.note(order, wanted, state.slot, state.pid, state.started_s)
         # A heartbeat from before the last command would have it sent a second time.
         if state.concurrency != wanted and state.beat_s > self._resized_s:
-            self._steps.control(state, _CONTROL_TIMEOUT).resize(wanted - state.concurrency)
+            self._steps.control(state, _CONTROL_TIMEOUT).resize(wanted)
             self._resized_s = time.time()
 
     def _go_on_reaping(self, order: PoolOrder, state: PoolState, demand: Demand, now: float) -> None:

@@ -141,7 +141,7 @@ def log_tail(log: Path, lines: int = 20) -> str:
             text = file.read().decode(errors="replace")
     except OSError as error:
         return f"(no log: {error})"
-    return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
+    return "\n".join(text.rstrip().splitlines()[-lines:]) or "(the log is empty)"
 
 
 def _reap(pid: int) -> None:

@@ -101,7 +101,10 @@ class Scaler:
         return self._shrink(size, load, now)
 
     def _shrink(self, size: PoolSize, load: Load, now: float) -> int:
-        if self._quiet_at is None or load.busy >= load.wanted:
+        if load.busy >= load.wanted:
+            self._quiet_at = None
+            return load.wanted
+        if self._quiet_at is None:
             self._quiet_at, self._peak = now, 0
         self._peak = max(self._peak, load.busy)
         smallest = max(1, size.min, self._peak)

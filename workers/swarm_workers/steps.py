@@ -125,7 +125,7 @@ class PoolSteps:
         while state.concurrency != wanted:
             if state.status != "running":
                 raise RuntimeSetupError(f"pool {state.pool!r} is {state.status}: only a running pool can be scaled")
-            self.control(state, deadline - time.monotonic()).resize(wanted - state.concurrency)
+            self.control(state, deadline - time.monotonic()).resize(wanted)
             state = self._next_beat(state, deadline, f"pool {state.pool!r} to have {wanted} processes")
 
     def settle(self, state: PoolState, deadline: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from swarm.errors import StaleWriterError
 from swarm.services.consolidate import consolidate
+from swarm.services.due import due_agents
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
 from swarm.services.route_update import RouteMerger
@@ -14,7 +15,7 @@ from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
-from swarm.store.connection import Client, clock_s, connect, redis_errors
+from swarm.store.connection import Client, connect, redis_errors
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
@@ -58,17 +59,8 @@ class Background:
         return count
 
     def due(self) -> list[str]:
-        """Agents with `consolidate_batch` outcomes waiting, or one that waits for `consolidate_delay`."""
-        settings = self._settings
-        now_s = clock_s(self._client)
-        states = self._agents.states(self._agents.names())
-        oldest = self._agents.oldest_pending_ms(states)
-        return [
-            name
-            for name, accepted_ms in oldest.items()
-            if states[name].pending >= settings.consolidate_batch
-            or now_s - accepted_ms / 1000.0 >= settings.consolidate_delay
-        ]
+        """The agents that are due, see `due_agents`."""
+        return list(due_agents(self._settings, self._client, self._agents))
 
     def consolidate(self, agent: str, worker: str, now_s: float) -> Report:
         """Consolidate one agent; the figures of `Consolidation`."""
