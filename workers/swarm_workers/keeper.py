@@ -97,7 +97,7 @@ class Keeper:
         """Count the death of a worker, once."""
         if self._buried != (process := (state.pid, state.started_s)):
             self._buried = process
-            last = processes.log_tail(self._steps.starter.log(self._pool), 1).strip()[:_MAX_LINE]
+            last = processes.log_tail(self._steps.starter.log(self._pool), 1)[:_MAX_LINE]
             self._fail(f"process {state.pid} has ended: {last}", now)
 
     def _fail(self, why: str, now: float) -> None:

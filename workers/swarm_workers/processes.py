@@ -25,9 +25,10 @@ _POLL = 0.05
 
 def worker_command(worker: str, concurrency: int, directory: Path, queue: str) -> list[str]:
     """Command line of a worker. It holds no secret: everybody on the machine can read command lines."""
-    # -P and --workdir keep the current directory, where any file may lie, out of the import path.
+    # -P and --workdir keep the current directory, where any file may lie, out of the import path; -q keeps a banner
+    # out of the log, whose last line says why a worker ended.
     return [
-        *(sys.executable, "-P", "-m", "celery", "-A", ENTRY, "--workdir", str(directory), "worker"),
+        *(sys.executable, "-P", "-m", "celery", "-q", "-A", ENTRY, "--workdir", str(directory), "worker"),
         *("-n", worker, "-Q", queue, "--pool", "prefork", "-c", str(concurrency), "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
