@@ -12,10 +12,10 @@ import pytest
 from support import wait_until
 
 from swarm.services.swarm import Swarm
+from swarm_workers.limits import Limits
 from swarm_workers.plan import RolePlan
 from swarm_workers.pools import PoolManager, PoolState
 from swarm_workers.supervisor import Supervisor
-from swarm_workers.vigil import Limits
 
 T = TypeVar("T")
 PATIENCE = 60.0

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from swarm.store.supervisors import SupervisorBeat
 from swarm_cli.output import BAD, NOTE, OK, count, duration, plain, table
+from swarm_workers.limits import Limits
 from swarm_workers.poolstate import PoolState
-from swarm_workers.vigil import Limits
 
 _STYLES = {"running": OK, "draining": "yellow", "starting": "yellow", "asleep": NOTE}
 _FIGURES = ("processes", "busy", "done", "heartbeat", "up for")

@@ -35,9 +35,9 @@ def test_an_order_comes_back_as_it_was_written_and_holds_no_password(
     assert all(one.stat().st_mode & 0o077 == 0 for one in (path, path.parent, path.parent.parent))
 
     monkeypatch.setenv("SWARM_WORKER_ROLE", "another")
-    order = book.read("coder")
-    assert order is not None
-    environment = order.environment(settings.model_copy(update={"sweep_interval": 9.0}))
+    found = book.read("coder")
+    assert found is not None
+    environment = found.environment(settings.model_copy(update={"sweep_interval": 9.0}))
     assert environment["PYTHONPATH"] == f"{tmp_path / 'code'}:/absolute"
     assert (environment["SWARM_SWEEP_INTERVAL"], environment["SWARM_WORKER_ROLE"]) == ("0.25", "coder")
     assert environment["SWARM_REDIS_URL"] == "redis://:hunter2@host"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from swarm_workers.limits import Limits
 from swarm_workers.scaling import Demand, Load, Scaler
 from swarm_workers.size import PoolSize
-from swarm_workers.vigil import Limits
 
 LIMITS = Limits(grow_s=1.0, quiet_s=30.0)
 WIDE = PoolSize(min=0, max=8, idle_s=300.0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from swarm_workers.limits import Limits
 from swarm_workers.poolstate import PoolState, current
-from swarm_workers.vigil import Limits, Vigil
+from swarm_workers.vigil import Vigil
 
 LIMITS = Limits(silent_s=15.0, starting_s=60.0, deaf_s=20.0)
 WORKER = PoolState(
@@ -65,7 +66,7 @@ def test_one_that_takes_no_more_tasks_is_deaf_without_messages_too() -> None:
 def test_a_worker_that_is_busy_or_moves_or_is_not_waited_for_is_not_deaf() -> None:
     for change, queued in (({"active": 1}, 9), ({}, 0)):
         vigil = watched()
-        assert not any(vigil.look(beating(t, **change), queued, t) for t in (10.0, 20.0, 40.0, 80.0))  # type: ignore[arg-type]
+        assert not any(vigil.look(beating(t, **change), queued, t) for t in (10.0, 20.0, 40.0, 80.0))
     vigil = watched()
     assert not any(vigil.look(beating(t, done=int(t)), 9, t) for t in (10.0, 20.0, 40.0, 80.0))
 

@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 
 from swarm_workers import processes
+from swarm_workers.limits import Limits
 from swarm_workers.poolstate import PoolState
 from swarm_workers.steps import END_TIMEOUT, PoolSteps
-from swarm_workers.vigil import Limits
 
 
 class Ending:

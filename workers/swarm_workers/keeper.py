@@ -10,11 +10,12 @@ from swarm.store.supervisors import PoolReport
 from swarm_workers import processes
 from swarm_workers.backoff import Backoff
 from swarm_workers.ending import Ending
+from swarm_workers.limits import Limits
 from swarm_workers.orders import PoolOrder
 from swarm_workers.poolstate import PoolState, current
 from swarm_workers.scaling import Decision, Demand, Load, Scaler
 from swarm_workers.steps import PoolSteps
-from swarm_workers.vigil import Limits, Vigil
+from swarm_workers.vigil import Vigil
 
 logger = logging.getLogger(__name__)
 _CONTROL_TIMEOUT = 2.0
@@ -29,7 +30,7 @@ class Keeper:
         self._pool = pool
         self._limits = limits
         self._vigil = Vigil(limits)
-        self._backoff = Backoff(limits.settled_s)
+        self._backoff = Backoff(limits.settled_s, limits.forget_s)
         self._scaler = Scaler(limits)
         self._decision = Decision(wanted=0, why="")
         self._reaping: Ending | None = None

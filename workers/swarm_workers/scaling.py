@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swarm_workers.limits import Limits
 from swarm_workers.size import PoolSize
-from swarm_workers.vigil import Limits
 
 BACKLOG = 4
 """With more than so many tasks waiting for each process a pool grows at once."""

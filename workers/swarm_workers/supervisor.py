@@ -7,6 +7,7 @@ ledger of tasks, and what was not seen, because Redis was away or this process f
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -24,20 +25,19 @@ from swarm_workers.backlog import Backlog
 from swarm_workers.backoff import Backoff
 from swarm_workers.guard import Guard
 from swarm_workers.keeper import Keeper
+from swarm_workers.limits import Limits
 from swarm_workers.locks import lock_if_free
 from swarm_workers.orders import OrderBook, PoolOrder
 from swarm_workers.pools import pool_lock_path
 from swarm_workers.scaling import Demand
 from swarm_workers.sole import lock_path, sole_supervisor
 from swarm_workers.steps import PoolSteps
-from swarm_workers.vigil import Limits
 
 logger = logging.getLogger(__name__)
 BEAT_INTERVAL = 1.0
 REDIS_TIMEOUT = 2.0
 _STALL = 5.0
 """After so long between two looks this process, or the whole machine, was frozen."""
-_STEADY = 30.0
 
 
 class Supervisor:
@@ -67,7 +67,7 @@ class Supervisor:
         self._orders = OrderBook(settings)
         self._keepers: dict[str, Keeper] = {}
         self._guards: dict[str, Guard] = {}
-        self._reviving = Backoff(_STEADY)
+        self._reviving = Backoff(self._limits.settled_s, self._limits.forget_s)
         self._is_away = False
         self._looked_at = time.monotonic()
         self._beat_at = -BEAT_INTERVAL
@@ -153,7 +153,7 @@ class Supervisor:
         self._registry.beat(
             SupervisorBeat(
                 host=self._steps.here,
-                pid=psutil.Process().pid,
+                pid=os.getpid(),
                 started_s=self._started_s,
                 beat_s=time.time(),
                 pools=tuple(keeper.report(now) for _, keeper in sorted(self._keepers.items())),
@@ -185,7 +185,7 @@ class Supervisor:
         except StoreUnavailableError:
             return
         for beat in beats:
-            mine = beat.pid == psutil.Process().pid
+            mine = beat.pid == os.getpid()
             if beat.host == self._steps.here and not mine and processes.is_running(beat.pid, beat.started_s):
                 raise RuntimeSetupError(
                     f"a supervisor of swarm {self._settings.name} runs on this host already: process {beat.pid}, "

@@ -12,8 +12,8 @@ from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.statedir import prepare_state_dir
 from swarm_cli.options import cli_settings, swarm_option
 from swarm_cli.redact import redact
+from swarm_workers.limits import Limits
 from swarm_workers.supervisor import Supervisor
-from swarm_workers.vigil import Limits
 
 
 @click.command("supervise", short_help="Look after the pools of this host, in the foreground.")
