@@ -13,8 +13,10 @@ from typing import Any
 
 from swarm.settings import Settings
 from swarm_cli.local.redis_server import RedisServer
+from swarm_cli.local.supervisor import end_supervisor
 from swarm_cli.local.workers import local_workers
 from swarm_workers import processes
+from swarm_workers.sole import supervisors
 
 TIMEOUT = 60.0
 
@@ -68,7 +70,9 @@ class CommandLine:
         return ended.stderr
 
     def close(self) -> None:
-        """End the workers and Redis, and remove the directory."""
+        """End the supervisors, the workers and Redis, and remove the directory."""
+        for supervisor in supervisors(self.settings):
+            end_supervisor(self.settings.model_copy(update={"name": supervisor.swarm}))
         for worker in local_workers(self.settings):
             processes.terminate(worker.pid, worker.started_s, 5.0)
         RedisServer(self.settings).stop()

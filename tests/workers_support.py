@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import suppress
 
@@ -14,8 +15,11 @@ from swarm.sona.trajectory import Trajectory
 from swarm.store.agents import AgentStore
 from swarm.store.connection import Client
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.workers import worker_name
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import Registration, encode_trajectory
+from swarm_workers.app import create_app
+from swarm_workers.control import WorkerControl
 
 DIM = 64
 
@@ -29,6 +33,12 @@ def put_outcomes(settings: Settings, client: Client, agent: str, count: int) -> 
     rng = np.random.default_rng(7)
     for number in range(count):
         outcomes.append(encode_trajectory(_trajectory(agent, number, rng)), f"key-{number}", "")
+
+
+def stop_consuming(settings: Settings, pool: str, role: str = "") -> None:
+    """Have the worker of a pool of this host take no more tasks, behind the back of whoever looks after it."""
+    worker = worker_name(pool, socket.gethostname())
+    assert WorkerControl(create_app(settings), worker, 5.0).pause(SwarmKeys(settings.name).role_queue(role))
 
 
 def kill_workers(settings: Settings) -> None:

@@ -33,7 +33,7 @@ COMMANDS = {
     "unpin": ("swarm_cli.commands.unpin", "Let a pinned pattern age again."),
     "backup": ("swarm_cli.commands.backup", "Write the swarm to one file, while it runs."),
     "restore": ("swarm_cli.commands.restore", "Write a swarm from the file of a backup."),
-    "workers": ("swarm_cli.commands.workers", "Start, list, scale, drain and stop worker pools."),
+    "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),
 }

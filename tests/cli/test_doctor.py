@@ -15,10 +15,11 @@ from swarm.services.status import AgentStatus, SwarmStatus
 from swarm.settings import Settings
 from swarm.store.connection import connect
 from swarm.store.meta import bind_embedder
+from swarm.store.supervisors import PoolReport, SupervisorBeat
 from swarm.wire.keys import SwarmKeys
 from swarm_cli.local import checks_host
 from swarm_cli.local.checks_redis import redis_findings
-from swarm_cli.local.checks_swarm import check_outcomes, check_workers
+from swarm_cli.local.checks_swarm import check_outcomes, check_supervisors, check_workers
 from swarm_cli.local.doctor import diagnose
 from swarm_cli.local.finding import Finding
 from swarm_cli.local.redis_facts import RedisFacts, read_facts
@@ -26,7 +27,7 @@ from swarm_workers.poolstate import PoolState
 
 CHECKS = (
     *("Python", "State directory", "Disk", "Redis", "Eviction", "Durability", "Memory", "Clock"),
-    *("Workers", "Outcomes", "Embedder"),
+    *("Workers", "Supervisor", "Outcomes", "Embedder"),
 )
 
 
@@ -153,6 +154,22 @@ def test_workers_that_do_not_work_are_found() -> None:
     for states in ([], [pool(status="dead")], [pool(), pool(status="silent")], [pool(fault="no")]):
         finding = check_workers(states)
         assert bad([finding]) == ["Workers"]
+
+
+def test_a_host_with_pools_and_no_supervisor_is_found() -> None:
+    beat = SupervisorBeat(host="h", pid=1, started_s=0.0, beat_s=0.0, pools=())
+    assert bad([check_supervisors([], [])]) == []
+    assert bad([check_supervisors([pool()], [beat])]) == []
+    finding = check_supervisors([pool(), pool(host="other")], [beat])
+    assert bad([finding]) == ["Supervisor"]
+    assert "none on other" in finding.detail
+
+
+def test_a_pool_that_sleeps_is_well_and_one_that_keeps_failing_says_why() -> None:
+    assert bad([check_workers([pool(status="asleep")])]) == []
+    report = PoolReport(pool="local", wanted=1, why="", failures=3, next_start_s=0.0, fault="no module")
+    finding = check_workers([pool(status="dead", care=report)])
+    assert "failed 3 times (no module)" in finding.detail
 
 
 def status(**change: object) -> SwarmStatus:

@@ -35,7 +35,7 @@ def is_alive(pid: int) -> bool:
 
 def test_stack_comes_up_is_mended_and_goes_down(command_line: CommandLine) -> None:
     first = command_line.json("up")
-    assert first["done"] == ["started Redis", "started pool local"]
+    assert first["done"] == ["started Redis", "started pool local", "started the supervisor"]
     assert first["pool"]["concurrency"] == 2
     [worker] = command_line.json("status")["workers"]
     assert worker["pid"] == first["pool"]["pid"]
@@ -46,18 +46,22 @@ def test_stack_comes_up_is_mended_and_goes_down(command_line: CommandLine) -> No
 
     with connect(command_line.settings) as client:
         client.set("key", "kept")
+    # With a supervisor beside them `swarm up` would find everything mended already.
+    end(first["supervisor_pid"])
     end(first["redis_pid"])
     assert command_line.settings.socket_path.exists()
     assert "swarm up" in command_line.error("status")
     third = command_line.json("up")
-    assert third["done"] == ["started Redis"]
+    assert third["done"] == ["started Redis", "started the supervisor"]
     assert third["redis_pid"] != first["redis_pid"]
     with connect(command_line.settings) as client:
         assert client.get("key") == b"kept"
 
+    end(third["supervisor_pid"])
     end(first["pool"]["pid"])
     fourth = command_line.json("up")
-    assert fourth["done"] == ["replaced pool local, which was dead"]
+    assert fourth["done"][-1] == "started the supervisor"
+    assert fourth["pool"]["pid"] != first["pool"]["pid"]
     assert fourth["redis_pid"] == third["redis_pid"]
 
     ended = command_line.json("down")
@@ -78,6 +82,7 @@ def test_ups_at_once_start_one_redis_and_one_pool(command_line: CommandLine) -> 
     assert state["done"] == []
     assert sum('"started Redis"' in out for out, _ in ended) == 1
     assert sum('"started pool local"' in out for out, _ in ended) == 1
+    assert sum('"started the supervisor"' in out for out, _ in ended) == 1
     assert [worker.pid for worker in local_workers(command_line.settings)] == [state["pool"]["pid"]]
 
 
@@ -91,13 +96,15 @@ def test_concurrency_is_changed_only_when_it_is_named(command_line: CommandLine)
 
 def test_frozen_pool_is_replaced(command_line: CommandLine) -> None:
     settings = command_line.settings
-    before = up(settings, 1).pool
+    state = up(settings, 1)
+    before = state.pool
+    end(state.supervisor_pid)
     os.kill(before.pid, signal.SIGSTOP)
     with connect(settings) as client:
         # As if it had been silent for long enough.
         WorkerRegistry(client, SwarmKeys(settings.name)).forget(before.worker)
     after = up(settings)
-    assert after.done == ("replaced pool local, which was silent",)
+    assert after.done == ("replaced pool local, which was silent", "started the supervisor")
     assert after.pool.concurrency == 1
     assert not is_alive(before.pid)
 
@@ -105,6 +112,7 @@ def test_frozen_pool_is_replaced(command_line: CommandLine) -> None:
 def test_down_ends_workers_whose_redis_is_gone(command_line: CommandLine) -> None:
     state = up(command_line.settings, 1)
     assert state.redis_pid is not None
+    end(state.supervisor_pid)
     end(state.redis_pid)
     ended = down(command_line.settings)
     assert (ended.pools, ended.redis) == (("local",), False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import psutil
 import pytest
 import redis
 from support import PrivateRedis, wait_until
+from workers_support import stop_consuming
 
 from swarm.errors import BoundsError, InputError, RuntimeSetupError, StoreUnavailableError, UnknownIdError
 from swarm.settings import Settings
@@ -85,7 +87,7 @@ def test_a_killed_pool_is_reported_dead_and_can_be_started_again(manager: PoolMa
 
 def test_a_paused_pool_is_draining_and_a_start_makes_it_run_again(manager: PoolManager, settings: Settings) -> None:
     manager.start("main", 1)
-    assert manager._control("main", 5.0).pause(SwarmKeys(settings.name).queue)
+    stop_consuming(settings, "main")
     wait_until(lambda: only(manager).status == "draining", 5.0, "the pool to drain")
     assert manager.start("main", 1).status == "running"
 
@@ -105,7 +107,7 @@ def test_a_record_of_another_process_with_the_same_pid_is_dead(
 ) -> None:
     me = psutil.Process()
     record = PoolRecord(
-        pool="main", host=manager._here, pid=me.pid, started_s=me.create_time() - 1000, concurrency=1, log=""
+        pool="main", host=socket.gethostname(), pid=me.pid, started_s=me.create_time() - 1000, concurrency=1, log=""
     )
     WorkerRegistry(client, SwarmKeys(settings.name)).put_pool(record)
     assert only(manager).status == "dead"
@@ -118,7 +120,7 @@ def test_a_process_that_gives_no_heartbeat_is_silent_and_not_replaced(
 ) -> None:
     me = psutil.Process()
     record = PoolRecord(
-        pool="main", host=manager._here, pid=me.pid, started_s=me.create_time(), concurrency=1, log="/none.log"
+        pool="main", host=socket.gethostname(), pid=me.pid, started_s=me.create_time(), concurrency=1, log="/none.log"
     )
     WorkerRegistry(client, SwarmKeys(settings.name)).put_pool(record)
     assert only(manager).status == "silent"
@@ -197,7 +199,7 @@ def test_a_worker_that_gives_no_heartbeat_in_time_is_taken_back(manager: PoolMan
     with pytest.raises(RuntimeSetupError, match="heartbeat"):
         manager.start("main", 1, timeout_s=0.05)
     assert manager.list() == []
-    assert processes.find_worker(manager._settings, f"main@{manager._here}") is None
+    assert processes.find_worker(manager._settings, f"main@{socket.gethostname()}") is None
 
 
 def test_stop_works_while_redis_is_away(settings: Settings, own_redis: PrivateRedis) -> None:

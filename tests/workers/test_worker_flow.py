@@ -10,7 +10,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 from support import PrivateRedis, wait_until
-from workers_support import put_outcomes
+from workers_support import put_outcomes, stop_consuming
 
 from swarm.settings import Settings
 from swarm.store.agents import AgentStore
@@ -62,7 +62,7 @@ def test_a_nudge_lost_by_the_broker_costs_delay_only(
     manager: PoolManager, agents: AgentStore, client: Client, settings: Settings
 ) -> None:
     manager.start("main", 1)
-    manager._control("main", 5.0).pause(SwarmKeys(settings.name).queue)
+    stop_consuming(settings, "main")
     wait_until(lambda: manager.list()[0].status == "draining", 10.0, "the pool to take no more tasks")
     put_outcomes(settings, client, "coder-1", 3)
     wait_until(lambda: client.llen(queue_key(settings)) == 1, 10.0, "the nudge")

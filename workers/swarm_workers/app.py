@@ -14,6 +14,8 @@ from swarm_workers.broker import key_prefix, kombu_url
 CONSOLIDATE = "swarm.consolidate"
 MERGE = "swarm.merge"
 RUN = "swarm.run"
+RESIZE = "swarm_resize"
+"""The command of our own that workers obey, see `remote`."""
 
 SOFT_TIME_LIMIT = 120.0
 """A task still running after so long gets an exception ..."""
@@ -96,6 +98,7 @@ def _tasks(settings: Settings) -> dict[str, Any]:
 
 def _worker() -> dict[str, Any]:
     return {
+        "worker_consumer": "swarm_workers.consumer:SwarmConsumer",
         "worker_prefetch_multiplier": 1,
         # With remote control off a worker goes deaf after a Redis restart under load: its pub/sub socket is
         # what notices the lost connection.

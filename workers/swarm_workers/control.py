@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery
 
+from swarm_workers.app import RESIZE
 from swarm_workers.broker import broker_errors, impatient_connection
 
 _REPLY_TIMEOUT = 2.0
@@ -24,17 +25,9 @@ class WorkerControl:
         self._worker = worker
         self._timeout_s = timeout_s
 
-    def grow(self, n: int) -> bool:
-        """Start `n` more child processes."""
-        return self._send("pool_grow", n=n)
-
-    def shrink(self) -> bool:
-        """End one child process that is idle; False when all are busy.
-
-        One at a time: asked for more than are idle, Celery ends these, reports a failure and leaves its
-        prefetch count as it was.
-        """
-        return self._send("pool_shrink", n=1)
+    def resize(self, n: int) -> bool:
+        """Have `n` child processes; busy ones that are too many go on, until this is sent again."""
+        return self._send(RESIZE, n=n)
 
     def pause(self, queue: str) -> bool:
         """Take no more tasks from `queue`."""

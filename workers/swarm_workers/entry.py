@@ -10,7 +10,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 from swarm.settings import load_settings  # noqa: E402  # see above
-from swarm_workers import heartbeat, role_tasks, tasks  # noqa: E402  # see above
+from swarm_workers import heartbeat, remote, role_tasks, tasks  # noqa: E402  # see above
 from swarm_workers.app import create_app  # noqa: E402  # see above
 from swarm_workers.plan import plan_of  # noqa: E402  # see above
 
@@ -21,3 +21,4 @@ if _plan is None:
 else:
     role_tasks.register(app, _plan)
 heartbeat.register(app)
+remote.register()

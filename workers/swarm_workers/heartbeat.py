@@ -18,7 +18,7 @@ from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
 
 from swarm.store.connection import connect
-from swarm.store.workers import WorkerBeat, WorkerRegistry
+from swarm.store.workers import WorkerBeat, WorkerRegistry, pool_name
 from swarm.wire.keys import SwarmKeys
 from swarm_workers.dispatch import Dispatcher
 from swarm_workers.guard import Guard
@@ -97,11 +97,11 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships 
         self._reconnect_when_deaf(consumer)
 
     def _observe(self, consumer: Any) -> WorkerBeat:
-        pool, _, host = consumer.hostname.partition("@")
+        host = consumer.hostname.partition("@")[2]
         active = len(state.active_requests)
         return WorkerBeat(
             name=consumer.hostname,
-            pool=pool,
+            pool=pool_name(consumer.hostname),
             host=host or socket.gethostname(),
             pid=os.getpid(),
             concurrency=_children(consumer),
@@ -151,8 +151,8 @@ def _is_running(consumer: Any) -> bool:
 
 
 def _children(consumer: Any) -> int:
-    """Child processes; when the pool has just grown, have it start them now and not within five seconds."""
+    """Child processes; when their number was changed, have the pool see to it now and not within five seconds."""
     pool = consumer.pool
-    if _is_running(consumer) and pool.num_processes > len(pool.info["processes"]):
+    if _is_running(consumer) and pool.num_processes != len(pool.info["processes"]):
         pool.maintain_pool()
     return len(pool.info["processes"])

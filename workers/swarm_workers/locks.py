@@ -24,9 +24,8 @@ def file_lock(path: Path, timeout_s: float, what: str) -> Iterator[None]:
     RuntimeSetupError
         If another process holds it for longer than `timeout_s`; `what` says what cannot be done.
     """
-    private_directory(path.parent)
     deadline = time.monotonic() + timeout_s
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path)
     try:
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
@@ -35,6 +34,21 @@ def file_lock(path: Path, timeout_s: float, what: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def lock_if_free(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` if nobody else does; whether it is held."""
+    descriptor = _open(path)
+    try:
+        yield _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    private_directory(path.parent)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _try_lock(descriptor: int) -> bool:

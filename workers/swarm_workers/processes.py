@@ -25,9 +25,10 @@ _POLL = 0.05
 
 def worker_command(worker: str, concurrency: int, directory: Path, queue: str) -> list[str]:
     """Command line of a worker. It holds no secret: everybody on the machine can read command lines."""
-    # -P and --workdir keep the current directory, where any file may lie, out of the import path.
+    # -P and --workdir keep the current directory, where any file may lie, out of the import path; -q keeps a banner
+    # out of the log, whose last line says why a worker ended.
     return [
-        *(sys.executable, "-P", "-m", "celery", "-A", ENTRY, "--workdir", str(directory), "worker"),
+        *(sys.executable, "-P", "-m", "celery", "-q", "-A", ENTRY, "--workdir", str(directory), "worker"),
         *("-n", worker, "-Q", queue, "--pool", "prefork", "-c", str(concurrency), "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
@@ -141,7 +142,7 @@ def log_tail(log: Path, lines: int = 20) -> str:
             text = file.read().decode(errors="replace")
     except OSError as error:
         return f"(no log: {error})"
-    return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
+    return "\n".join(text.rstrip().splitlines()[-lines:]) or "(the log is empty)"
 
 
 def _reap(pid: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from swarm.errors import StaleWriterError
 from swarm.services.consolidate import consolidate
+from swarm.services.due import due_agents
 from swarm.services.expire import drop_expired
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
@@ -68,24 +69,11 @@ class Background:
         return count
 
     def due(self) -> list[str]:
-        """Agents with `consolidate_batch` outcomes waiting, or one that waits for `consolidate_delay`.
-
-        Of a large swarm those that are at work, and some of the others; see `Watch`.
-        """
+        """The agents that are due, see `due_agents`; of a large swarm some of them, see `Watch`."""
         return self._due(self._watch.look())
 
     def _due(self, looks: Mapping[str, AgentLook]) -> list[str]:
-        settings = self._settings
-        now_s = clock_s(self._client)
-        return [
-            name
-            for name, look in looks.items()
-            if look.oldest_ms is not None
-            and (
-                look.state.pending >= settings.consolidate_batch
-                or now_s - look.oldest_ms / 1000.0 >= settings.consolidate_delay
-            )
-        ]
+        return list(due_agents(self._settings, looks, clock_s(self._client)))
 
     def consolidate(self, agent: str, worker: str, now_s: float) -> Report:
         """Consolidate one agent; the figures of `Consolidation`."""

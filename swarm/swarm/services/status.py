@@ -9,6 +9,7 @@ from swarm.store.agents import AgentLook, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.meta import bound_embedder
+from swarm.store.supervisors import SupervisorBeat, SupervisorRegistry
 from swarm.store.tasks import RoleCounts, read_counts
 from swarm.store.workers import WorkerBeat, WorkerRegistry
 from swarm.wire.keys import SwarmKeys
@@ -53,6 +54,8 @@ class SwarmStatus:
     queue_depth: int
     tasks: tuple[RoleCounts, ...] = ()
     """Tasks for agents, by role."""
+    supervisors: tuple[SupervisorBeat, ...] = ()
+    """Who looks after the workers, by host."""
 
     @property
     def pending(self) -> int:
@@ -90,6 +93,7 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
         workers=tuple(WorkerRegistry(client, keys).alive(now_s)),
         queue_depth=queue_depth,
         tasks=read_counts(client, keys),
+        supervisors=tuple(SupervisorRegistry(client, keys).alive(now_s)),
     )
 
 

@@ -23,9 +23,24 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {"str": str, "int": int, "float"
 _Record = TypeVar("_Record", "WorkerBeat", "PoolRecord")
 
 
-def worker_name(pool: str, host: str) -> str:
-    """Name of the worker that serves `pool` on `host`; also its Celery node name."""
-    return f"{pool}@{host}"
+def worker_name(pool: str, host: str, slot: int = 0) -> str:
+    """Name of a worker that serves `pool` on `host`; also its Celery node name.
+
+    A pool has two workers while one takes over from the other, so each has a slot. No pool's name has a "~".
+
+    >>> worker_name("coder", "here"), worker_name("coder", "here", 1)
+    ('coder@here', 'coder~1@here')
+    """
+    return f"{pool}~{slot}@{host}" if slot else f"{pool}@{host}"
+
+
+def pool_name(worker: str) -> str:
+    """The pool that a worker serves, from its name.
+
+    >>> pool_name("coder~1@here")
+    'coder'
+    """
+    return worker.partition("@")[0].partition("~")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +80,7 @@ class WorkerBeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRecord:
-    """A pool that was started: where, as which process, how large."""
+    """A worker that was started for a pool: where, as which process, how large."""
 
     pool: str
     host: str
@@ -78,10 +93,21 @@ class PoolRecord:
     """Path of the log file on `host`."""
     role: str = ""
     """Whose tasks it does. Not by which modules: what code is run is never read from Redis."""
+    slot: int = 0
+    min_size: int = 0
+    """Bounds of `concurrency`; 0 and 0 if nobody has said them."""
+    max_size: int = 0
+    idle_s: float = 0.0
+    """With a `min_size` of 0: it is ended after so long without work."""
 
     @property
     def worker(self) -> str:
-        return worker_name(self.pool, self.host)
+        return worker_name(self.pool, self.host, self.slot)
+
+    @property
+    def is_asleep(self) -> bool:
+        """It has no worker, because there is nothing to do."""
+        return self.pid == 0
 
 
 class WorkerRegistry:
@@ -123,7 +149,7 @@ class WorkerRegistry:
         return len(stale)
 
     def put_pool(self, record: PoolRecord) -> None:
-        """Write or replace the record of a pool on its host."""
+        """Write or replace the record of a worker of a pool."""
         with redis_errors("write a pool record"):
             self._client.hset(self._keys.pools, record.worker, encode("pool", asdict(record)))
 
@@ -133,7 +159,7 @@ class WorkerRegistry:
         return [_load(PoolRecord, "pool", name, data) for name, data in stored]
 
     def remove_pool(self, name: str) -> None:
-        """Remove the record of the pool of worker `name` (`POOL@HOST`)."""
+        """Remove the record of worker `name`, see `worker_name`."""
         with redis_errors("remove a pool record"):
             self._client.hdel(self._keys.pools, name)
 

@@ -17,7 +17,8 @@ Swarm, tag `{NAME}`
   lease     string  who may merge; written by workers, expires
   fence     string  fencing token counter of `lease`, for ever
   workers   hash    worker -> its last heartbeat; written by the consumer loop, removed when long silent
-  pools     hash    pool -> what was asked for (host, pid, concurrency); written by `swarm workers`
+  pools     hash    worker -> what was asked for (host, pid, concurrency, bounds); by `swarm workers` and supervisors
+  supervisors hash  host -> last heartbeat of its supervisor, and what it says of its pools; removed when it ends
   reliability hash  agent:n, agent:right -> of so many executions, right in so many; added to with `execution`, for ever
   execution string  per execution -> the verdict on it; written once with `reliability`, expires
   routing   hash    version and record: the statistics of routes of all agents; written by the merge, read by routers
@@ -232,6 +233,10 @@ class SwarmKeys:
     @property
     def pools(self) -> str:
         return self._key("pools")
+
+    @property
+    def supervisors(self) -> str:
+        return self._key("supervisors")
 
     @property
     def reliability(self) -> str:

@@ -16,7 +16,8 @@ from swarm_cli.output import NOTE, console, mark, print_json, working
 def command(name: str | None, as_json: bool) -> None:
     """Stop the workers and the embedded Redis; the data stay.
 
-    Workers finish what they are at. Outcomes that wait are consolidated after the next `swarm up`.
+    The supervisor goes first, and what is stopped here stays stopped until it is started again. Workers finish what
+    they are at. Outcomes that wait are consolidated after the next `swarm up`.
     """
     settings = cli_settings(name)
     with working("looking at what runs") as line:
@@ -29,7 +30,8 @@ def command(name: str | None, as_json: bool) -> None:
 
 def _show(ended: Ended) -> None:
     out = console()
-    stopped = [f"pool {pool}" for pool in ended.pools] + (["Redis"] if ended.redis else [])
+    stopped = ["the supervisor"] if ended.supervisor else []
+    stopped += [f"pool {pool}" for pool in ended.pools] + (["Redis"] if ended.redis else [])
     if stopped:
         out.print(Text.assemble(mark(True), " ", f"Stopped {' and '.join(stopped)}."))
     else:

@@ -62,6 +62,7 @@ def _show(status: SwarmStatus, url: str, *, show_all: bool) -> None:
         out.print("", tasks_table(status.tasks), sep="\n")
     if status.workers:
         out.print("", _workers(status.workers), sep="\n")
+        out.print(_supervision(status))
     else:
         style = BAD if status.pending else NOTE
         out.print(
@@ -129,6 +130,15 @@ def _workers(beats: Sequence[WorkerBeat]) -> Table:
             age,
         )
     return made
+
+
+def _supervision(status: SwarmStatus) -> Text:
+    """Who looks after them, and how many pools are in trouble."""
+    if not status.supervisors:
+        return Text("\nNo supervisor is alive: a worker that dies stays dead (swarm up starts one).", NOTE)
+    text = Text(f"\nSupervised on {', '.join(beat.host for beat in status.supervisors)}.", NOTE)
+    failing = [pool.pool for beat in status.supervisors for pool in beat.pools if pool.failures]
+    return text.append(f" Failing: {', '.join(failing)} (swarm workers list).", BAD) if failing else text
 
 
 def _bank(status: SwarmStatus) -> str:

@@ -42,6 +42,7 @@ def _show(state: StackState) -> None:
     grid.add_row("", Text(state.redis_url, NOTE))
     grid.add_row("workers", f"pool {pool.pool}, {count(pool.concurrency, 'process', 'processes')}, process {pool.pid}")
     grid.add_row("", Text(pool.log, NOTE))
+    grid.add_row("", f"supervisor, process {state.supervisor_pid}")
     out.print(grid)
     done = "; ".join(state.done) if state.done else "everything was running"
     out.print(Text.assemble("\n", mark(True), " ", f"{done[0].upper()}{done[1:]}."))

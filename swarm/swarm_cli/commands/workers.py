@@ -2,40 +2,87 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict
+from socket import gethostname
+from typing import Any, TypeVar
 
 import click
-from rich.table import Table
 from rich.text import Text
 
+from swarm.errors import UnknownIdError
+from swarm_cli.commands.supervise import command as supervise
 from swarm_cli.local import POOL
 from swarm_cli.local.reach import reachable
 from swarm_cli.local.statedir import prepare_state_dir
 from swarm_cli.options import cli_settings, json_option, pool_option, swarm_option, timeout_option
-from swarm_cli.output import BAD, NOTE, OK, console, count, duration, mark, plain, print_json, table, working
+from swarm_cli.output import NOTE, console, count, mark, print_json, working
+from swarm_cli.pools_table import show_pools
 from swarm_cli.worker_agents import FACTORY
 from swarm_workers.plan import RolePlan
-from swarm_workers.pools import MAX_CONCURRENCY, PoolManager, PoolState
+from swarm_workers.pools import MAX_CONCURRENCY, PoolManager, PoolSize, PoolState
+from swarm_workers.size import DEFAULT_IDLE, MAX_IDLE, MIN_IDLE
 
-_STYLES = {"running": OK, "draining": "yellow", "silent": BAD, "dead": BAD}
-_concurrency = click.option(
-    "-c", "--concurrency", metavar="N", type=click.IntRange(1, MAX_CONCURRENCY), required=True, help="Processes."
-)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group("workers", short_help="Start, list, scale, drain and stop worker pools.")
+def size_options(function: F) -> F:
+    """`-c N`, or `--min N --max N --idle SECONDS`."""
+    options = (
+        click.option("-c", "--concurrency", metavar="N", type=click.IntRange(1, MAX_CONCURRENCY), help="Processes."),
+        click.option(
+            "--min",
+            "least",
+            metavar="N",
+            type=click.IntRange(0, MAX_CONCURRENCY),
+            help="Instead of -c, the least processes; 0 lets a pool with nothing to do end, and come back.",
+        ),
+        click.option(
+            "--max",
+            "most",
+            metavar="N",
+            type=click.IntRange(1, MAX_CONCURRENCY),
+            help="The most processes; a supervisor chooses by what waits.",
+        ),
+        click.option(
+            "--idle",
+            metavar="SECONDS",
+            type=click.FloatRange(MIN_IDLE, MAX_IDLE),
+            help=f"With --min 0: end after so long without work.  [default: {DEFAULT_IDLE:g}]",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _size(concurrency: int | None, least: int | None, most: int | None, idle: float | None) -> PoolSize:
+    if (concurrency is None) == (most is None):
+        raise click.UsageError("give the processes: -c N, or bounds with --min N --max N")
+    if concurrency is not None and (least, idle) != (None, None):
+        raise click.UsageError("--min and --idle go with --max")
+    if idle is not None and least != 0:
+        raise click.UsageError("--idle goes with --min 0")
+    if concurrency is not None:
+        return PoolSize.fixed(concurrency)
+    assert most is not None
+    return PoolSize(min=1 if least is None else least, max=most, idle_s=idle or DEFAULT_IDLE)
+
+
+@click.group("workers", short_help="Start, list, scale, restart, drain and stop worker pools.")
 def command() -> None:
-    """Start, list, scale, drain and stop worker pools.
+    """Start, list, scale, restart, drain and stop worker pools, and look after them.
 
     A pool is one Celery worker on one host. Pools of this host are changed; those of every host are listed.
     """
 
 
+command.add_command(supervise)
+
+
 @command.command("start")
 @click.option("--pool", metavar="NAME", help=f"The worker pool; by default the role, or {POOL}.")
-@_concurrency
+@size_options
 @click.option("--role", metavar="NAME", help="Do the tasks of this role, by the functions in --handlers.")
 @click.option(
     "--handlers", metavar="MODULE", multiple=True, help="A module with handlers, on the Python path; repeatable."
@@ -46,7 +93,10 @@ def command() -> None:
 @json_option
 def start(
     pool: str | None,
-    concurrency: int,
+    concurrency: int | None,
+    least: int | None,
+    most: int | None,
+    idle: float | None,
     role: str | None,
     handlers: tuple[str, ...],
     agent: str | None,
@@ -59,12 +109,14 @@ def start(
     Without a role it does the swarm's background work. With one it does the tasks that `swarm submit` puts on the
     role's queue, each with the hooks of an agent around it. Handlers are loaded from the modules that are named here
     and from no others.
+
+    What is started here is wanted until it is drained or stopped: the supervisor of this host brings it back.
     """
-    plan = _plan(role, handlers, agent)
+    plan, size = _plan(role, handlers, agent), _size(concurrency, least, most, idle)
     settings, chosen = cli_settings(name), pool or role or POOL
     prepare_state_dir(settings)
     with reachable(settings), PoolManager(settings) as manager, working(f"starting pool {chosen}"):
-        state = manager.start(chosen, concurrency, timeout_s, plan)
+        state = manager.start(chosen, size, timeout_s, plan)
     _report(state, as_json)
 
 
@@ -85,27 +137,67 @@ def list_pools(name: str | None, as_json: bool) -> None:
     """List the pools of every host, from their heartbeats."""
     settings = cli_settings(name)
     with reachable(settings), PoolManager(settings) as manager:
-        pools = manager.list()
+        pools, supervisors = manager.list(), manager.supervisors()
     if as_json:
-        print_json({"swarm": settings.name, "pools": [asdict(pool) for pool in pools]})
+        found = {"pools": list(map(asdict, pools)), "supervisors": list(map(asdict, supervisors))}
+        print_json({"swarm": settings.name, **found})
     elif pools:
-        _show(pools)
+        show_pools(console(), pools, supervisors)
     else:
         console().print(f"Swarm {settings.name} has no worker pools. Start one: swarm up, or swarm workers start")
 
 
 @command.command("scale")
 @pool_option
-@_concurrency
+@size_options
 @swarm_option
 @timeout_option(30.0)
 @json_option
-def scale(pool: str, concurrency: int, name: str | None, timeout_s: float, as_json: bool) -> None:
-    """Give a running pool another number of processes."""
-    settings = cli_settings(name)
+def scale(
+    pool: str,
+    concurrency: int | None,
+    least: int | None,
+    most: int | None,
+    idle: float | None,
+    name: str | None,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Give a pool another number of processes, or other bounds."""
+    settings, size = cli_settings(name), _size(concurrency, least, most, idle)
     with reachable(settings), PoolManager(settings) as manager, working(f"scaling pool {pool}"):
-        state = manager.scale(pool, concurrency, timeout_s)
+        state = manager.scale(pool, size, timeout_s)
     _report(state, as_json)
+
+
+@command.command("restart")
+@click.option("--pool", metavar="NAME", help="The worker pool.")
+@click.option("--all", "every", is_flag=True, help="Every pool of this host, one after the other.")
+@swarm_option
+@timeout_option(300.0)
+@json_option
+def restart(pool: str | None, every: bool, name: str | None, timeout_s: float, as_json: bool) -> None:
+    """Replace workers by new ones, which read the handlers anew.
+
+    The new worker takes tasks before the old one stops taking them, and the old one finishes what it has: the role is
+    never without a worker, and no task is lost or done twice. If the new one does not come up, the old one goes on.
+    """
+    if (pool is None) != every:
+        raise click.UsageError("say which pool: --pool NAME, or --all")
+    settings = cli_settings(name)
+    with reachable(settings), PoolManager(settings) as manager, working("restarting") as line:
+        names = [pool] if pool else sorted({state.pool for state in manager.list() if state.host == gethostname()})
+        if not names:
+            raise UnknownIdError(f"swarm {settings.name} has no pools on this host")
+        states = []
+        for chosen in names:
+            line.update(f"restarting pool {chosen}")
+            states.append(manager.restart(chosen, timeout_s))
+    if as_json:
+        print_json({"swarm": settings.name, "pools": list(map(asdict, states))})
+        return
+    for state in states:
+        _report(state, False)
 
 
 @command.command("drain")
@@ -139,10 +231,13 @@ def _report(state: PoolState, as_json: bool) -> None:
         print_json(asdict(state))
         return
     size = count(state.concurrency, "process", "processes")
-    console().print(
-        Text.assemble(mark(True), " ", f"Pool {state.pool} is {state.status}: {size}, process {state.pid}.")
-    )
+    which = f": {size}, process {state.pid}" if state.pid else ""
+    console().print(Text.assemble(mark(True), " ", f"Pool {state.pool} is {state.status}{which}."))
     console().print(Text(f"  {state.log}", NOTE))
+    if state.care is None and state.min_size != state.max_size:
+        console().print(
+            Text("  No supervisor runs here to choose the size: swarm workers supervise, or swarm up", NOTE)
+        )
 
 
 def _report_end(swarm: str, pool: str, ended: bool, as_json: bool) -> None:
@@ -151,27 +246,3 @@ def _report_end(swarm: str, pool: str, ended: bool, as_json: bool) -> None:
     else:
         how = "has ended" if ended else "did not end in time and was killed; another does its work again"
         console().print(Text.assemble(mark(True), " ", f"Pool {pool} {how}."))
-
-
-def _show(pools: Sequence[PoolState]) -> None:
-    figures = ("processes", "busy", "taken", "done", "heartbeat", "up for")
-    roles = ["role"] if any(pool.role for pool in pools) else []
-    made: Table = table("pool", *roles, "host", "state", *figures, right=figures)
-    now_s = time.time()
-    for pool in pools:
-        size = f"{pool.concurrency}" if pool.concurrency == pool.wanted else f"{pool.concurrency} of {pool.wanted}"
-        beat = f"{duration(max(0.0, now_s - pool.beat_s))} ago" if pool.beat_s else "none"
-        made.add_row(
-            pool.pool,
-            *(pool.role for _ in roles),
-            pool.host,
-            Text(pool.status, _STYLES[pool.status]),
-            *(size, f"{pool.active:,}", f"{pool.reserved:,}", f"{pool.done:,}", beat),
-            duration(max(0.0, now_s - pool.started_s)) if pool.status != "dead" else "",
-        )
-    out = console()
-    out.print(made)
-    for pool in pools:
-        if pool.fault:
-            out.print(Text(f"{pool.worker}: {plain(pool.fault)}", BAD))
-    out.print(Text(f"\n{count(pools[0].queued, 'message')} in the queue.", NOTE))

@@ -9,7 +9,7 @@ from swarm.store.connection import Client, connect
 from swarm.wire.keys import SwarmKeys
 from swarm_cli.local.checks_host import check_directory, check_disk, check_embedder, check_python
 from swarm_cli.local.checks_redis import redis_findings, unreachable
-from swarm_cli.local.checks_swarm import check_outcomes, check_workers
+from swarm_cli.local.checks_swarm import check_outcomes, check_supervisors, check_workers
 from swarm_cli.local.finding import Finding
 from swarm_cli.local.redis_facts import read_facts
 from swarm_workers.pools import PoolManager
@@ -35,9 +35,10 @@ def _swarm_findings(settings: Settings, client: Client) -> list[Finding]:
     try:
         status = read_status(client, SwarmKeys(settings.name))
         with PoolManager(settings, client) as manager:
-            pools = manager.list()
+            pools, supervisors = manager.list(), manager.supervisors()
     except SwarmError as error:
         # A record that cannot be read, or a Redis that went away meanwhile.
         remedy = "if it stays, restore Redis's file or name a new swarm"
         return [Finding(check="Swarm", ok=False, detail=str(error), remedy=remedy), check_embedder(settings, None)]
-    return [check_workers(pools), check_outcomes(status), check_embedder(settings, status.embedder)]
+    workers = [check_workers(pools), check_supervisors(pools, supervisors)]
+    return [*workers, check_outcomes(status), check_embedder(settings, status.embedder)]

@@ -80,6 +80,18 @@ class RedisServer:
             self._apply_fsync()
         return is_missing
 
+    def revive(self, timeout_s: float = START_TIMEOUT) -> bool:
+        """Start the server again if it died, not if it was stopped; whether it was started. Errors as in `start`."""
+        if self.is_external or not self._pid_file.exists() or self._process() is not None:
+            return False
+        with self._locked(timeout_s):
+            # Who stops the server in good order removes this file, under the same lock.
+            if not self._pid_file.exists() or self._process() is not None:
+                return False
+            self._await_answer(self._spawn(), timeout_s)
+            self._apply_fsync()
+        return True
+
     def stop(self, timeout_s: float = STOP_TIMEOUT) -> bool:
         """End the server, its data on disk; returns whether there was one. Twice does no harm."""
         if self.is_external or not check_state_dir(self._settings):

@@ -1,4 +1,4 @@
-"""The stack of one machine: Redis and a worker pool, up and down.
+"""The stack of one machine: Redis, a worker pool and its supervisor, up and down.
 
 `up` looks at what is there and starts only what is missing, so that it may be called at any time; `down` ends
 what `up` started. Both hold one lock: of several at once each does its work after the other.
@@ -20,10 +20,14 @@ from swarm_cli.local.address import shown_url
 from swarm_cli.local.redis_facts import read_facts, require_version
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.statedir import LOCKS, check_state_dir, prepare_state_dir
+from swarm_cli.local.supervisor import await_supervisor, end_supervisor, spawn_supervisor
 from swarm_cli.local.workers import local_workers
 from swarm_workers import processes
 from swarm_workers.locks import file_lock
-from swarm_workers.pools import PoolManager, PoolState
+from swarm_workers.orders import OrderBook
+from swarm_workers.pools import PoolManager, PoolSize, PoolState
+from swarm_workers.poolstate import current
+from swarm_workers.sole import supervisors
 
 DEFAULT_CONCURRENCY = 2
 _LOCK_TIMEOUT = 120.0
@@ -47,6 +51,7 @@ class StackState:
     redis_version: str
     redis_pid: int | None
     """None for an external one."""
+    supervisor_pid: int
     pool: PoolState
     done: tuple[str, ...]
     """What was started or mended; empty when all was well."""
@@ -62,10 +67,11 @@ class Ended:
 
     swarm: str
     state_dir: str
+    supervisor: bool
     pools: tuple[str, ...]
     redis: bool
     kept_for: tuple[str, ...]
-    """Swarms whose workers still use the embedded Redis, which therefore runs on."""
+    """Swarms whose workers or supervisors still use the embedded Redis, which therefore runs on."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -73,7 +79,7 @@ class Ended:
 
 
 def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _: None) -> StackState:
-    """Have Redis and the pool `local` run on this machine.
+    """Have Redis, the pool `local` and a supervisor run on this machine.
 
     Parameters
     ----------
@@ -94,37 +100,46 @@ def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _
         with connect(settings) as client:
             facts = read_facts(client)
         require_version(facts)
+        # It loads while the workers do.
+        spawned = spawn_supervisor(settings)
         pool, mended = _have_pool(settings, concurrency, tell)
+        supervisor = await_supervisor(settings, spawned)
+        mended += ["started the supervisor"] if spawned else []
         return StackState(
             swarm=settings.name,
             state_dir=str(settings.state_dir),
             redis_url=shown_url(settings),
             redis_version=facts.version,
             redis_pid=None if server.is_external else server.state(),
+            supervisor_pid=supervisor.pid,
             pool=pool,
             done=(*done, *mended),
         )
 
 
 def down(settings: Settings, tell: Tell = lambda _: None) -> Ended:
-    """End this swarm's pools on this machine, then the embedded Redis if no other swarm's workers use it.
+    """End this swarm's supervisor and pools on this machine, then the embedded Redis if no other swarm uses it.
 
+    The supervisor goes first: it would start again what ends. The pools stay ended until somebody starts them.
     Nothing is lost: outcomes wait in Redis's file. Where nothing runs, nothing happens.
     """
     pools: tuple[str, ...] = ()
     kept_for: set[str] = set()
-    redis_ended = False
+    redis_ended = supervisor_ended = False
     if check_state_dir(settings):
         with _locked(settings):
+            supervisor_ended = end_supervisor(settings)
             pools = _stop_pools(settings, tell)
             server = RedisServer(settings)
             if not server.is_external:
                 tell("stopping Redis")
                 kept_for = {worker.swarm for worker in local_workers(settings)}
+                kept_for |= {supervisor.swarm for supervisor in supervisors(settings)}
                 redis_ended = not kept_for and server.stop()
     return Ended(
         swarm=settings.name,
         state_dir=str(settings.state_dir),
+        supervisor=supervisor_ended,
         pools=pools,
         redis=redis_ended,
         kept_for=tuple(sorted(kept_for)),
@@ -133,19 +148,20 @@ def down(settings: Settings, tell: Tell = lambda _: None) -> Ended:
 
 def _have_pool(settings: Settings, concurrency: int | None, tell: Tell) -> tuple[PoolState, list[str]]:
     with PoolManager(settings) as manager:
-        before = _find(manager)
-        size = concurrency or (before.wanted if before else DEFAULT_CONCURRENCY)
-        tell(f"starting {size} workers")
+        before, order = _find(manager), manager.order(POOL)
+        found = order.size if order else before.wanted if before else DEFAULT_CONCURRENCY
+        size = concurrency or found
+        tell("starting workers")
         if before is not None and before.status == "silent":
             _end_if_silent(manager, size)
         return (after := manager.start(POOL, size)), _mended(before, after)
 
 
 def _find(manager: PoolManager) -> PoolState | None:
-    return next((pool for pool in manager.list() if pool.pool == POOL and pool.host == gethostname()), None)
+    return current([pool for pool in manager.list() if pool.pool == POOL and pool.host == gethostname()])
 
 
-def _end_if_silent(manager: PoolManager, size: int) -> None:
+def _end_if_silent(manager: PoolManager, size: int | PoolSize) -> None:
     try:
         manager.start(POOL, size, timeout_s=_REJOIN_TIMEOUT)
     except RuntimeSetupError:
@@ -171,13 +187,17 @@ def _stop_pools(settings: Settings, tell: Tell) -> tuple[str, ...]:
     timeout_s = _STOP_TIMEOUT
     try:
         with PoolManager(settings) as manager:
-            for pool in manager.list():
-                # A dead one is only a record; another's process on this host is none of our business.
-                if pool.host == gethostname() and (pool.pid in workers or pool.status == "dead"):
-                    tell(f"stopping pool {pool.pool}")
-                    manager.stop(pool.pool, timeout_s)
+            here = [pool for pool in manager.list() if pool.host == gethostname()]
+            # A dead one is only a record; another's process on this host is none of our business.
+            ours = {pool.pool for pool in here if pool.pid in workers or pool.status in ("dead", "asleep")}
+            for pool in sorted(ours):
+                tell(f"stopping pool {pool}")
+                manager.stop(pool, timeout_s)
     except StoreUnavailableError:
         timeout_s = _STOP_TIMEOUT_WITHOUT_REDIS
+    orders = OrderBook(settings)
+    for pool in orders.pools():
+        orders.remove(pool)
     for worker in workers.values():
         # Redis is away, or has no record of it.
         tell(f"stopping pool {worker.pool}")

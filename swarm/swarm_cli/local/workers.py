@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from swarm.settings import Settings
+from swarm.store.workers import pool_name
 from swarm_workers.processes import ENTRY
 
 
@@ -31,7 +32,7 @@ def local_workers(settings: Settings) -> list[LocalWorker]:
             if ENTRY not in command or os.getsid(process.pid) != process.pid:
                 continue
             environment, started_s = process.environ(), process.create_time()
-            pool = command[command.index("-n") + 1].partition("@")[0]
+            pool = pool_name(command[command.index("-n") + 1])
         except (psutil.Error, ProcessLookupError, ValueError, IndexError):
             continue  # it ended meanwhile, belongs to somebody else, or is no worker of ours
         if environment.get("SWARM_STATE_DIR") == str(settings.state_dir):
