@@ -13,7 +13,7 @@ import pytest
 from support import wait_until
 from workers_support import put_outcomes
 
-from swarm.errors import StoreUnavailableError, UnknownIdError
+from swarm.errors import StoreUnavailableError, InputError
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
 from swarm_workers.app import create_app
@@ -79,9 +79,16 @@ def test_a_task_drops_what_the_next_sweep_repairs(
     assert "'coder-1' dropped" in caplog.messages[0]
 
 
+def test_a_task_for_an_agent_that_was_forgotten_is_dropped(
+    settings: Settings, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    BackgroundTasks(settings).consolidate(a_task(settings), "nobody")
+    assert "agent 'nobody' is not registered" in caplog.messages[0]
+
+
 def test_a_task_swallows_nothing_else(settings: Settings, client: Client) -> None:
-    with pytest.raises(UnknownIdError, match="nobody"):
-        BackgroundTasks(settings).consolidate(a_task(settings), "nobody")
+    with pytest.raises(InputError, match="agent must be"):
+        BackgroundTasks(settings).consolidate(a_task(settings), "no name")
 
 
 def run_python(code: str) -> str:

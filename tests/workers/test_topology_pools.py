@@ -83,7 +83,8 @@ def pool(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         state_dir=folder / "state",
         embedder=EMBEDDER,
         sweep_interval=0.1,
-        lease_ttl=1.0,
+        # A killed member is seen at once; a loaded machine must not look like one.
+        lease_ttl=20.0,
     )
     path = [str(EXAMPLES), str(TESTS / "programs"), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patch, connect(settings) as client, PoolManager(settings, client) as manager:
