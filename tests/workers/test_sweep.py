@@ -13,7 +13,7 @@ import pytest
 from support import wait_until
 from workers_support import put_outcomes
 
-from swarm.errors import StoreUnavailableError, InputError
+from swarm.errors import InputError, StoreUnavailableError
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
 from swarm_workers.app import create_app
