@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,12 +12,11 @@ import psutil
 import pytest
 from supervisor_support import PATIENCE, PLAN, Handlers, Watched
 from support import wait_until
-from swarm_support import EMBEDDER
+from swarm_support import EMBEDDER, environment
 
 from swarm.errors import InputError, RuntimeSetupError
 from swarm.settings import Settings
-from swarm_workers.locks import file_lock
-from swarm_workers.pools import PoolManager, pool_lock_path
+from swarm_workers.pools import PoolManager
 
 Watch = Callable[..., Watched]
 
@@ -64,35 +65,25 @@ def test_new_handlers_that_cannot_be_loaded_leave_the_old_worker_at_work(watch: 
     assert watched.result(watched.swarm.submit("x", role="coder").id) == 1
 
 
-def test_the_supervisor_ends_the_old_worker_of_a_restart_that_gave_up(watch: Watch, tmp_path: Path) -> None:
+def test_the_supervisor_goes_on_with_a_restart_whose_command_was_killed(
+    watch: Watch, settings: Settings, tmp_path: Path
+) -> None:
     watched, gate = watch(), tmp_path / "gate"
     before = watched.manager.start("coder", 1, plan=PLAN)
     long = watched.swarm.submit("x", role="coder", payload={"gate": str(gate)}).id
-    wait_until(lambda: watched.state().active == 1, PATIENCE, "the task to begin")
-    with pytest.raises(RuntimeSetupError, match=f"old one .process {before.pid}. takes no more tasks"):
-        watched.manager.restart("coder", timeout_s=6.0)
-    assert len(watched.manager.list()) == 2
+    wait_until(lambda: watched.swarm.tasks.find(long).state == "running", PATIENCE, "the task to begin")
+    command = [sys.executable, "-m", "swarm_cli", "workers", "restart", "--pool", "coder"]
+    with subprocess.Popen(command, env=environment(settings)) as restarting:
+        wait_until(
+            lambda: {state.status for state in watched.manager.list()} == {"running", "draining"}, PATIENCE, "both"
+        )
+        restarting.kill()
     assert watched.result(watched.swarm.submit("y", role="coder").id) == 1
+    assert psutil.pid_exists(before.pid)
     gate.touch()
     assert watched.result(long) == 1
-    watched.wait(
-        lambda: [state.pid for state in watched.manager.list()] != [before.pid] and len(watched.manager.list()) == 1,
-        "the old worker to be gone",
-    )
-    assert not psutil.pid_exists(before.pid)
+    watched.wait(lambda: not psutil.pid_exists(before.pid) and len(watched.manager.list()) == 1, "the old one to end")
     assert watched.swarm.tasks.find(long).status.attempts == 1
-
-
-def test_a_pool_that_a_command_is_changing_is_left_alone(watch: Watch, settings: Settings) -> None:
-    watched = watch()
-    before = watched.manager.start("coder", 1, plan=PLAN)
-    with file_lock(pool_lock_path(settings, "coder"), 1.0, "test"):
-        psutil.Process(before.pid).kill()
-        wait_until(lambda: watched.state().status == "dead", PATIENCE, "the worker to be dead")
-        for _ in range(3):
-            watched.supervisor.tick()
-        assert watched.state().status == "dead"
-    watched.await_new(before)
 
 
 def test_only_what_was_ordered_here_is_restarted(manager: PoolManager) -> None:

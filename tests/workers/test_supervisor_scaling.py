@@ -14,6 +14,8 @@ from workers_support import put_outcomes
 from swarm.errors import BoundsError
 from swarm.settings import Settings
 from swarm.store.connection import Client
+from swarm_workers.orders import OrderBook, make_order
+from swarm_workers.plan import RolePlan
 from swarm_workers.pools import PoolSize
 
 Watch = Callable[..., Watched]
@@ -29,8 +31,8 @@ def settings(settings: Settings) -> Settings:
 def test_a_pool_grows_with_what_waits_shrinks_when_it_is_quiet_ends_when_idle_and_comes_back(
     watch: Watch, settings: Settings
 ) -> None:
-    watched = watch(grow_s=0.2, quiet_s=1.5)
-    first = watched.manager.start("coder", PoolSize(min=0, max=3, idle_s=4.0), plan=PLAN)
+    watched = watch(grow_s=0.2, quiet_s=1.0)
+    first = watched.manager.start("coder", PoolSize(min=0, max=3, idle_s=2.0), plan=PLAN)
     assert (first.concurrency, first.min_size, first.max_size) == (1, 0, 3)
     gates = [settings.state_dir / f"gate-{number}" for number in range(6)]
     tasks = [watched.swarm.submit("x", role="coder", payload={"gate": str(gate)}).id for gate in gates]
@@ -52,25 +54,32 @@ def test_a_pool_grows_with_what_waits_shrinks_when_it_is_quiet_ends_when_idle_an
     assert watched.state().pid != first.pid
 
 
+def sleeping(watched: Watched, settings: Settings, pool: str, plan: RolePlan | None) -> None:
+    """A pool that is ordered, and for which nothing waits."""
+    OrderBook(settings).write(make_order(settings, pool, PoolSize(min=0, max=2, idle_s=60.0), plan))
+    watched.supervisor.tick()
+    assert (watched.state(pool).status, watched.state(pool).pid) == ("asleep", 0)
+
+
 def test_a_background_pool_that_sleeps_is_woken_by_outcomes(watch: Watch, settings: Settings, client: Client) -> None:
     watched = watch()
-    watched.manager.start("main", PoolSize(min=0, max=2, idle_s=1.0))
-    watched.wait(lambda: watched.state("main").status == "asleep", "the pool to end")
+    sleeping(watched, settings, "main", None)
     put_outcomes(settings, client, "coder-1", 10)
     watched.wait(lambda: watched.swarm.agents.state("coder-1").consolidated == 10, "the outcomes to be learned")
 
 
-def test_a_sleeping_pool_is_scaled_and_stopped(watch: Watch) -> None:
+def test_a_sleeping_pool_is_scaled_and_stopped(watch: Watch, settings: Settings) -> None:
     watched = watch()
-    watched.manager.start("coder", PoolSize(min=0, max=2, idle_s=1.0), plan=PLAN)
-    watched.wait(lambda: watched.state().status == "asleep", "the pool to end")
+    sleeping(watched, settings, "coder", PLAN)
     assert watched.manager.restart("coder").status == "asleep"
-    scaled = watched.manager.scale("coder", 2)
-    assert (scaled.status, scaled.concurrency) == ("running", 2)
-    watched.manager.scale("coder", PoolSize(min=0, max=2, idle_s=1.0))
-    watched.wait(lambda: watched.state().status == "asleep", "the pool to end again")
     assert watched.manager.stop("coder") is True
     assert watched.manager.list() == []
+
+    sleeping(watched, settings, "coder", PLAN)
+    scaled = watched.manager.scale("coder", 2)
+    assert (scaled.status, scaled.concurrency) == ("running", 2)
+    watched.supervisor.tick()
+    assert watched.state().pid == scaled.pid
 
 
 @pytest.mark.parametrize(
