@@ -127,7 +127,7 @@ def test_what_ends_in_nobody_s_hands_after_it_was_begun_waits_for_a_report(
     assert claim(tasks, "told") == told
     tasks.fail(told, "told", "it broke", again=False)
     assert tasks.unreported("coder", 10) == [died, late, cancelled], "a worker reports itself what it ends"
-    assert tasks.waiting() == {"coder": 3}
+    assert tasks.waiting() == {"coder": 1}, "something is to be reported"
     tasks.report_later("coder", died, 100.0)
     tasks.reported("coder", late)
     assert tasks.unreported("coder", 10) == [cancelled]

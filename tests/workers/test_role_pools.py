@@ -106,7 +106,7 @@ def test_an_idle_pool_is_woken_by_a_submission_also_after_redis_was_killed(
     with PoolManager(mine) as manager, connect(mine) as client:
         manager.start("coder", 1, plan=PLAN)
         swarm = make_swarm(mine, client)
-        channel = swarm.keys.waiting("coder")
+        channel = swarm.keys.wakeup("coder")
 
         def is_heard() -> bool:
             try:

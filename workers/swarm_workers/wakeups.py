@@ -51,7 +51,7 @@ class Wakeups:
         self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         try:
             with redis_errors(f"listen for tasks of {self._role}"):
-                self._pubsub.subscribe(self._keys.waiting(self._role))
+                self._pubsub.subscribe(self._keys.wakeup(self._role))
             # As in kombu: redis-py has no public way to the socket that an event loop could watch.
             self._socket = self._pubsub.connection._sock
             self._fd = self._socket.fileno()

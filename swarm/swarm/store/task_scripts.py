@@ -3,7 +3,7 @@ r"""The Lua scripts of the task ledger: each is one transaction on keys of the s
 All begin with the same keys and arguments:
 
     keys: tasks, livetasks, taskrecords, running, later, deadlines, claims, deadtasks,
-          turns, waiting, queued, pace, task, unreported, assigned
+          turns, waiting, queued, pace, task, unreported, assigned; and a channel, wakeup
     args: role, task id, lifetime of an ended task in ms, then those of the script
 
 Time is Redis's clock, so that no machine's clock decides about a lease.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 _COMMON = r"""
 local counts, live, records, running, later, deadlines, claims, dead = unpack(KEYS, 1, 8)
-local turns, waiting, queued, pace, ended, unreported, assigned = unpack(KEYS, 9, 15)
+local turns, waiting, queued, pace, ended, unreported, assigned, wakeup = unpack(KEYS, 9, 16)
 local role, id = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -46,7 +46,7 @@ local function enqueue(state)
   count('waiting', 1)
   -- Wakes an idle pool of the role, unless so many wait that nobody can be idle. If nobody may publish here, or the
   -- message is lost, that costs delay only.
-  if redis.call('ZCARD', queued) <= 32 then redis.pcall('PUBLISH', waiting, '') end
+  if redis.call('ZCARD', queued) <= 32 then redis.pcall('PUBLISH', wakeup, '') end
 end
 
 -- Takes a task out of wherever it is, so that it can be put somewhere else.

@@ -250,16 +250,16 @@ class TaskStore:
         return clock_s(self._client)
 
     def waiting(self) -> dict[str, int]:
-        """How many tasks wait to be done, or for their end to be reported, by role; roles without are left out."""
+        """How many tasks wait, by role, one more where an end waits to be reported; roles without are left out."""
         counted = _counted(self._client, self._keys)
         with redis_errors("look for tasks without a report"):
             now_s = self.now_s()
             pipeline = self._client.pipeline(transaction=False)
             for role in counted:
-                pipeline.zcount(self._keys.unreported(role), "-inf", repr(now_s))
+                pipeline.zrangebyscore(self._keys.unreported(role), "-inf", repr(now_s), start=0, num=1)
             unreported = pipeline.execute()
         found = {
-            role: counts.get("waiting", 0) + unheard
+            role: counts.get("waiting", 0) + len(unheard)
             for (role, counts), unheard in zip(counted.items(), unreported, strict=True)
         }
         return {role: number for role, number in found.items() if number > 0}
@@ -286,7 +286,7 @@ class TaskStore:
             *(keys.later, keys.deadlines, keys.claims, keys.dead_tasks),
         )
         of_role = (keys.turns(role), keys.waiting(role), keys.queued(role), keys.pace(role))
-        extra = (keys.unreported(role), keys.assigned(role))
+        extra = (keys.unreported(role), keys.assigned(role), keys.wakeup(role))
         with redis_errors(action):
             return script(
                 keys=[*of_swarm, *of_role, keys.task(task), *extra], args=[role, task, self._ttl_ms, *arguments]

@@ -40,8 +40,7 @@ Swarm, tag `{NAME}`
                     of a receipt
   task      hash    per task that has ended -> state, record, result; expires, but for dead ones
   turns     zset    per role: submitter by the virtual time of its next turn; written by submit and claim
-  waiting   zset    per role: submitter NUL (9 - priority) NUL sequence NUL task id, all of score 0; the channel of the
-                    same name says that one more waits, to idle pools of the role
+  waiting   zset    per role: submitter NUL (9 - priority) NUL sequence NUL task id, all of score 0
   queued    zset    per role: id of a waiting task by the time of its submission
   pace      hash    per role: virtual time, sequence, mean seconds between ends, last end; for ever
   unreported zset   per role: report key of a task that ended in no worker's hands, by the time from which its agent may
@@ -49,6 +48,7 @@ Swarm, tag `{NAME}`
   assigned  hash    per role: agent -> tasks that name it and have not ended; written by the scripts on tasks
   job       hash    per job of several agents: what was decided (to whom each step is given, deadline, a digest of what
                     the job is); written by whoever runs it, the first decision holds; expires
+  celery:wakeup  channel  per role: one more task waits; published by the scripts on tasks, heard by idle pools
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
@@ -325,6 +325,10 @@ class SwarmKeys:
 
     def assigned(self, role: str) -> str:
         return self._key(f"assigned:{role}")
+
+    def wakeup(self, role: str) -> str:
+        """A channel, named as kombu's are, so that whoever may use those may use it."""
+        return f"{self.broker_prefix}wakeup:{role}"
 
     def job(self, job: str) -> str:
         return self._key(f"job:{job}")
