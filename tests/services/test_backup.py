@@ -372,7 +372,7 @@ def test_a_backup_that_fails_leaves_the_old_file(
         with pytest.raises(KeyboardInterrupt):
             swarm.backup(file)
     assert file.read_bytes() == whole
-    with pytest.raises(RuntimeSetupError, match="cannot write the backup"):
+    with pytest.raises(RuntimeSetupError, match="cannot write "):
         swarm.backup(tmp_path / "no folder" / "file")
     with pytest.raises(InputError, match="is empty: there is nothing to back up"):
         make_swarm(settings.model_copy(update={"name": f"{settings.name}-nothing"}), client).backup(file)
