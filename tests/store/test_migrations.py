@@ -7,6 +7,7 @@ from swarm_support import a_registration, make_swarm, some_outcome
 
 from swarm.errors import DamagedRecordError, NewerRecordError, RecordError
 from swarm.services.background import Background
+from swarm.services.receipts import ReceiptState
 from swarm.settings import Settings
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore, MergedAgent
@@ -16,6 +17,7 @@ from swarm.wire.codec import VERSION, decode, encode
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import encode_trajectory
 from swarm.wire.schema import RESTORING_FIELD, SCHEMA, SCHEMA_FIELD
+from swarm_agents import Agent
 
 
 def everything(client: Client, keys: SwarmKeys) -> dict[bytes, bytes | None]:
@@ -57,6 +59,25 @@ def test_a_swarm_without_a_schema_is_migrated_by_whoever_comes_first(
     before = everything(client, keys)
     assert migrate(client, keys) == 1
     assert everything(client, keys) == before
+
+
+def test_an_agent_does_not_wait_for_a_migration_but_spools(
+    client: Client, settings: Settings, keys: SwarmKeys, agents: AgentStore, bank: BankStore
+) -> None:
+    agents.register("coder-2", a_registration())
+    lease = bank.lease(60.0)
+    assert lease is not None
+    agent = Agent("coder-1", swarm=make_swarm(settings, client), refresh_interval=0.0)
+    advice = agent.before_task("anything")
+    receipt = agent.after_task(advice.trajectory_id, success=True, output="done")
+    assert receipt.state is ReceiptState.SPOOLED
+    assert "its migration from schema 0 to 1 waits" in agent.health().last_error
+    lease.release()
+    agent.breaker.succeeded()
+    assert agent.flush(10.0)
+    assert agents.state("coder-1").accepted == 1
+    assert check_swarm(client, keys) == SCHEMA
+    agent.close()
 
 
 @pytest.mark.parametrize("killed_at", [1, 2, 3])

@@ -14,15 +14,12 @@ If something was forgotten meanwhile, the backup begins anew: it must not hold h
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from swarm.errors import RuntimeSetupError, StaleWriterError, UnknownIdError
+from swarm.errors import StaleWriterError, UnknownIdError
+from swarm.services.atomic_file import atomic_file
 from swarm.services.backup_tasks import TaskSnapshot
 from swarm.services.turn import turn_at, turn_at_bank
 from swarm.settings import Settings
@@ -79,7 +76,7 @@ def back_up(path: Path, settings: Settings, client: Client) -> BackupReport:
     """
     for _ in range(_ATTEMPTS):
         try:
-            with _atomic(path) as file:
+            with atomic_file(path) as file:
                 return _Backup(settings, client).write(path, file)
         except _ForgottenMeanwhileError:
             continue
@@ -218,31 +215,3 @@ class _Backup:
         else:
             self._receipts += 1
         self._writer.put(chunk)
-
-
-@contextmanager
-def _atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place when the block ends well."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-            _sync_directory(path.parent)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RuntimeSetupError(f"cannot write the backup {path}: {error.strerror or error}") from error
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

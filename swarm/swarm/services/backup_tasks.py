@@ -69,15 +69,17 @@ class TaskSnapshot:
         if kind == b"task":
             # A dead one is in no backup unless it was dead at that moment: nothing would ever drop it.
             return rest in self._live or rest in self._dead or int(self._client.pttl(key)) == -1
-        return name in _KEYS or kind in (b"turns", b"waiting", b"queued", b"pace")
+        return name in _KEYS or kind in _OF_ROLES
 
     def _moment(self) -> tuple[dict[str, Sequence[Any]], dict[str, dict[bytes, bytes]]]:
         keys = self._keys
         while True:
             roles = self._roles_of(self._client.hkeys(keys.tasks))
             of_zsets = [keys.running, keys.later, keys.deadlines, keys.dead_tasks]
-            of_zsets += [key for role in roles for key in (keys.turns(role), keys.waiting(role), keys.queued(role))]
-            of_hashes = [keys.tasks, keys.live_tasks, keys.claims, *(keys.pace(role) for role in roles)]
+            of_hashes = [keys.tasks, keys.live_tasks, keys.claims]
+            for role in roles:
+                of_zsets += [keys.turns(role), keys.waiting(role), keys.queued(role), keys.unreported(role)]
+                of_hashes += [keys.pace(role), keys.assigned(role)]
             with redis_errors("read the tasks"):
                 pipeline = self._client.pipeline(transaction=True)
                 for key in of_zsets:
@@ -121,3 +123,4 @@ class TaskSnapshot:
 
 
 _KEYS = frozenset({b"tasks", b"livetasks", b"taskrecords", b"running", b"later", b"deadlines", b"claims", b"deadtasks"})
+_OF_ROLES = frozenset({b"turns", b"waiting", b"queued", b"unreported", b"pace", b"assigned"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from swarm.errors import StaleWriterError
+from swarm.errors import StaleWriterError, StoreUnavailableError
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes
@@ -18,6 +18,7 @@ from swarm.wire.schema import RESTORING_FIELD, SCHEMA, SCHEMA_FIELD, parse_schem
 Step = Callable[[Client, SwarmKeys], None]
 
 _WAIT_S = 60.0
+_WAIT_OF_AGENTS_S = 0.25
 _POLL_S = 0.02
 
 
@@ -51,22 +52,37 @@ def bind_schema(client: Client, keys: SwarmKeys) -> None:
     ------
     RecordError
         If the swarm is newer, or half restored; nothing was written.
-    StaleWriterError
-        If others hold the lease of the merge for too long.
+    StoreUnavailableError
+        If it must be migrated first and others hold the lease of the merge: agents do not wait for that, but spool.
     """
-    migrate(client, keys)
+    try:
+        migrate(client, keys, wait_s=_WAIT_OF_AGENTS_S)
+    except StaleWriterError as error:
+        raise StoreUnavailableError(str(error)) from error
     with redis_errors("bind the swarm's schema"):
         client.hsetnx(keys.meta, SCHEMA_FIELD, SCHEMA)
 
 
-def migrate(client: Client, keys: SwarmKeys, steps: Mapping[int, Step] = STEPS, target: int = SCHEMA) -> int:
+def migrate(
+    client: Client,
+    keys: SwarmKeys,
+    steps: Mapping[int, Step] = STEPS,
+    target: int = SCHEMA,
+    *,
+    wait_s: float = _WAIT_S,
+) -> int:
     """Bring a swarm that exists to schema `target`; which schema it has then, 0 if there is no such swarm yet.
 
-    Errors as in `bind_schema`.
+    Raises
+    ------
+    RecordError
+        If the swarm is newer, or half restored; nothing was written.
+    StaleWriterError
+        If others hold the lease of the merge for more than `wait_s` seconds.
     """
     if check_swarm(client, keys) >= target or _is_new(client, keys):
         return check_swarm(client, keys)
-    deadline = time.monotonic() + _WAIT_S
+    deadline = time.monotonic() + wait_s
     while (found := check_swarm(client, keys)) < target:
         lease = Lease.take(client, keys.lease, keys.fence, _WAIT_S)
         if lease is not None:
@@ -75,7 +91,7 @@ def migrate(client: Client, keys: SwarmKeys, steps: Mapping[int, Step] = STEPS, 
         elif time.monotonic() >= deadline:
             raise StaleWriterError(
                 f"swarm {keys.swarm}: its migration from schema {found} to {target} waits for the lease of the merge "
-                f"for more than {_WAIT_S:g} s; try again"
+                f"for more than {wait_s:g} s; try again"
             )
         else:
             time.sleep(_POLL_S)

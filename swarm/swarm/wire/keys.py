@@ -339,7 +339,9 @@ class SwarmKeys:
     def is_transient(self, key: bytes) -> bool:
         """Whether a key of the swarm is about processes that run now, and so no part of a backup."""
         name = key.partition(b"}:")[2]
-        return name in (b"lease", b"workers", b"pools") or name.startswith((b"nudge:", b"celery:"))
+        if name in (b"lease", b"workers", b"pools", b"supervisors"):
+            return True
+        return name.startswith((b"nudge:", b"celery:", b"rate:"))
 
     @property
     def patterns(self) -> tuple[str, str]:
