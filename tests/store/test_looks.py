@@ -97,6 +97,7 @@ def test_roles_are_fetched_again_when_somebody_came_changed_or_went(client: Clie
     theirs.register("ada", a_registration("coder"))
     assert mine.roles() == {"ada": "coder"}
     theirs.register("ada", a_registration("tester"))
+    assert mine.roles() == {"ada": "tester"}
     theirs.register("bob", a_registration("coder"))
     assert mine.roles() == {"ada": "tester", "bob": "coder"}
     client.hdel(keys.agents, "ada")

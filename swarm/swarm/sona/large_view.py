@@ -118,7 +118,9 @@ class View:
         given = (scale * self._given[place]).astype(np.float32)
         ends = np.cumsum(lengths)
         prototypes = np.zeros((k, store.dim), dtype=np.float32)
-        for position in np.flatnonzero(lengths).tolist():
+        alone = lengths == 1
+        prototypes[alone] = vectors[ends[alone] - 1]
+        for position in np.flatnonzero(lengths > 1).tolist():
             part = slice(ends[position] - lengths[position], ends[position])
             prototypes[position] = weights[part].dot(vectors[part])
             if given[part].any() and (given[part] < weights[part]).any():
