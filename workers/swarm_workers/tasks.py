@@ -15,7 +15,7 @@ from typing import Any
 
 from celery import Celery
 
-from swarm.errors import StaleWriterError, StoreUnavailableError
+from swarm.errors import StaleWriterError, StoreUnavailableError, UnknownIdError
 from swarm.services.background import Background
 from swarm.settings import Settings
 from swarm_workers.app import CONSOLIDATE, MAX_RETRIES, MERGE, RETRY_DELAY, SOFT_TIME_LIMIT, TIME_LIMIT
@@ -75,8 +75,10 @@ def _owner(task: Any) -> str:
 
 @contextmanager
 def _dropped_when_unavailable(what: str) -> Iterator[None]:
-    """Log and drop what the next sweep repairs: Redis is away, or another worker was faster."""
+    """Log and drop what the next sweep repairs: Redis is away, another worker was faster, or the agent is forgotten."""
     try:
         yield
+    except UnknownIdError as error:
+        logger.warning("%s dropped: %s", what, error)
     except (StoreUnavailableError, StaleWriterError) as error:
         logger.warning("%s dropped, the sweep comes again: %s: %s", what, type(error).__name__, error)
