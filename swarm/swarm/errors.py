@@ -9,7 +9,11 @@ SwarmError
 │   └── EmbedderMismatchError           vectors of two embedders would be mixed
 ├── NoRouteError                        every route breaks a bound, and there is no fallback
 ├── CapacityError                       a documented bound is reached; nothing was taken
-│   └── QueueFullError                  too many tasks wait; `retry_after_s` says when to try again
+│   ├── QueueFullError                  too many tasks wait; `retry_after_s` says when to try again
+│   └── RateLimitError                  too many calls under one token; `retry_after_s` says when to try again
+├── AccessError                         who asks may not
+│   ├── TokenError                      the token is none of this swarm's, has expired or was revoked
+│   └── ForbiddenError                  the token's role does not allow this, or not as this agent
 ├── TaskFailedError                     a task that was waited for has ended without a result
 ├── WaitTimeoutError (also TimeoutError)  what was waited for has not come about in time
 ├── RecordError                         stored bytes that cannot be used
@@ -70,6 +74,26 @@ class QueueFullError(CapacityError):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class RateLimitError(CapacityError):
+    """Too many calls under one token; nothing was done. `retry_after_s` says when the next one is due."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class AccessError(SwarmError):
+    """Who asks may not; nothing was done."""
+
+
+class TokenError(AccessError):
+    """The token is none of this swarm's, has expired or was revoked; the message never shows it."""
+
+
+class ForbiddenError(AccessError):
+    """The token's role does not allow this, or not as this agent."""
 
 
 class TaskFailedError(SwarmError):

@@ -26,6 +26,8 @@ COMMANDS = {
     "dead": ("swarm_cli.commands.dead", "List, show, replay and drop tasks that failed for good."),
     "agents": ("swarm_cli.commands.agents", "See the agents of the swarm, their versions, and roll them back."),
     "rewind": ("swarm_cli.commands.rewind", "Take out all that came from one trajectory, or from one agent."),
+    "token": ("swarm_cli.commands.token", "Make, list and revoke tokens for readers, agents and operators."),
+    "acl": ("swarm_cli.commands.acl", "Print the Redis users of a swarm: operator, worker, reader, agents."),
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, drain and stop worker pools."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),

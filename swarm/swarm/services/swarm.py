@@ -165,7 +165,9 @@ class Swarm:
             config=wanted,
             registered_s=known.registered_s if known else time.time(),
         )
-        self.agents.register(agent, registration)
+        # An agent that is known needs no right to write what all share.
+        if registration != known:
+            self.agents.register(agent, registration)
         return registration
 
     def warm_start(self, agent: str, *, roles: Collection[str] | None = None) -> WarmStart:
@@ -464,7 +466,9 @@ class Swarm:
         SwarmError
             If that takes longer than `timeout_s`; the outcome stays on its way.
         """
-        deadline = time.monotonic() + timeout_s
+        if not isinstance(receipt, Receipt):
+            raise InputError(f"receipt must be a Receipt, got {type(receipt).__name__}")
+        deadline = time.monotonic() + check_number(timeout_s, "timeout_s", 0.0, 1e9)
         while (found := self._follow(receipt)).state not in _ENDS:
             if time.monotonic() >= deadline:
                 raise SwarmError(

@@ -21,6 +21,7 @@ from swarm.store.tasks import Hold, RoleCounts, StoredTask, Submitted, TaskStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.task_records import (
     ENDS,
+    MAX_LABEL,
     MAX_NOTE,
     TaskRecord,
     TaskState,
@@ -217,10 +218,12 @@ class Tasks:
 
     def renew(self, task: ClaimedTask, lease: float) -> Hold:
         """Hold a task for another lease, unless it was cancelled or lost."""
+        check_claimed(task)
         return self.store.renew(task.id, task.token, _check_lease(lease))
 
     def progress(self, task: ClaimedTask, lease: float, fraction: float, note: str = "") -> Hold:
         """Say how far a task is, in [0, 1]; it is held for another lease by this, too."""
+        check_claimed(task)
         check_number(fraction, "fraction", 0.0, 1.0)
         if not isinstance(note, str):
             raise InputError(f"note must be text (str), got {type(note).__name__}")
@@ -228,6 +231,7 @@ class Tasks:
 
     def succeed(self, task: ClaimedTask, result: object) -> TaskState | None:
         """End a task with its result: succeeded; cancelled, which keeps no result; None if it was lost."""
+        check_claimed(task)
         return self.store.succeed(task.id, task.token, encode_result(result))
 
     def fail(self, task: ClaimedTask, why: str, *, retry: bool, delay: float | None = None) -> TaskState | None:
@@ -238,6 +242,7 @@ class Tasks:
         retry : whether it is worth another attempt, if `max_attempts` allows one
         delay : seconds until then, instead of the back-off
         """
+        check_claimed(task)
         if delay is not None:
             check_number(delay, "delay", 0.0, 86_400.0)
         return self.store.fail(task.id, task.token, reason(why), again=retry, delay=delay)
@@ -337,6 +342,17 @@ class Tasks:
 def _view(found: StoredTask) -> TaskView:
     result = None if found.result is None else decode_result(found.result)
     return TaskView(id=found.id, record=found.record, status=found.status, result=result)
+
+
+def check_claimed(task: ClaimedTask) -> ClaimedTask:
+    """`task` if it is one that `claim` may have answered."""
+    if not isinstance(task, ClaimedTask):
+        raise InputError(f"task must be a ClaimedTask, as claim answers, got {type(task).__name__}")
+    role_of(task.id)
+    is_token = isinstance(task.token, str) and task.token.isascii() and 0 < len(task.token) <= MAX_LABEL
+    if not is_token:
+        raise InputError(f"token of the task must be 1-{MAX_LABEL} characters, as claim answers")
+    return task
 
 
 def _check_lease(lease: float) -> float:

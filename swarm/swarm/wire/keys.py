@@ -38,6 +38,9 @@ Swarm, tag `{NAME}`
   waiting   zset    per role: submitter NUL (9 - priority) NUL sequence NUL task id, all of score 0
   queued    zset    per role: id of a waiting task by the time of its submission
   pace      hash    per role: virtual time, sequence, mean seconds between ends, last end; for ever
+  tokens    hash    token id -> its record, with a digest and never the token; written by `swarm token`, until revoked
+  tokenuse  hash    token id -> when it was used last, ms since the epoch; written by the guard, removed with `tokens`
+  rate      hash    per agent or token, and kind of call -> what is left of its allowance; written by the guard, expires
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
@@ -289,6 +292,17 @@ class SwarmKeys:
 
     def pace(self, role: str) -> str:
         return self._key(f"pace:{role}")
+
+    @property
+    def tokens(self) -> str:
+        return self._key("tokens")
+
+    @property
+    def token_use(self) -> str:
+        return self._key("tokenuse")
+
+    def rate(self, whose: str) -> str:
+        return self._key(f"rate:{whose}")
 
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)
