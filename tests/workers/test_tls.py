@@ -79,7 +79,7 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.start()
         with redis.Redis.from_url(server.url) as root:
             for user in redis_users(SWARM, (), (7, 0)):
-                root.execute_command(*user.line(PASSWORD).split())  # type: ignore[no-untyped-call]  # redis-py's
+                root.execute_command(*user.line(PASSWORD).split())
             root.acl_setuser("default", enabled=False)
         yield f"rediss://{SWARM}~operator:{quote(PASSWORD, safe='')}@localhost:{port}/0?ssl_ca_certs={folder}/"
     finally:
