@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from random import Random
 
 from benchmarks.fuzz_values import Hostile
+from swarm.errors import shown
 from swarm_cli.main import main
 
 ALLOWED_CODES = (0, 1, 2)
@@ -50,7 +51,7 @@ def hostile_command(rng: Random, hostile: Hostile) -> list[str]:
         place = rng.randrange(start, len(words) + 1)
         way = rng.random()
         if way < 0.6 and place < len(words):
-            words[place] = hostile.text() if rng.random() < 0.7 else str(hostile.number())
+            words[place] = hostile.text() if rng.random() < 0.7 else shown(hostile.number(), 400)
         elif way < 0.9:
             words.insert(place, hostile.text())
         elif place < len(words) and words[0] not in _NEVER_BARE:

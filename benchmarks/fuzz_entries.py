@@ -40,6 +40,8 @@ class Entry:
     takes: Mapping[str, Maker] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     weight: float = 1.0
+    is_compared: bool = True
+    """Whether it must leave everything as it was when it is refused; no, if it is two calls of which one may pass."""
     in_small: bool = False
     """It takes leases or merges: asked of the small swarm, whose every key is compared instead."""
 
@@ -150,9 +152,15 @@ def swarm_entries(swarm: Swarm, pool: Pool, *, prefix: str = "Swarm") -> Iterato
         "choices": pool.choice(None, 3),
         "idempotency_key": key,
     }
+
+    def learn_from_swarm_execution(task: Any, results: Any, **given: Any) -> None:
+        # A judge is the caller's own code, and what it raises is the caller's, too.
+        options: dict[str, Any] = {name: None if callable(value) else value for name, value in given.items()}
+        swarm.learn_from_swarm_execution(task, results, **options)
+
     yield _entry(
         f"{prefix}.learn_from_swarm_execution",
-        swarm.learn_from_swarm_execution,
+        learn_from_swarm_execution,
         {"task": text, "results": pool.results, **learned},
         set(learned),
         2.0,
@@ -162,7 +170,7 @@ def swarm_entries(swarm: Swarm, pool: Pool, *, prefix: str = "Swarm") -> Iterato
 
 def inner_entries(swarm: Swarm, pool: Pool) -> Iterator[Entry]:
     """What a swarm has for processes of its own machine, and what a guard has not."""
-    yield _entry("Swarm.embed", swarm.embed, {"text": pool.text, "parameter": pool.choice("text")}, {"parameter"})
+    yield _entry("Swarm.embed", swarm.embed, {"text": pool.text})
     yield _entry("Swarm.task_type", swarm.task_type, {"vector": lambda: a_vector(pool.rng.randrange(9))})
     yield _entry("Swarm.outcomes", swarm.outcomes, {"agent": pool.choice(*AGENTS)})
 
@@ -294,7 +302,7 @@ def agent_entries(agent: Agent, pool: Pool, *, prefix: str = "Agent", hooks: Any
         "quality": pool.choice(None, 1.0),
         "cost": pool.choice(0.0),
     }
-    yield _entry(f"{prefix}.task", with_task, {"text": text, **done}, (), 1.0)
+    yield replace(_entry(f"{prefix}.task", with_task, {"text": text, **done}), is_compared=False)
     begun = {
         "role": pool.choice(None, "coder"),
         "config": pool.choice(None, SonaConfig(dim=DIM)),

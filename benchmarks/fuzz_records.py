@@ -63,16 +63,16 @@ from swarm.wire.token_records import Role, TokenRecord, decode_token, encode_tok
 
 DIM = 32
 _STATUS = {
-
-        "state": "running",
-        "submitted": 1.5,
-        "attempts": 1,
-        "replays": 0,
-        "deadline": 0,
-        "worker": "w",
-        "fraction": 0.5
-    ,
-    "note": "", "why": "", "cancelled": 0,
+    "state": "running",
+    "submitted": 1.5,
+    "attempts": 1,
+    "replays": 0,
+    "deadline": 0,
+    "worker": "w",
+    "fraction": 0.5,
+    "note": "",
+    "why": "",
+    "cancelled": 0,
 }
 """As the scripts pack it."""
 
@@ -156,7 +156,7 @@ def _decision() -> bytes:
 def _learned() -> tuple[bytes, bytes]:
     trajectories = [a_trajectory(seed) for seed in range(8)]
     task, _ = TaskShift.beginning(DIM).seen(np.stack([one.embedding for one in trajectories]))
-    ones = np.ones(8, dtype=np.float32) / 2
+    ones = np.full(8, 0.5, dtype=np.float32)
     learner = LearnerRecord(task=task, standing=Standing.of(ones, ones, ones, ones))
     return encode_learner(learner), encode_sample(Reservoir.of(trajectories, DIM))
 

@@ -28,6 +28,18 @@ SwarmError
 from __future__ import annotations
 
 
+def shown(value: object, most: int = 80) -> str:
+    """`repr(value)` for a message, `most` characters of it; of what has none (too deep, too large) its type.
+
+    >>> shown("a" * 100, 5), shown(10**5000)
+    ("'aaaa", '<int>')
+    """
+    try:
+        return repr(value)[:most]
+    except (RecursionError, ValueError):
+        return f"<{type(value).__name__}>"
+
+
 class SwarmError(Exception):
     """Root of all errors of this project."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from swarm.errors import InputError, RateLimitError, TokenError, UnknownIdError
+from swarm.errors import InputError, RateLimitError, TokenError, UnknownIdError, shown
 from swarm.settings import Settings
 from swarm.sona.vectors import check_number
 from swarm.store.connection import Client
@@ -65,8 +65,8 @@ class AccessControl:
         InputError
             If a value is out of its bounds, or there are `MAX_TOKENS`.
         """
-        if role not in tuple(Role):
-            raise InputError(f"role must be reader, agent or operator, got {role!r:.40}")
+        if not isinstance(role, str) or role not in tuple(Role):
+            raise InputError(f"role must be reader, agent or operator, got {shown(role, 40)}")
         token, name = new_token()
         now_s = self._store.now_s()
         lifetime = None if ttl is None else check_number(ttl, "ttl", 1.0, MAX_TTL)

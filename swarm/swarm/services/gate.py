@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from swarm.errors import CapacityError, ForbiddenError, InputError
+from swarm.errors import CapacityError, ForbiddenError, InputError, shown
 from swarm.services.access import Access, AccessControl
 from swarm.services.policy import POLICY
 from swarm.settings import Settings
@@ -56,8 +56,8 @@ class Gate:
 
     def own(self, operation: str, agent: object) -> None:
         """Refuse an agent that asks as, or about, another."""
-        if self.agent and agent != self.agent:
-            raise self.refusal(operation, f"as or for {agent!r:.80}")
+        if self.agent and not (isinstance(agent, str) and agent == self.agent):
+            raise self.refusal(operation, f"as or for {shown(agent)}")
 
     def refusal(self, operation: str, what: str) -> ForbiddenError:
         return ForbiddenError(f"agent {self.agent} may {operation} as and for itself only, not {what}")

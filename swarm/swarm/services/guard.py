@@ -32,6 +32,7 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.export import AgentExport
 from swarm.sona.lora import LoraPair
 from swarm.sona.trajectory import Trajectory
+from swarm.wire.keys import check_name
 from swarm.wire.records import Registration
 
 
@@ -155,9 +156,9 @@ class GuardedSwarm:
         self._gate.own("register", agent)
         if self._gate.agent:
             known = self._swarm.agents.registration(agent)
-            if role not in (None, known.role if known else DEFAULT_ROLE):
-                raise self._gate.refusal("register", f"in role {role!r:.80}, which an operator gives")
-            if config not in (None, known.config if known else None):
+            if role is not None and check_name(role, "role") != (known.role if known else DEFAULT_ROLE):
+                raise self._gate.refusal("register", f"in role {role!r}, which an operator gives")
+            if config is not None and not (known and isinstance(config, SonaConfig) and config == known.config):
                 raise self._gate.refusal("register", "with another configuration, which an operator gives")
         return self._swarm.register(agent, role, config)
 
@@ -174,7 +175,7 @@ class GuardedSwarm:
         if self._gate.agent and self._swarm.agents.registration(agent) is None:
             # Else it would become a library, whose word is believed.
             self._swarm.register(agent)
-        if agent:
+        if not isinstance(agent, str) or agent:
             options["agent"] = agent
         return self._swarm.store_pattern(task, output, reward, **options)
 
@@ -237,7 +238,7 @@ class GuardedSwarm:
 
     def _as_agent(self, operation: str, agent: str) -> str:
         """The agent to act as: its own for an agent that names none."""
-        if self._gate.agent and agent == "":
+        if self._gate.agent and isinstance(agent, str) and agent == "":
             return self._gate.agent
         self._gate.own(operation, agent)
         return agent

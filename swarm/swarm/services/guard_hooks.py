@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from swarm.services.gate import Gate
+from swarm.services.hits import PatternHit
 from swarm.services.receipts import Receipt
 
 
@@ -51,6 +52,9 @@ class GuardedHooks:
     def after_task(self, trajectory_id: str, **options: Any) -> Receipt:
         """See `Agent.after_task`."""
         self._enter("hooks.after_task", trajectory_id, options)
+        if isinstance(used := options.get("used"), PatternHit):
+            # By its id: what a hit from outside says of the pattern may be made up.
+            options["used"] = used.pattern_id
         return self._agent.after_task(trajectory_id, **options)
 
     def abandon(self, trajectory_id: str) -> None:

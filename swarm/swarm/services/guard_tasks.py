@@ -9,7 +9,8 @@ from swarm.services.gate import Gate
 from swarm.services.swarm import Swarm
 from swarm.services.tasks import ClaimedTask, TaskOptions, TaskReceipt, TaskView, check_claimed
 from swarm.store.tasks import Hold, RoleCounts
-from swarm.wire.task_records import TaskRecord, TaskState
+from swarm.wire.keys import check_name
+from swarm.wire.task_records import MAX_NOTE, TaskRecord, TaskState, storable
 
 _HANDED_BACK = 16
 """So many tasks that are placed on others are passed over in one claim."""
@@ -62,10 +63,10 @@ class GuardedTasks:
         self._gate.enter("tasks.claim", role, worker)
         if not self._gate.agent:
             return self._tasks.claim(role, worker, lease)
-        if role != self._own_role():
-            raise self._gate.refusal("tasks.claim", f"tasks of role {role!r:.80}")
+        if check_name(role, "role") != self._own_role():
+            raise self._gate.refusal("tasks.claim", f"tasks of role {role}")
         for _ in range(_HANDED_BACK):
-            found = self._tasks.claim(role, f"{self._gate.agent}/{worker}", lease)
+            found = self._tasks.claim(role, f"{self._gate.agent}/{storable(worker, MAX_NOTE)}", lease)
             if found is None or found.record.agent in ("", self._gate.agent):
                 return found
             self._tasks.store.hand_back(found.id, found.token, _HAND_BACK_DELAY)

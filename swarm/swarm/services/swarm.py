@@ -13,12 +13,14 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Unpack, overload
 
+import numpy as np
+
 from swarm.embed.base import Embedder
 from swarm.embed.identity import require_same
 from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
-from swarm.errors import InputError, NoRouteError, SwarmError, UnknownIdError
+from swarm.errors import InputError, NoRouteError, SwarmError, UnknownIdError, shown
 from swarm.services.answers import Same
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
 from swarm.services.export import export_agent
@@ -28,7 +30,7 @@ from swarm.services.receipts import Receipt, ReceiptState, find_receipt
 from swarm.services.replica import Replica
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
-from swarm.services.route_advice import RouteAdvice, RouteOptions, route_question
+from swarm.services.route_advice import RouteAdvice, RouteOptions, route_names, route_question
 from swarm.services.router import Router
 from swarm.services.status import SwarmStatus, read_status
 from swarm.services.tasks import TaskOptions, TaskReceipt, Tasks
@@ -42,7 +44,7 @@ from swarm.sona.index import ActionHit
 from swarm.sona.lora import LoraPair
 from swarm.sona.routing.near import NEIGHBOURS
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import Vector, check_count, check_number, check_vector
+from swarm.sona.vectors import Vector, check_count, check_names, check_number, check_vector
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
@@ -156,6 +158,8 @@ class Swarm:
         self.bind()
         dim = self.embedder.identity.dim
         known = self.agents.registration(agent)
+        if config is not None and not isinstance(config, SonaConfig):
+            raise InputError(f"config must be a SonaConfig, got {type(config).__name__}")
         wanted = config or (known.config if known else SonaConfig(dim=dim))
         if wanted.dim != dim:
             raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
@@ -255,8 +259,8 @@ class Swarm:
         """
         count = check_count(k, "k", 1, 1000)
         check_number(min_quality, "min_quality", 0.0, 1.0)
-        if group_by not in (None, "agent"):
-            raise InputError(f"group_by must be 'agent' or None, got {group_by!r:.40}")
+        if not (group_by is None or (isinstance(group_by, str) and group_by == "agent")):
+            raise InputError(f"group_by must be 'agent' or None, got {shown(group_by, 40)}")
         y = self.embed(text)
         known = self.roles()
         wanted = select_agents(known, agents, roles)
@@ -289,13 +293,13 @@ class Swarm:
         NoRouteError
             If every route breaks a bound and there is no fallback, or no route was given and none is known.
         """
-        question = route_question(**options)
+        question, offered = route_question(**options), route_names(tools, "tools")
         query = self.embed(text)
         self._check_embedder()
         self.replica.refresh()
         self.router.refresh()
         near = self.replica.nearest(query, NEIGHBOURS)
-        advice = self.router.decide(question, query, text, near, tools=tools, agent=agent)
+        advice = self.router.decide(question, query, text, near, tools=offered, agent=agent)
         if advice is None:
             raise NoRouteError("no route was given and none is known: name some, or declare them (swarm route declare)")
         return advice
@@ -325,10 +329,11 @@ class Swarm:
         `filters` may hold "task_type" and "role".
         """
         count = check_count(k, "k", 1, 1000)
-        wanted = dict(filters or {})
+        wanted = dict(_mapping(filters, "filters"))
         role, task_type = wanted.pop("role", None), wanted.pop("task_type", None)
         if wanted:
-            raise InputError(f"filters may hold task_type and role, got {', '.join(sorted(wanted))}")
+            others = sorted(name if isinstance(name, str) else shown(name) for name in wanted)
+            raise InputError(f"filters may hold task_type and role, got {', '.join(others)[:200]}")
         hits = self.query(
             task,
             agents=source_agents,
@@ -358,12 +363,16 @@ class Swarm:
         """
         quality = check_number(reward, "reward", 0.0, 1.0)
         check_text(output, "output")
-        query = check_text(task, "task") if not input else f"{check_text(task, 'task')}\n{check_text(input, 'input')}"
+        if not isinstance(success, bool | np.bool_):
+            raise InputError(f"success must be True or False, got {shown(success, 40)}")
+        query = (
+            check_text(task, "task")
+            if _is_empty(input)
+            else f"{check_text(task, 'task')}\n{check_text(input, 'input')}"
+        )
         embedding = self.embed(query, "task")
         trajectory_id = uuid.uuid4().hex
         key = check_idempotency_key(trajectory_id if idempotency_key is None else idempotency_key)
-        if self.agents.registration(agent) is None:
-            self.register(agent, role="library")
         trajectory = Trajectory(
             id=trajectory_id,
             embedding=embedding,
@@ -374,8 +383,12 @@ class Swarm:
             task_type=self.task_type(embedding),
             agent=agent,
             at_s=time.time(),
-            context=dict(metadata or {}),
+            context=dict(_mapping(metadata, "metadata")),
         )
+        if self.agents.registration(agent) is None:
+            # What is refused must not leave an agent behind.
+            encode_trajectory(trajectory)
+            self.register(agent, role="library")
         return self.record(trajectory, key)
 
     def record(self, trajectory: Trajectory, idempotency_key: str) -> Receipt:
@@ -395,7 +408,7 @@ class Swarm:
         check_vector(trajectory.embedding, self.embedder.identity.dim, "embedding")
         self.bind()
         if self.agents.registration(trajectory.agent) is None:
-            raise UnknownIdError(f"agent {trajectory.agent!r:.80} is not registered")
+            raise UnknownIdError(f"agent {shown(trajectory.agent)} is not registered")
         appended = self.outcomes(trajectory.agent).append(record, idempotency_key, trajectory.id)
         return Receipt(
             agent=trajectory.agent,
@@ -524,8 +537,18 @@ class Swarm:
 def check_idempotency_key(key: object, parameter: str = "idempotency_key") -> str:
     """`key` if it can stand in a Redis key."""
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
-        raise InputError(f"{parameter} must be 1-{MAX_KEY_CHARACTERS} printable characters, got {key!r:.60}")
+        raise InputError(f"{parameter} must be 1-{MAX_KEY_CHARACTERS} printable characters, got {shown(key, 60)}")
     return key
+
+
+def _mapping(values: Mapping[str, str] | None, parameter: str) -> Mapping[str, str]:
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError(f"{parameter} must be a mapping of texts, got {type(values).__name__}")
+    return values or {}
+
+
+def _is_empty(text: object) -> bool:
+    return isinstance(text, str) and text == ""
 
 
 def select_agents(
@@ -540,14 +563,14 @@ def select_agents(
     """
     if agents is None and roles is None:
         return None
-    if isinstance(agents, str) or isinstance(roles, str):
-        raise InputError(f"agents and roles must be collections of names, got {agents!r:.80} and {roles!r:.80}")
+    agents = None if agents is None else check_names(agents, "agents")
+    roles = None if roles is None else check_names(roles, "roles")
     for name in agents or ():
         if name not in known:
-            raise UnknownIdError(f"agent {name!r:.80} is not registered: see swarm agents list")
+            raise UnknownIdError(f"agent {shown(name)} is not registered: see swarm agents list")
     for role in roles or ():
         if role not in known.values():
-            raise UnknownIdError(f"no agent has the role {role!r:.80}: see swarm agents list")
+            raise UnknownIdError(f"no agent has the role {shown(role)}: see swarm agents list")
     return [
         name for name, role in known.items() if (agents is None or name in agents) and (roles is None or role in roles)
     ]

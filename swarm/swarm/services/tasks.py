@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict, Unpack
 
-from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError
+from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError, shown
 from swarm.settings import Settings
 from swarm.sona.vectors import check_count, check_number
 from swarm.store.agents import AgentStore
@@ -166,7 +166,7 @@ class Tasks:
         role_of(task)
         found = self.store.find(task)
         if found is None:
-            raise UnknownIdError(f"no task {task!r:.120}: never submitted, dropped, or ended long ago")
+            raise UnknownIdError(f"no task {shown(task, 120)}: never submitted, dropped, or ended long ago")
         return _view(found)
 
     def wait(self, task: str, timeout: float = 60.0) -> Any:
@@ -199,6 +199,7 @@ class Tasks:
 
         One that has ended stays as it is, and this answers how.
         """
+        role_of(task)
         state = self.store.cancel(task, reason(why))
         return self.find(task).state if state is None else state
 
@@ -243,6 +244,8 @@ class Tasks:
         delay : seconds until then, instead of the back-off
         """
         check_claimed(task)
+        if not isinstance(retry, bool):
+            raise InputError(f"retry must be True or False, got {shown(retry, 40)}")
         if delay is not None:
             check_number(delay, "delay", 0.0, 86_400.0)
         return self.store.fail(task.id, task.token, reason(why), again=retry, delay=delay)
@@ -301,7 +304,8 @@ class Tasks:
             given["payload"] = task
         else:
             given["text"] = task
-        if given.get("idempotency_key") == "":
+        key = given.get("idempotency_key")
+        if isinstance(key, str) and not key:
             raise InputError("idempotency_key must be at least 1 character, got ''")
         given["role"] = self._role(given.get("role"), given.get("agent"))
         return TaskRecord(**given)
@@ -309,14 +313,16 @@ class Tasks:
     def _role(self, role: str | None, agent: str | None) -> str:
         if role is None and agent is None:
             raise InputError("role must be given, or an agent whose role is known")
+        if role is not None:
+            check_name(role, "role")
         if agent is None:
-            return check_name(role or "", "role")
+            return role or ""
         known = self._agents.registration(agent)
         if role is None and known is None:
-            raise UnknownIdError(f"agent {agent!r:.80} is not registered: give a role, too")
+            raise UnknownIdError(f"agent {shown(agent)} is not registered: give a role, too")
         if role is not None and known is not None and known.role != role:
-            raise InputError(f"role must be {known.role!r}, the role of agent {agent}, got {role!r:.80}")
-        return check_name(role or "", "role") if known is None else known.role
+            raise InputError(f"role must be {known.role!r}, the role of agent {agent}, got {shown(role)}")
+        return (role or "") if known is None else known.role
 
     def _admitted(self, answer: Submitted, record: TaskRecord) -> bool:
         if not answer.refused_by:

@@ -67,7 +67,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -84,7 +84,7 @@ def check_name(name: str, parameter: str) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(
             f"{parameter} must be 1-63 letters, digits, '_', '.' or '-', beginning with a letter or digit, "
-            f"got {name!r:.80}"
+            f"got {shown(name)}"
         )
     return name
 

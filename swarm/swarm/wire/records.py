@@ -172,6 +172,8 @@ def _trajectory(payload: Mapping[str, Any]) -> Trajectory:
 
 
 def _checked(trajectory: Trajectory) -> Trajectory:
+    if not isinstance(trajectory, Trajectory):
+        raise InputError(f"trajectory must be a Trajectory, got {type(trajectory).__name__}")
     dim = len(check_numbers(trajectory.embedding, "embedding"))
     checked = check_trajectory(trajectory, dim, _MAX_STEPS)
     for name, bound in _TRAJECTORY_TEXTS.items():

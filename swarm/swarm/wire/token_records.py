@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from swarm.errors import InputError, TokenError
+from swarm.errors import InputError, TokenError, shown
 from swarm.sona.clusters import is_library
 from swarm.sona.vectors import check_number
 from swarm.wire.codec import encode
@@ -101,18 +101,18 @@ def check_token_record(record: TokenRecord) -> TokenRecord:
     """`record` if every value is within its bounds."""
     check_token_id(record.id)
     if not isinstance(record.role, Role):
-        raise InputError(f"role must be reader, agent or operator, got {record.role!r:.40}")
+        raise InputError(f"role must be reader, agent or operator, got {shown(record.role, 40)}")
     if record.role is Role.AGENT:
         if is_library(check_name(record.agent, "agent")):
             raise InputError(f"agent must be no library, whose word is believed unchecked, got {record.agent!r}")
-    elif record.agent != "":
-        raise InputError(f"agent goes with role agent only, got {record.agent!r:.80} with {record.role.value}")
+    elif not isinstance(record.agent, str) or record.agent:
+        raise InputError(f"agent goes with role agent only, got {shown(record.agent)} with {record.role.value}")
     if not isinstance(record.digest, bytes) or len(record.digest) != hashlib.sha256().digest_size:
         raise InputError("digest must be 32 bytes")
     check_number(record.created_s, "created_s", 0.0, _LARGEST_TIME)
     check_number(record.expires_s, "expires_s", 0.0, _LARGEST_TIME)
     if not isinstance(record.note, str) or len(record.note) > MAX_NOTE or not record.note.isprintable():
-        raise InputError(f"note must be at most {MAX_NOTE} printable characters, got {record.note!r:.60}")
+        raise InputError(f"note must be at most {MAX_NOTE} printable characters, got {shown(record.note, 60)}")
     return record
 
 
@@ -124,7 +124,7 @@ def check_token_id(name: object) -> str:
     """
     if not isinstance(name, str) or not _ID.fullmatch(name):
         raise InputError(
-            f"a token's id is 16 hexadecimal digits, got {'a token' if _is_token(name) else repr(name)[:40]}"
+            f"a token's id is 16 hexadecimal digits, got {'a token' if _is_token(name) else shown(name, 40)}"
         )
     return name
 
