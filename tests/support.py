@@ -93,5 +93,7 @@ class PrivateRedis:
         with redis.Redis.from_url(self.url) as client:
             try:
                 return bool(client.ping())
+            except redis.ResponseError:
+                return True  # it answers: that it does not know a command which clients begin with
             except redis.RedisError:
                 return False
