@@ -49,7 +49,7 @@ def guarded_redis() -> Iterator[PrivateRedis]:
         server.start()
         with redis.Redis.from_url(server.url) as root:
             for user in redis_users(NAME):
-                root.execute_command(*user.line(PASSWORD).split())  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+                root.execute_command(*user.line(PASSWORD).split())
         yield server
     finally:
         server.close()
