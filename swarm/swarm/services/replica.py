@@ -101,7 +101,9 @@ class Replica:
         """The k patterns whose tasks were most like `x` (d,) in what matters; see `sona.recall`."""
         with self._lock:
             if self._recall is None or self._recall[0] != self.version:
-                self._recall = self.version, Recall(self.index.clusters(), self._config)
+                # What one agent insists on is for that agent alone, as in `rank`, and must not bend the metric.
+                heard = [cluster for cluster in self.index.clusters() if not cluster.insisted]
+                self._recall = self.version, Recall(heard, self._config)
             return self._recall[1].search(x, k)
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:
