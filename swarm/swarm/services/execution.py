@@ -38,6 +38,11 @@ _TRUTH = ""
 """Stands for who knows the answer among the agents; no agent has this name."""
 
 
+def outcome_key(execution: str) -> str:
+    """The idempotency key of each agent's outcome of an execution."""
+    return f"{_OUR_KEY}{execution}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
     """The answer is known, or was agreed on elsewhere: by a test, by a person, by the agents themselves."""
@@ -126,7 +131,7 @@ def learn_from_execution(
     verdict = decode_verdict(kept)
     _check_same_results(execution, verdict, checked)
     base = Trajectory(
-        id=f"{_OUR_KEY}{execution}",
+        id=outcome_key(execution),
         embedding=embedding,
         quality=0.0,
         text=task,

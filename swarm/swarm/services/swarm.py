@@ -22,7 +22,7 @@ from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
 from swarm.errors import InputError, NoRouteError, SwarmError, UnknownIdError, shown
 from swarm.services.answers import Same
-from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
+from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution, outcome_key
 from swarm.services.export import export_agent
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
@@ -155,7 +155,7 @@ class Swarm:
         check_name(agent, "agent")
         if role is not None:
             check_name(role, "role")
-        self.bind()
+        self._check_embedder()
         dim = self.embedder.identity.dim
         known = self.agents.registration(agent)
         if config is not None and not isinstance(config, SonaConfig):
@@ -164,6 +164,7 @@ class Swarm:
         if wanted.dim != dim:
             raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
         check_weights_fit(wanted)
+        self.bind()
         registration = Registration(
             role=role or (known.role if known else DEFAULT_ROLE),
             config=wanted,
@@ -406,9 +407,9 @@ class Swarm:
         check_idempotency_key(idempotency_key)
         record = encode_trajectory(trajectory)
         check_vector(trajectory.embedding, self.embedder.identity.dim, "embedding")
-        self.bind()
         if self.agents.registration(trajectory.agent) is None:
             raise UnknownIdError(f"agent {shown(trajectory.agent)} is not registered")
+        self.bind()
         appended = self.outcomes(trajectory.agent).append(record, idempotency_key, trajectory.id)
         return Receipt(
             agent=trajectory.agent,
@@ -453,6 +454,8 @@ class Swarm:
             If an agent's bound is reached; a call with the same key does the rest.
         """
         execution = check_idempotency_key(uuid.uuid4().hex if idempotency_key is None else idempotency_key)
+        # Too long with what comes before it, it would be refused when the verdict is kept already.
+        check_idempotency_key(outcome_key(execution))
         return learn_from_execution(
             task, results, consensus, self, self.reliability, execution, same=same, choices=choices
         )

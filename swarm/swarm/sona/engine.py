@@ -322,8 +322,9 @@ class SonaEngine(TrajectoryRecorder):
         self._recent.extend(trajectories[-_RECENT:])
 
     def _recalled(self, trajectory_id: str | int | None) -> Trajectory:
+        wanted = trajectory_id if isinstance(trajectory_id, str) else shown(trajectory_id)
         for trajectory in (*reversed(self._newest(_RECENT)), *reversed(self._recent)):
-            if trajectory_id is None or trajectory.id == str(trajectory_id):
+            if trajectory_id is None or trajectory.id == wanted:
                 return trajectory
         raise UnknownIdError(f"trajectory_id {shown(trajectory_id, 40)}: not among the last {_RECENT} that ended")
 
