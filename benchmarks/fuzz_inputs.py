@@ -65,6 +65,7 @@ from swarm.settings import Settings
 from swarm.sona import SonaEngine
 from swarm.sona.config import SonaConfig
 from swarm.store.connection import connect
+from swarm.store.erase import erase_swarm
 from swarm_agents import Agent
 from swarm_cli.local.redis_server import RedisServer
 
@@ -113,6 +114,7 @@ class Fuzz:
         self.pool = Pool(self.rng, self.hostile)
         self.swarm = self._swarm(settings.name)
         self.small = self._swarm("small")
+        self.empty = self._swarm("empty")
         self.watch = Watch(self.client, self._swarm("sentinel"))
         self.records = good_records()
         self.engine = SonaEngine(SonaConfig(dim=DIM))
@@ -136,8 +138,13 @@ class Fuzz:
         entry = self.rng.choices(self.entries, cum_weights=self._weights)[0]
         given = self._arguments(entry)
         before = self._stands(entry)
-        if self._tried(entry.name, lambda: entry.call(**given), given, SwarmError) == "refused":
+        outcome = self._tried(entry.name, lambda: entry.call(**given), given, SwarmError)
+        if outcome == "refused":
             self._look_at(entry, given, before)
+        elif entry.name.startswith("Empty"):
+            # The first refused call of a swarm, too, must leave nothing behind.
+            erase_swarm(self.client, self.empty.keys)
+            self.empty.unbind()
         self.agent.breaker.succeeded()
 
     def _record(self) -> None:
@@ -216,7 +223,7 @@ class Fuzz:
     def _look_around(self, number: int) -> None:
         if not self.watch.foreign_is_untouched():
             self.tally.fault("foreign", f"within {CHECK_EVERY} inputs before {number}", "the sentinel or a loose key")
-        if others := self.watch.others(self.settings.name, "small"):
+        if others := self.watch.others(self.settings.name, "small", "empty"):
             self.tally.fault("foreign", f"a key of nobody before {number}", repr(others[:5]))
         seen = sum(self.tally.refused.values())
         say(f"{number:,} inputs, {seen:,} refused, {sum(self.tally.counts.values())} faults")
@@ -243,6 +250,7 @@ class Fuzz:
             *engine_entries(lambda: self.engine, pool),
             *swarm_entries(guarded, pool, prefix="GuardedSwarm"),  # type: ignore[arg-type]  # it has the same operations
             *task_entries(guarded, pool, prefix="GuardedTasks"),  # type: ignore[arg-type]  # the same
+            *swarm_entries(self.empty, pool, prefix="EmptySwarm"),
             *agent_entries(self.agent, pool, prefix="GuardedHooks", hooks=guarded.hooks(self.agent)),
         ]
 

@@ -158,6 +158,7 @@ def test_what_has_no_text_of_its_own_is_refused_by_an_error_of_ours(swarm: Swarm
         lambda: swarm.record(value, "key"),
         lambda: swarm.route("decode JSON", fallback=value),
         lambda: swarm.route("decode JSON", tools=value),
+        lambda: swarm.route("decode JSON", agent=value),
         lambda: swarm.wait(value),
         lambda: swarm.rewind(value),
         lambda: swarm.submit(value if not isinstance(value, dict) else 5, role="coder"),  # type: ignore[arg-type]  # meant

@@ -294,6 +294,8 @@ class Swarm:
         NoRouteError
             If every route breaks a bound and there is no fallback, or no route was given and none is known.
         """
+        if not _is_empty(agent):
+            check_name(agent, "agent")
         question, offered = route_question(**options), route_names(tools, "tools")
         query = self.embed(text)
         self._check_embedder()
