@@ -28,6 +28,7 @@ from swarm.errors import (
     SwarmError,
     TextError,
     UnknownIdError,
+    shown,
 )
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState
@@ -39,7 +40,7 @@ from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.export import AgentExport
 from swarm.sona.trajectory import Step, Trajectory
-from swarm.sona.vectors import check_count, check_number
+from swarm.sona.vectors import check_count, check_names, check_number
 from swarm.store.connection import connect
 from swarm.wire.keys import check_name
 from swarm.wire.records import decode_trajectory
@@ -104,8 +105,12 @@ class Agent:
         self.swarm = swarm or _own_swarm()
         self.breaker = Breaker()
         self._sources: Sequence[str] | None = None if sources is None else check_names(sources, "sources")
-        self._refresh_interval = refresh_interval
+        self._refresh_interval = check_number(refresh_interval, "refresh_interval", 0.0, 86_400.0)
+        if config is not None and not isinstance(config, SonaConfig):
+            raise InputError(f"config must be a SonaConfig, got {type(config).__name__}")
         self._given_config = config
+        if not (warm_start is None or isinstance(warm_start, bool)):
+            raise InputError(f"warm_start must be True, False or None, got {shown(warm_start, 40)}")
         self._warm_start = warm_start
         self._learner = Learner(name, self.swarm, config or SonaConfig(dim=self.swarm.embedder.identity.dim))
         self._delivery = Delivery(name, self.swarm, self.breaker)
@@ -337,7 +342,7 @@ class Agent:
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Send what is spooled; False if some of it still waits after `timeout_s`, in the spool, for another time."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + check_number(timeout_s, "timeout_s", 0.0, 1e9)
         while not self.refresh() or self._delivery.spooled:
             if time.monotonic() >= deadline:
                 return False
@@ -387,6 +392,7 @@ class Agent:
 
     def receipt(self, idempotency_key: str) -> Receipt:
         """Where an outcome stands now, from the spool or from Redis."""
+        check_idempotency_key(idempotency_key)
         return self._delivery.spooled_receipt(idempotency_key) or self.swarm.receipt(self.name, idempotency_key)
 
     def health(self) -> AgentHealth:
@@ -488,12 +494,13 @@ class Agent:
             self._open[trajectory.id] = trajectory
 
     def _opened(self, trajectory_id: str) -> Trajectory:
+        check_idempotency_key(trajectory_id, "trajectory_id")
         with self._lock:
             trajectory = self._open.get(trajectory_id)
         # Perhaps an earlier process of this agent opened it.
-        trajectory = trajectory or self._delivery.recall(check_idempotency_key(trajectory_id, "trajectory_id"))
+        trajectory = trajectory or self._delivery.recall(trajectory_id)
         if trajectory is None:
-            raise UnknownIdError(f"trajectory_id {trajectory_id!r:.80} is unknown or has ended")
+            raise UnknownIdError(f"trajectory_id {shown(trajectory_id)} is unknown or has ended")
         return trajectory
 
     def _awaited(self, receipt: Receipt, wait_s: float) -> Receipt:
@@ -518,14 +525,16 @@ class Agent:
     def _what_was_done(self, used: PatternHit | str | None, output: str) -> tuple[str, str, dict[str, str]]:
         """(action, response, context)."""
         if used is None:
-            return (action_of(check_text(output, "output")), output, {}) if output != "" else ("", "", {})
+            if isinstance(output, str) and output == "":
+                return "", "", {}
+            return action_of(check_text(output, "output")), output, {}
         if isinstance(used, PatternHit):
             others = sum(s.outcomes for s in used.sources if s.agent != self.name and s.role != "library")
             share = others / used.outcomes if used.outcomes else 0.0
             return used.action, used.response, {"pattern": used.pattern_id, "from_others": f"{share:.4f}"}
         found = self.swarm.replica.action_of(used) if isinstance(used, str) else None
         if found is None:
-            raise UnknownIdError(f"used: pattern {used!r:.80} is unknown")
+            raise UnknownIdError(f"used: pattern {shown(used)} is unknown")
         return found[0], found[1], {"pattern": used}
 
     def _finish(self, task: Task, quality: float, started: float) -> None:
@@ -543,10 +552,3 @@ class Agent:
 def _own_swarm() -> Swarm:
     settings = load_settings()
     return Swarm(settings, client=connect(settings.model_copy(update={"socket_timeout": settings.hook_timeout})))
-
-
-def check_names(names: Collection[str], parameter: str) -> list[str]:
-    """The names as a list; one text alone is refused, because it would be read letter by letter."""
-    if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
-        raise InputError(f"{parameter} must be a collection of names, got {names!r:.80}")
-    return list(names)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swarm.errors import NoRouteError, RecordError, StoreUnavailableError
-from swarm.services.route_advice import RouteAdvice, RouteChoices, no_route, route_question
+from swarm.services.route_advice import RouteAdvice, RouteChoices, no_route, route_names, route_question
 from swarm.services.swarm import Swarm
 from swarm.sona.routing.near import NEIGHBOURS
-from swarm.sona.routing.request import check_route
 from swarm.sona.routing.statistics import TOOLS
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
@@ -46,7 +45,7 @@ class Routing:
         self._agent = agent
         self._swarm = swarm
         self._breaker = breaker
-        self._tools = [check_route(tool, "tools") for tool in tools]
+        self._tools = route_names(tools, "tools")
         self._question = route_question(min_quality=min_quality or None, **options)
         self._is_kept = bool(options)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 from swarm.services.hits import PatternHit
 from swarm.sona.vectors import check_number
 from swarm_agents.advice import TaskAdvice
@@ -39,5 +39,5 @@ def quality_of(success: bool | None, quality: float | None) -> float:
     if success is None:
         return check_number(quality, "quality", 0.0, 1.0)
     if not isinstance(success, bool | np.bool_):
-        raise InputError(f"success must be True or False, got {success!r:.40}")
+        raise InputError(f"success must be True or False, got {shown(success, 40)}")
     return 1.0 if success else 0.0

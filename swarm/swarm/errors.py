@@ -9,7 +9,11 @@ SwarmError
 │   └── EmbedderMismatchError           vectors of two embedders would be mixed
 ├── NoRouteError                        every route breaks a bound, and there is no fallback
 ├── CapacityError                       a documented bound is reached; nothing was taken
-│   └── QueueFullError                  too many tasks or outcomes wait; `retry_after_s` says when to retry
+│   ├── QueueFullError                  too many tasks or outcomes wait; `retry_after_s` says when to retry
+│   └── RateLimitError                  too many calls under one token; `retry_after_s` says when to retry
+├── AccessError                         who asks may not
+│   ├── TokenError                      the token is none of this swarm's, has expired or was revoked
+│   └── ForbiddenError                  the token's role does not allow this, or not as this agent
 ├── TaskFailedError                     a task that was waited for has ended without a result
 ├── JobFailedError                      a job of several agents cannot go on; `report` says how far it came
 ├── WaitTimeoutError (also TimeoutError)  what was waited for has not come about in time
@@ -23,6 +27,18 @@ SwarmError
 """
 
 from __future__ import annotations
+
+
+def shown(value: object, most: int = 80) -> str:
+    """`repr(value)` for a message, `most` characters of it; of what has none (too deep, too large) its type.
+
+    >>> shown("a" * 100, 5), shown(10**5000)
+    ("'aaaa", '<int>')
+    """
+    try:
+        return repr(value)[:most]
+    except (RecursionError, ValueError):
+        return f"<{type(value).__name__}>"
 
 
 class SwarmError(Exception):
@@ -75,6 +91,26 @@ class QueueFullError(CapacityError):
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.taken = taken
+
+
+class RateLimitError(CapacityError):
+    """Too many calls under one token; nothing was done. `retry_after_s` says when the next one is due."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class AccessError(SwarmError):
+    """Who asks may not; nothing was done."""
+
+
+class TokenError(AccessError):
+    """The token is none of this swarm's, has expired or was revoked; the message never shows it."""
+
+
+class ForbiddenError(AccessError):
+    """The token's role does not allow this, or not as this agent."""
 
 
 class TaskFailedError(SwarmError):

@@ -47,6 +47,14 @@ class Settings(BaseSettings):
     """... and so many of them of one submitter."""
     resend_window: float = Field(default=5.0, ge=0.0, le=600.0)
     """What was sent is kept at least so long, to be sent again should Redis lose it; 0 keeps nothing."""
+    rate_reads: float = Field(default=50.0, ge=0.01, le=1e6)
+    """Calls a second that only read, under the tokens of one agent, or under one token that is no agent's ..."""
+    rate_writes: float = Field(default=20.0, ge=0.01, le=1e6)
+    """... and calls a second that change something."""
+    rate_burst: float = Field(default=5.0, ge=0.1, le=3_600.0)
+    """So many seconds' worth of either may be spent at once."""
+    rate_max_bytes: int = Field(default=2**20, ge=1_024, le=8 * 2**20)
+    """Size of what one call under a token may bring with it."""
     spool_max_bytes: int = Field(default=64 * 2**20, ge=2**20)
     socket_timeout: float = Field(default=5.0, ge=0.1, le=60.0)
     hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)

@@ -33,6 +33,8 @@ COMMANDS = {
     "unpin": ("swarm_cli.commands.unpin", "Let a pinned pattern age again."),
     "backup": ("swarm_cli.commands.backup", "Write the swarm to one file, while it runs."),
     "restore": ("swarm_cli.commands.restore", "Write a swarm from the file of a backup."),
+    "token": ("swarm_cli.commands.token", "Make, list and revoke tokens for readers, agents and operators."),
+    "acl": ("swarm_cli.commands.acl", "Print the Redis users of a swarm: operator, worker, reader, agents."),
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),

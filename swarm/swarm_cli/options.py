@@ -60,8 +60,16 @@ def timeout_option(default: float) -> Callable[[F], F]:
 
 
 def cli_settings(name: str | None, **overrides: object) -> Settings:
-    """Settings from the environment and the options, with a checked Redis URL and an absolute state directory."""
+    """Settings from the environment and the options, with a checked Redis URL and an absolute state directory.
+
+    Every command begins with it, so here is where one that the token does not allow ends.
+    """
     settings = load_settings(name=name, **overrides)
     check_redis_url(settings.redis_url)
     # The workers run in another directory, and a socket's URL must not be relative.
-    return settings.model_copy(update={"state_dir": settings.state_dir.expanduser().absolute()})
+    settings = settings.model_copy(update={"state_dir": settings.state_dir.expanduser().absolute()})
+    if "SWARM_TOKEN" in os.environ:
+        from swarm_cli.guarded import check_command
+
+        check_command(settings)
+    return settings

@@ -121,3 +121,54 @@ def test_an_agent_cannot_be_registered_with_a_configuration_that_does_not_fit(sw
     with pytest.raises(InputError, match=r"config.dim must be 32, the dimension of hashed@1 \(32-d\), got 64"):
         swarm.register("coder-1", config=SonaConfig(dim=64))
     assert swarm.agents.names() == []
+
+
+def test_an_execution_is_refused_before_its_verdict_is_kept(swarm: Swarm) -> None:
+    swarm.register("ada")
+    before = everything(swarm)
+    with pytest.raises(InputError, match="idempotency_key must be"):
+        swarm.learn_from_swarm_execution("decode JSON", {"ada": "json"}, idempotency_key="x" * MAX_KEY_CHARACTERS)
+    assert everything(swarm) == before
+
+
+def test_a_pattern_that_is_refused_leaves_no_agent_behind(swarm: Swarm) -> None:
+    with pytest.raises(InputError):
+        swarm.store_pattern("decode JSON", "json", metadata={"a": 1}, agent="newcomer")  # type: ignore[dict-item]  # meant
+    assert everything(swarm) == []
+
+
+DEEP: list[Any] = []
+for _ in range(3_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "value", [DEEP, 10**5_000, np.zeros(3), np.array("a"), {1: 2}, object()], ids=lambda v: type(v).__name__
+)
+def test_what_has_no_text_of_its_own_is_refused_by_an_error_of_ours(swarm: Swarm, value: Any) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: swarm.query("decode JSON", agents=value),
+        lambda: swarm.query("decode JSON", k=value),
+        lambda: swarm.query("decode JSON", group_by=value),
+        lambda: swarm.retrieve_patterns("decode JSON", filters=value),
+        lambda: swarm.store_pattern("decode JSON", "json", success=value),
+        lambda: swarm.store_pattern("decode JSON", "json", idempotency_key=value),
+        lambda: swarm.register("ada", value),
+        lambda: swarm.register("ada", config=value),
+        lambda: swarm.record(value, "key"),
+        lambda: swarm.route("decode JSON", fallback=value),
+        lambda: swarm.route("decode JSON", tools=value),
+        lambda: swarm.route("decode JSON", agent=value),
+        lambda: swarm.wait(value),
+        lambda: swarm.rewind(value),
+        lambda: swarm.submit(value if not isinstance(value, dict) else 5, role="coder"),  # type: ignore[arg-type]  # meant
+        lambda: swarm.submit("decode JSON", role=value),
+        lambda: swarm.submit("decode JSON", role="coder", deadline=value),
+        lambda: swarm.tasks.find(value),
+        lambda: swarm.tasks.cancel(value),
+        lambda: swarm.tasks.succeed(value, None),
+    ]
+    for call in calls:
+        with pytest.raises(InputError):
+            call()
+    assert everything(swarm) == []

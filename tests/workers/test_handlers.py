@@ -113,8 +113,10 @@ def test_a_plan_travels_in_the_environment_and_no_other_process_s_plan_does(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = RolePlan(role="coder", handlers=("a.b", "c"), agent="ada", factory="x.y:make")
+    monkeypatch.setenv("SWARM_TOKEN", "whose token started it")
     environment = processes.worker_environment(settings, plan)
     assert plan_of(environment) == plan
+    assert "SWARM_TOKEN" not in environment
     assert plan.agent_name == "ada"
     assert RolePlan(role="coder", handlers=("a",)).agent_name == "coder"
     for name, value in plan.environment().items():

@@ -11,8 +11,9 @@ import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
-from swarm.errors import InputError, StoreUnavailableError
+from swarm.errors import InputError
 from swarm.settings import Settings
+from swarm.store.connection import shown_cause, unavailable
 from swarm.wire.keys import SwarmKeys
 
 
@@ -78,7 +79,7 @@ def broker_errors(action: str) -> Iterator[None]:
     try:
         yield
     except (KombuError, redis.RedisError, OSError) as error:
-        raise StoreUnavailableError(f"cannot {action}: {type(error).__name__}: {error}") from error
+        raise unavailable(action, error) from shown_cause(error)
 
 
 def _credentials(netloc: str, options: dict[str, str]) -> str:

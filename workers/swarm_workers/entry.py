@@ -12,10 +12,12 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 from swarm.settings import load_settings  # noqa: E402  # see above
 from swarm_workers import heartbeat, remote, role_tasks, tasks  # noqa: E402  # see above
 from swarm_workers.app import create_app  # noqa: E402  # see above
+from swarm_workers.masking import mask_logs  # noqa: E402  # see above
 from swarm_workers.plan import plan_of  # noqa: E402  # see above
 
-_plan = plan_of()
-app = create_app(load_settings(), _plan.role if _plan else "")
+_plan, _settings = plan_of(), load_settings()
+mask_logs(_settings)
+app = create_app(_settings, _plan.role if _plan else "")
 if _plan is None:
     tasks.register(app)
 else:

@@ -36,7 +36,9 @@ def worker_command(worker: str, concurrency: int, directory: Path, queue: str) -
 
 def worker_environment(settings: Settings, plan: RolePlan | None = None) -> dict[str, str]:
     """This process's environment with every setting and the plan in it, whichever way this process got them."""
-    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    # A worker has Redis itself; whose token started it is none of its business, or of its handlers.
+    left_out = (*VARIABLES, "SWARM_TOKEN")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
     environment.update(plan.environment() if plan else {})
     for name, value in settings.model_dump().items():
         environment.pop(f"SWARM_{name.upper()}", None)

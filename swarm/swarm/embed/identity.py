@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from swarm.errors import BoundsError, EmbedderMismatchError, InputError
+from swarm.errors import BoundsError, EmbedderMismatchError, InputError, shown
 
 MIN_DIM = 16
 MAX_DIM = 8192
@@ -29,9 +29,11 @@ class EmbedderIdentity:
     def __post_init__(self) -> None:
         for parameter, value in (("id", self.id), ("version", self.version)):
             if not isinstance(value, str) or not 0 < len(value) <= _MAX_NAME or not value.isprintable():
-                raise InputError(f"embedder {parameter} must be 1..{_MAX_NAME} printable characters, got {value!r:.80}")
+                raise InputError(
+                    f"embedder {parameter} must be 1..{_MAX_NAME} printable characters, got {shown(value)}"
+                )
         if isinstance(self.dim, bool) or not isinstance(self.dim, int) or not MIN_DIM <= self.dim <= MAX_DIM:
-            raise BoundsError(f"embedder dim must be an integer in {MIN_DIM}..{MAX_DIM}, got {self.dim!r:.40}")
+            raise BoundsError(f"embedder dim must be an integer in {MIN_DIM}..{MAX_DIM}, got {shown(self.dim, 40)}")
 
     def __str__(self) -> str:
         return f"{self.id}@{self.version} ({self.dim}-d)"

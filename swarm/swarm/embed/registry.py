@@ -16,7 +16,7 @@ from swarm.embed.hashed import DEFAULT_DIM, HashedEmbedder
 from swarm.embed.identity import EmbedderIdentity
 from swarm.embed.minilm import MiniLMEmbedder
 from swarm.embed.wordllama import WordLlamaEmbedder
-from swarm.errors import EmbedderUnavailableError, InputError
+from swarm.errors import EmbedderUnavailableError, InputError, shown
 
 CHOICES = "wordllama, hashed, hashed:DIM, minilm, openai:MODEL, openai:MODEL:DIM, python:MODULE:ATTRIBUTE"
 _ATTRIBUTE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
@@ -52,7 +52,7 @@ def load_embedder(spec: str) -> Embedder:
         return _endpoint(rest)
     if kind == "python" and _ATTRIBUTE.fullmatch(rest):
         return _from_module(spec, *rest.split(":"))
-    raise InputError(f"embedder must be one of {CHOICES}, got {spec!r:.80}")
+    raise InputError(f"embedder must be one of {CHOICES}, got {shown(spec)}")
 
 
 def _endpoint(rest: str) -> Embedder:

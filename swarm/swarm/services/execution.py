@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from swarm.embed.text import check_text
-from swarm.errors import InputError, UnknownIdError
+from swarm.errors import InputError, UnknownIdError, shown
 from swarm.services.answers import Same, group_answers
 from swarm.services.receipts import Receipt
 from swarm.services.verdict import (
@@ -33,8 +33,14 @@ from swarm.store.reliability import ReliabilityStore
 MAX_AGENTS = 1000
 OUR_KEY = "execution:"
 """Begins the idempotency keys of these outcomes, so that none is mistaken for a task of the agent's own."""
+_VOTES = ("majority", "weighted")
 _TRUTH = ""
 """Stands for who knows the answer among the agents; no agent has this name."""
+
+
+def outcome_key(execution: str) -> str:
+    """The idempotency key of each agent's outcome of an execution."""
+    return f"{OUR_KEY}{execution}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +131,7 @@ def learn_from_execution(
     verdict = decode_verdict(kept)
     _check_same_results(execution, verdict, checked)
     base = Trajectory(
-        id=f"{OUR_KEY}{execution}",
+        id=outcome_key(execution),
         embedding=embedding,
         quality=0.0,
         text=task,
@@ -154,13 +160,13 @@ def _judge(
     truth = consensus.answer if isinstance(consensus, Agreed) else None
     if callable(consensus):
         truth = consensus(task, outputs)
-    elif not isinstance(consensus, Agreed | Threshold) and consensus not in ("majority", "weighted"):
+    elif not isinstance(consensus, Agreed | Threshold) and not (isinstance(consensus, str) and consensus in _VOTES):
         raise InputError(
-            f"consensus must be 'majority', 'weighted', a Threshold, Agreed or a judge, got {consensus!r:.60}"
+            f"consensus must be 'majority', 'weighted', a Threshold, Agreed or a judge, got {shown(consensus, 60)}"
         )
     if truth is None:
         threshold = consensus if isinstance(consensus, Threshold) else Threshold(rule="weighted")
-        if consensus == "majority":
+        if isinstance(consensus, str) and consensus == "majority":
             threshold = Threshold(rule="majority")
         return judge_by_vote(results, group_answers(outputs, same, swarm.embed), threshold, reliabilities, choices)
     answers = group_answers(outputs | {_TRUTH: check_text(truth, "consensus")}, same, swarm.embed)
@@ -207,11 +213,11 @@ def _check_agents(results: Mapping[str, object], known: Mapping[str, str]) -> No
         raise InputError(f"results must be of 1..{MAX_AGENTS} agents, got {len(results)}")
     for agent in results:
         if agent not in known:
-            raise UnknownIdError(f"agent {agent!r:.80} is not registered: see swarm agents list")
+            raise UnknownIdError(f"agent {shown(agent)} is not registered: see swarm agents list")
 
 
 def _check_same_results(execution: str, verdict: Verdict, results: Mapping[str, AgentResult]) -> None:
     """What was judged once is not judged again; other results under that id would be passed over in silence."""
     actions = {agent: action_of(r.output) if r.output else "" for agent, r in results.items()}
     if actions != {agent: judged.action for agent, judged in verdict.agents.items()}:
-        raise InputError(f"idempotency_key {execution!r:.80} was used for other results")
+        raise InputError(f"idempotency_key {shown(execution)} was used for other results")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from swarm.errors import UnknownIdError
+from swarm.errors import UnknownIdError, shown
 from swarm.sona.standing import Verdict
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
@@ -96,7 +96,7 @@ def find_receipt(
     """
     stream_id = outcomes.find_receipt(idempotency_key)
     if stream_id is None:
-        raise UnknownIdError(f"no receipt for idempotency key {idempotency_key!r:.80} of agent {agent}")
+        raise UnknownIdError(f"no receipt for idempotency key {shown(idempotency_key)} of agent {agent}")
     if stream_id == FORGOTTEN_RECEIPT:
         return Receipt(agent=agent, idempotency_key=idempotency_key, state=ReceiptState.FORGOTTEN, is_new=False)
     merged = bank.merged().get(agent)

@@ -168,7 +168,9 @@ class Replica:
                     self._large_recall = LargeRecall(self.index)
                 return self._large_recall.search(x, k)
             if self._recall is None or self._recall[0] != self.version:
-                self._recall = self.version, Recall(self.index.clusters(), self._config)
+                # What one agent insists on is for that agent alone, as in `rank`, and must not bend the metric.
+                heard = [cluster for cluster in self.index.clusters() if not cluster.insisted]
+                self._recall = self.version, Recall(heard, self._config)
             return self._recall[1].search(x, k)
 
     def nearest(self, y: Vector, k: int) -> list[Hit]:

@@ -24,6 +24,7 @@ from swarm.services.rewind_targets import Target, one_trajectory, whole_agent
 from swarm.services.route_update import RouteMerger
 from swarm.services.turn import WAIT_S, registered, turn_at
 from swarm.settings import Settings
+from swarm.sona.vectors import check_text
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client
@@ -72,6 +73,8 @@ class Rewinder:
         StaleWriterError
             If others keep a lease for too long, or took over; run it again.
         """
+        trajectory = None if trajectory is None else check_text(trajectory, "trajectory")
+        agent = None if agent is None else check_text(agent, "agent")
         targets = self.targets(trajectory, agent)
         cause = f"trajectory {trajectory}" if trajectory else f"agent {agent}"
         return self.take_out(targets, cause, trajectory=trajectory or "", retrain=retrain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from swarm.errors import RecordError, UnknownIdError
+from swarm.errors import RecordError, UnknownIdError, shown
 from swarm.store.agents import AgentStore
 from swarm.store.forgotten import up_to
 from swarm.store.outcomes import OutcomeStore
@@ -55,7 +55,7 @@ def one_trajectory(
     if not found:
         where = f"agent {names[0]}" if len(names) == 1 else f"any of {len(names)} agents"
         raise UnknownIdError(
-            f"trajectory {trajectory!r:.80}: no outcome of it is known of {where} (streams keep the last "
+            f"trajectory {shown(trajectory)}: no outcome of it is known of {where} (streams keep the last "
             "trajectory_capacity outcomes)"
         )
     return found

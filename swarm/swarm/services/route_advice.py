@@ -18,7 +18,7 @@ from swarm.sona.routing.request import (
     parse_exploration,
     parse_strategy,
 )
-from swarm.sona.vectors import check_count
+from swarm.sona.vectors import check_count, check_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def route_question(
     """
     names: tuple[str, ...] | None = None
     if routes is not None:
-        names = tuple(dict.fromkeys(_names(routes, "routes")))
+        names = tuple(dict.fromkeys(route_names(routes, "routes")))
         if len(names) > MAX_ROUTES_ASKED:
             raise InputError(f"routes may be {MAX_ROUTES_ASKED} at most, got {len(names)}")
     request = RouteRequest(
@@ -145,19 +145,18 @@ def route_question(
         min_quality=min_quality,
         timeout_ms=timeout_ms,
         worth=worth,
-        fallback=check_route(fallback, "fallback") if fallback else "",
-        failed=tuple(dict.fromkeys(_names(failed, "failed"))),
+        fallback=_optional(fallback, "fallback"),
+        failed=tuple(dict.fromkeys(route_names(failed, "failed"))),
         exploration=parse_exploration(exploration),
         seed=check_count(seed, "seed", 0, 2**63 - 1),
     )
-    return RouteQuestion(
-        routes=names, request=check_request(request), session=check_route(session, "session") if session else ""
-    )
+    return RouteQuestion(routes=names, request=check_request(request), session=_optional(session, "session"))
 
 
-def _names(names: Collection[str], parameter: str) -> list[str]:
-    # One text alone would be read letter by letter.
-    is_usable = isinstance(names, Collection) and not isinstance(names, str)
-    if not is_usable or not all(isinstance(name, str) and name for name in names):
-        raise InputError(f"{parameter} must be a collection of names, got {names!r:.80}")
-    return [check_route(name, parameter) for name in names]
+def route_names(names: Collection[str], parameter: str) -> list[str]:
+    """The names of routes or tools as a list, each checked."""
+    return [check_route(name, parameter) for name in check_names(names, parameter)]
+
+
+def _optional(name: str, parameter: str) -> str:
+    return "" if isinstance(name, str) and name == "" else check_route(name, parameter)

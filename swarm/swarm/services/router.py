@@ -12,13 +12,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swarm.errors import NoRouteError, UnknownIdError
+from swarm.errors import NoRouteError, UnknownIdError, shown
 from swarm.services.route_advice import RouteAdvice, RouteQuestion, advice_of
 from swarm.services.route_learning import RouteKnowledge
 from swarm.sona.index import Hit
 from swarm.sona.routing.choice import Choice, choose
 from swarm.sona.routing.model import RouteEstimate
-from swarm.sona.routing.request import RouteRequest
+from swarm.sona.routing.request import RouteRequest, check_route
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
 from swarm.store.budgets import SWARM, BudgetStore, agent_scope
@@ -192,7 +192,7 @@ def replay_decision(store: RouteStore, decision_id: str) -> tuple[Decision, Choi
     UnknownIdError
         If there is no such decision, or it has expired.
     """
-    decision = store.decision(decision_id)
+    decision = store.decision(check_route(decision_id, "decision_id"))
     if decision is None:
-        raise UnknownIdError(f"decision {decision_id!r:.80} is unknown or has expired")
+        raise UnknownIdError(f"decision {shown(decision_id)} is unknown or has expired")
     return decision, choose(decision.estimates, decision.request)

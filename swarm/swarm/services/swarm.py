@@ -14,15 +14,17 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
+import numpy as np
+
 from swarm.embed.base import Embedder
 from swarm.embed.identity import require_same
 from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
-from swarm.errors import InputError, NoRouteError, ShapeError, UnknownIdError, WaitTimeoutError
+from swarm.errors import InputError, NoRouteError, ShapeError, UnknownIdError, WaitTimeoutError, shown
 from swarm.services.answers import Same
 from swarm.services.backup import BackupReport, back_up
-from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution
+from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution, outcome_key
 from swarm.services.export import export_agent
 from swarm.services.find import Found, find_consolidation, find_merge, split_id, with_generation
 from swarm.services.forget_report import Forgetting
@@ -42,7 +44,7 @@ from swarm.services.retention import (
 )
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
-from swarm.services.route_advice import RouteAdvice, RouteOptions, route_question
+from swarm.services.route_advice import RouteAdvice, RouteOptions, route_names, route_question
 from swarm.services.router import Router
 from swarm.services.status import SwarmStatus, read_status
 from swarm.services.tasks import TaskOptions, TaskReceipt, Tasks
@@ -56,7 +58,7 @@ from swarm.sona.index import ActionHit
 from swarm.sona.lora import LoraPair
 from swarm.sona.routing.near import NEIGHBOURS
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import Vector, check_count, check_number
+from swarm.sona.vectors import Vector, check_count, check_names, check_number
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
@@ -102,7 +104,7 @@ class Swarm:
         self._retention = RetentionStore(self.client, self.keys)
         self._embedder = embedder
         self._types: TaskTypes | None = None
-        self._is_bound = False
+        self._is_bound = self._is_same = False
         self._replica: Replica | None = None
         self._router: Router | None = None
         self._lock = threading.Lock()
@@ -117,7 +119,7 @@ class Swarm:
 
     def unbind(self) -> None:
         """Ask Redis anew at the next `bind`: its data are gone."""
-        self._is_bound = False
+        self._is_bound = self._is_same = False
 
     def bind(self) -> None:
         """Make sure that the swarm's vectors are of this embedder; asked of Redis once per process.
@@ -134,9 +136,11 @@ class Swarm:
 
     def _check_embedder(self) -> None:
         """As `bind`, but a swarm that nobody has joined yet stays unbound: asking must not create one."""
-        if not self._is_bound and (bound := bound_embedder(self.client, self.keys)) is not None:
+        if self._is_bound or self._is_same:
+            return
+        if (bound := bound_embedder(self.client, self.keys)) is not None:
             require_same(bound, self.embedder.identity)
-            self._is_bound = True
+            self._is_same = True
 
     @property
     def replica(self) -> Replica:
@@ -175,19 +179,24 @@ class Swarm:
         check_name(agent, "agent")
         if role is not None:
             check_name(role, "role")
-        self.bind()
+        self._check_embedder()
         dim = self.embedder.identity.dim
         known = self.agents.registration(agent)
+        if config is not None and not isinstance(config, SonaConfig):
+            raise InputError(f"config must be a SonaConfig, got {type(config).__name__}")
         wanted = config or (known.config if known else SonaConfig(dim=dim))
         if wanted.dim != dim:
             raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
         check_weights_fit(wanted)
+        self.bind()
         registration = Registration(
             role=role or (known.role if known else DEFAULT_ROLE),
             config=wanted,
             registered_s=known.registered_s if known else time.time(),
         )
-        self.agents.register(agent, registration)
+        # An agent that is known needs no right to write what all share.
+        if registration != known:
+            self.agents.register(agent, registration)
         return registration
 
     def warm_start(self, agent: str, *, roles: Collection[str] | None = None) -> WarmStart:
@@ -275,8 +284,8 @@ class Swarm:
         """
         count = check_count(k, "k", 1, 1000)
         check_number(min_quality, "min_quality", 0.0, 1.0)
-        if group_by not in (None, "agent"):
-            raise InputError(f"group_by must be 'agent' or None, got {group_by!r:.40}")
+        if not (group_by is None or (isinstance(group_by, str) and group_by == "agent")):
+            raise InputError(f"group_by must be 'agent' or None, got {shown(group_by, 40)}")
         y = self.embed(text)
         known = self.roles()
         wanted = select_agents(known, agents, roles)
@@ -309,13 +318,15 @@ class Swarm:
         NoRouteError
             If every route breaks a bound and there is no fallback, or no route was given and none is known.
         """
-        question = route_question(**options)
+        if not _is_empty(agent):
+            check_name(agent, "agent")
+        question, offered = route_question(**options), route_names(tools, "tools")
         query = self.embed(text)
         self._check_embedder()
         self.replica.refresh()
         self.router.refresh()
         near = self.replica.nearest(query, NEIGHBOURS)
-        advice = self.router.decide(question, query, text, near, tools=tools, agent=agent)
+        advice = self.router.decide(question, query, text, near, tools=offered, agent=agent)
         if advice is None:
             raise NoRouteError("no route was given and none is known: name some, or declare them (swarm route declare)")
         return advice
@@ -345,10 +356,11 @@ class Swarm:
         `filters` may hold "task_type" and "role".
         """
         count = check_count(k, "k", 1, 1000)
-        wanted = dict(filters or {})
+        wanted = dict(_mapping(filters, "filters"))
         role, task_type = wanted.pop("role", None), wanted.pop("task_type", None)
         if wanted:
-            raise InputError(f"filters may hold task_type and role, got {', '.join(sorted(wanted))}")
+            others = sorted(name if isinstance(name, str) else shown(name) for name in wanted)
+            raise InputError(f"filters may hold task_type and role, got {', '.join(others)[:200]}")
         hits = self.query(
             task,
             agents=source_agents,
@@ -378,12 +390,16 @@ class Swarm:
         """
         quality = check_number(reward, "reward", 0.0, 1.0)
         check_text(output, "output")
-        query = check_text(task, "task") if not input else f"{check_text(task, 'task')}\n{check_text(input, 'input')}"
+        if not isinstance(success, bool | np.bool_):
+            raise InputError(f"success must be True or False, got {shown(success, 40)}")
+        query = (
+            check_text(task, "task")
+            if _is_empty(input)
+            else f"{check_text(task, 'task')}\n{check_text(input, 'input')}"
+        )
         embedding = self.embed(query, "task")
         trajectory_id = uuid.uuid4().hex
         key = check_idempotency_key(trajectory_id if idempotency_key is None else idempotency_key)
-        if not self.agents.is_registered(agent):
-            self.register(agent, role="library")
         trajectory = Trajectory(
             id=trajectory_id,
             embedding=embedding,
@@ -394,8 +410,12 @@ class Swarm:
             task_type=self.task_type(embedding),
             agent=agent,
             at_s=time.time(),
-            context=dict(metadata or {}),
+            context=dict(_mapping(metadata, "metadata")),
         )
+        if not self.agents.is_registered(agent):
+            # What is refused must not leave an agent behind.
+            encode_trajectory(trajectory)
+            self.register(agent, role="library")
         return self.record(trajectory, key)
 
     def record(self, trajectory: Trajectory, idempotency_key: str) -> Receipt:
@@ -436,8 +456,8 @@ class Swarm:
             check_idempotency_key(key)
             if len(trajectory.embedding) != dim:
                 raise ShapeError(f"embedding must have shape ({dim},), got ({len(trajectory.embedding)},)")
-        self.bind()
         lives = {agent: self._life(agent) for agent in dict.fromkeys(one.agent for one in trajectories)}
+        self.bind()
         waiting: dict[str, list[Outcome]] = {agent: [] for agent in lives}
         for trajectory, key, record in zip(trajectories, keys, records, strict=True):
             agent = trajectory.agent
@@ -450,7 +470,7 @@ class Swarm:
     def _life(self, agent: str) -> str:
         life = self.agents.life(agent)
         if life is None:
-            raise UnknownIdError(f"agent {agent!r:.80} is not registered")
+            raise UnknownIdError(f"agent {shown(agent)} is not registered")
         return life
 
     def deliver(self, agent: str, outcomes: Sequence[Outcome]) -> list[Receipt]:
@@ -496,6 +516,8 @@ class Swarm:
             If an agent's bound is reached; a call with the same key does the rest.
         """
         execution = check_idempotency_key(uuid.uuid4().hex if idempotency_key is None else idempotency_key)
+        # Too long with what comes before it, it would be refused when the verdict is kept already.
+        check_idempotency_key(outcome_key(execution))
         return learn_from_execution(
             task, results, consensus, self, self.reliability, execution, same=same, choices=choices
         )
@@ -543,7 +565,9 @@ class Swarm:
         WaitTimeoutError
             If that takes longer than `timeout_s`; the outcome stays on its way.
         """
-        deadline = time.monotonic() + timeout_s
+        if not isinstance(receipt, Receipt):
+            raise InputError(f"receipt must be a Receipt, got {type(receipt).__name__}")
+        deadline = time.monotonic() + check_number(timeout_s, "timeout_s", 0.0, 1e9)
         while not (found := self._follow(receipt)).has_ended:
             if time.monotonic() >= deadline:
                 raise WaitTimeoutError(
@@ -680,8 +704,18 @@ class Swarm:
 def check_idempotency_key(key: object, parameter: str = "idempotency_key") -> str:
     """`key` if it can stand in a Redis key."""
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
-        raise InputError(f"{parameter} must be 1-{MAX_KEY_CHARACTERS} printable characters, got {key!r:.60}")
+        raise InputError(f"{parameter} must be 1-{MAX_KEY_CHARACTERS} printable characters, got {shown(key, 60)}")
     return key
+
+
+def _mapping(values: Mapping[str, str] | None, parameter: str) -> Mapping[str, str]:
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError(f"{parameter} must be a mapping of texts, got {type(values).__name__}")
+    return values or {}
+
+
+def _is_empty(text: object) -> bool:
+    return isinstance(text, str) and text == ""
 
 
 def select_agents(
@@ -696,16 +730,16 @@ def select_agents(
     """
     if agents is None and roles is None:
         return None
-    if isinstance(agents, str) or isinstance(roles, str):
-        raise InputError(f"agents and roles must be collections of names, got {agents!r:.80} and {roles!r:.80}")
+    agents = None if agents is None else check_names(agents, "agents")
+    roles = None if roles is None else check_names(roles, "roles")
     for name in agents or ():
         if name not in known:
-            raise UnknownIdError(f"agent {name!r:.80} is not registered: see swarm agents list")
+            raise UnknownIdError(f"agent {shown(name)} is not registered: see swarm agents list")
     if roles is None:
         return list(dict.fromkeys(agents or ()))
     there = set(known.values())
     for role in roles:
         if role not in there:
-            raise UnknownIdError(f"no agent has the role {role!r:.80}: see swarm agents list")
+            raise UnknownIdError(f"no agent has the role {shown(role)}: see swarm agents list")
     named = known if agents is None else dict.fromkeys(agents)
     return [name for name in named if known[name] in roles]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypedDict, Unpack
 
-from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError
+from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError, shown
 from swarm.services.placement import Placement
 from swarm.settings import Settings
 from swarm.sona.vectors import check_count, check_number
@@ -22,6 +22,7 @@ from swarm.store.tasks import Hold, RoleCounts, StoredTask, Submitted, TaskStore
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.task_records import (
     ENDS,
+    MAX_LABEL,
     MAX_NOTE,
     TaskRecord,
     TaskState,
@@ -211,7 +212,7 @@ class Tasks:
         role_of(task)
         found = self.store.find(task)
         if found is None:
-            raise UnknownIdError(f"no task {task!r:.120}: never submitted, dropped, or ended long ago")
+            raise UnknownIdError(f"no task {shown(task, 120)}: never submitted, dropped, or ended long ago")
         return _view(found)
 
     def wait(self, task: str, timeout: float = 60.0) -> Any:
@@ -244,6 +245,7 @@ class Tasks:
 
         One that has ended stays as it is, and this answers how.
         """
+        role_of(task)
         state = self.store.cancel(task, reason(why))
         return self.find(task).state if state is None else state
 
@@ -263,10 +265,12 @@ class Tasks:
 
     def renew(self, task: ClaimedTask, lease: float) -> Hold:
         """Hold a task for another lease, unless it was cancelled or lost."""
+        check_claimed(task)
         return self.store.renew(task.id, task.token, _check_lease(lease))
 
     def progress(self, task: ClaimedTask, lease: float, fraction: float, note: str = "") -> Hold:
         """Say how far a task is, in [0, 1]; it is held for another lease by this, too."""
+        check_claimed(task)
         check_number(fraction, "fraction", 0.0, 1.0)
         if not isinstance(note, str):
             raise InputError(f"note must be text (str), got {type(note).__name__}")
@@ -274,6 +278,7 @@ class Tasks:
 
     def succeed(self, task: ClaimedTask, result: object) -> TaskState | None:
         """End a task with its result: succeeded; cancelled, which keeps no result; None if it was lost."""
+        check_claimed(task)
         return self.store.succeed(task.id, task.token, encode_result(result))
 
     def fail(self, task: ClaimedTask, why: str, *, retry: bool, delay: float | None = None) -> TaskState | None:
@@ -284,6 +289,9 @@ class Tasks:
         retry : whether it is worth another attempt, if `max_attempts` allows one
         delay : seconds until then, instead of the back-off
         """
+        check_claimed(task)
+        if not isinstance(retry, bool):
+            raise InputError(f"retry must be True or False, got {shown(retry, 40)}")
         if delay is not None:
             check_number(delay, "delay", 0.0, 86_400.0)
         return self.store.fail(task.id, task.token, reason(why), again=retry, delay=delay)
@@ -372,7 +380,8 @@ class Tasks:
             given["payload"] = task
         else:
             given["text"] = task
-        if given.get("idempotency_key") == "":
+        key = given.get("idempotency_key")
+        if isinstance(key, str) and not key:
             raise InputError("idempotency_key must be at least 1 character, got ''")
         place = given.pop("place", None)
         if place not in (None, "learned"):
@@ -385,14 +394,16 @@ class Tasks:
     def _role(self, role: str | None, agent: str | None) -> str:
         if role is None and agent is None:
             raise InputError("role must be given, or an agent whose role is known")
+        if role is not None:
+            check_name(role, "role")
         if agent is None:
-            return check_name(role or "", "role")
+            return role or ""
         known = self._agents.registration(agent)
         if role is None and known is None:
-            raise UnknownIdError(f"agent {agent!r:.80} is not registered: give a role, too")
+            raise UnknownIdError(f"agent {shown(agent)} is not registered: give a role, too")
         if role is not None and known is not None and known.role != role:
-            raise InputError(f"role must be {known.role!r}, the role of agent {agent}, got {role!r:.80}")
-        return check_name(role or "", "role") if known is None else known.role
+            raise InputError(f"role must be {known.role!r}, the role of agent {agent}, got {shown(role)}")
+        return (role or "") if known is None else known.role
 
     def _admitted(self, answer: Submitted, record: TaskRecord) -> bool:
         if not answer.refused_by:
@@ -424,6 +435,17 @@ class Tasks:
 def _view(found: StoredTask) -> TaskView:
     result = None if found.result is None else decode_result(found.result)
     return TaskView(id=found.id, record=found.record, status=found.status, result=result)
+
+
+def check_claimed(task: ClaimedTask) -> ClaimedTask:
+    """`task` if it is one that `claim` may have answered."""
+    if not isinstance(task, ClaimedTask):
+        raise InputError(f"task must be a ClaimedTask, as claim answers, got {type(task).__name__}")
+    role_of(task.id)
+    is_token = isinstance(task.token, str) and task.token.isascii() and 0 < len(task.token) <= MAX_LABEL
+    if not is_token:
+        raise InputError(f"token of the task must be 1-{MAX_LABEL} characters, as claim answers")
+    return task
 
 
 def _check_lease(lease: float) -> float:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from swarm.embed.text import MAX_TEXT_BYTES, check_text
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 from swarm.sona.clusters import action_of
 from swarm.sona.consensus import Consensus, Reliability, majority, weigh
 from swarm.sona.trajectory import MAX_COST, MAX_LATENCY_MS
@@ -153,18 +153,18 @@ def check_result(agent: str, result: AgentResult | str) -> AgentResult:
     if isinstance(result, str):
         result = AgentResult(output=result)
     if not isinstance(result, AgentResult):
-        raise InputError(f"results of {agent!r:.80} must be an AgentResult or a text, got {type(result).__name__}")
+        raise InputError(f"results of {shown(agent)} must be an AgentResult or a text, got {type(result).__name__}")
     if result.success is not None and (result.quality is not None or not isinstance(result.success, bool)):
-        raise InputError(f"results of {agent!r:.80}: give success (True or False) or quality, or neither")
+        raise InputError(f"results of {shown(agent)}: give success (True or False) or quality, or neither")
     if result.quality is not None:
-        check_number(result.quality, f"quality of {agent!r:.80}", 0.0, 1.0)
-    check_number(result.latency_ms, f"latency_ms of {agent!r:.80}", 0.0, MAX_LATENCY_MS)
-    check_number(result.cost, f"cost of {agent!r:.80}", 0.0, MAX_COST)
-    if len(check_any_text(result.route, f"route of {agent!r:.80}")) > _MAX_ROUTE:
-        raise InputError(f"route of {agent!r:.80} may have {_MAX_ROUTE} characters at most, got {len(result.route)}")
+        check_number(result.quality, f"quality of {shown(agent)}", 0.0, 1.0)
+    check_number(result.latency_ms, f"latency_ms of {shown(agent)}", 0.0, MAX_LATENCY_MS)
+    check_number(result.cost, f"cost of {shown(agent)}", 0.0, MAX_COST)
+    if len(check_any_text(result.route, f"route of {shown(agent)}")) > _MAX_ROUTE:
+        raise InputError(f"route of {shown(agent)} may have {_MAX_ROUTE} characters at most, got {len(result.route)}")
     if isinstance(result.output, str) and not result.output.strip():
         return replace(result, output="")
-    check_text(result.output, f"output of {agent!r:.80}")
+    check_text(result.output, f"output of {shown(agent)}")
     return result
 
 
@@ -184,7 +184,7 @@ def _decoded(payload: Mapping[str, Any]) -> Verdict:
     for agent, values in payload["agents"].items():
         judged = Judged(**values)
         if not isinstance(judged.agrees, bool):
-            raise InputError(f"agrees must be True or False, got {judged.agrees!r:.40}")
+            raise InputError(f"agrees must be True or False, got {shown(judged.agrees, 40)}")
         check_any_text(judged.action, "action")
         for name in ("probability", "quality"):
             if getattr(judged, name) is not None:

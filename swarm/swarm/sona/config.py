@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 from swarm.sona.vectors import check_number
 
 MICRO_LR_SCALE = 15.0
@@ -121,7 +121,7 @@ class SonaConfig:
                 continue
             check_number(value, name, low, high)
             if name in _INTEGERS and not isinstance(value, int):
-                raise InputError(f"{name} must be a whole number, got {value!r}")
+                raise InputError(f"{name} must be a whole number, got {shown(value, 40)}")
 
     @property
     def base_scale(self) -> float:
@@ -132,7 +132,7 @@ class SonaConfig:
     def preset(cls, name: str, *, dim: int = 256, seed: int = 0) -> SonaConfig:
         """The configuration called `name` (see `PRESETS`) for embeddings of `dim` numbers."""
         if not isinstance(name, str) or name not in PRESETS:
-            raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {name!r:.60}")
+            raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {shown(name, 60)}")
         return replace(PRESETS[name], dim=dim, seed=seed)
 
     @property

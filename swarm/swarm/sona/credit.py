@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 from swarm.sona.clusters import MAX_SUM, Tally
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import check_number, check_text
@@ -181,12 +181,12 @@ def check_credit_sums(sums: CreditSums) -> CreditSums:
     """
     for name, tally in [("total", sums.total), *sums.nodes.items()]:
         check_text(name, "nodes")
-        check_number(tally.n, f"n of {name!r:.60}", 0.0, MAX_SUM)
-        check_number(tally.sum_quality, f"sum_quality of {name!r:.60}", 0.0, tally.n * (1.0 + 1e-9))
+        check_number(tally.n, f"n of {shown(name, 60)}", 0.0, MAX_SUM)
+        check_number(tally.sum_quality, f"sum_quality of {shown(name, 60)}", 0.0, tally.n * (1.0 + 1e-9))
     for pair, count in sums.pairs.items():
         if pair[0] >= pair[1] or any(node not in sums.nodes for node in pair):
-            raise InputError(f"pairs must name two nodes in sorted order, got {pair!r:.80}")
-        check_number(count, f"pairs of {pair!r:.80}", 0.0, min(sums.nodes[node].n for node in pair) * (1.0 + 1e-9))
+            raise InputError(f"pairs must name two nodes in sorted order, got {shown(pair)}")
+        check_number(count, f"pairs of {shown(pair)}", 0.0, min(sums.nodes[node].n for node in pair) * (1.0 + 1e-9))
     if sums.nodes and not sums.total.n > 0.0:
         raise InputError(f"total must count the trajectories of {len(sums.nodes)} nodes, got {sums.total.n:g}")
     return sums

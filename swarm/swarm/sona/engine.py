@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from swarm.errors import UnknownIdError
+from swarm.errors import UnknownIdError, shown
 from swarm.sona.adapter import Adapter, bend
 from swarm.sona.background import MICRO_KEEP, CycleReport, Learned, run_cycle
 from swarm.sona.bank import ReasoningBank
@@ -322,10 +322,11 @@ class SonaEngine(TrajectoryRecorder):
         self._recent.extend(trajectories[-_RECENT:])
 
     def _recalled(self, trajectory_id: str | int | None) -> Trajectory:
+        wanted = trajectory_id if isinstance(trajectory_id, str) else shown(trajectory_id)
         for trajectory in (*reversed(self._newest(_RECENT)), *reversed(self._recent)):
-            if trajectory_id is None or trajectory.id == str(trajectory_id):
+            if trajectory_id is None or trajectory.id == wanted:
                 return trajectory
-        raise UnknownIdError(f"trajectory_id {trajectory_id!r}: not among the last {_RECENT} that ended")
+        raise UnknownIdError(f"trajectory_id {shown(trajectory_id, 40)}: not among the last {_RECENT} that ended")
 
     def _instant(self, trajectory: Trajectory, quality: float, step_reward: float | None = None) -> None:
         x = trajectory.embedding

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.errors import BoundsError, InputError, ShapeError
+from swarm.errors import BoundsError, InputError, ShapeError, shown
 from swarm.sona.clusters import Cluster, check_cluster
 from swarm.sona.lora import LoraPair
 from swarm.sona.vectors import check_count, check_number, check_text
@@ -65,7 +65,7 @@ def check_export(export: AgentExport) -> AgentExport:
     if not isinstance(export, AgentExport):
         raise InputError(f"export must be an AgentExport, got {type(export).__name__}")
     if not isinstance(export.agent, str) or not _NAME.fullmatch(export.agent):
-        raise InputError(f"agent must be 1-63 letters, digits, '_', '.' or '-', got {export.agent!r:.80}")
+        raise InputError(f"agent must be 1-63 letters, digits, '_', '.' or '-', got {shown(export.agent)}")
     check_count(export.generation, "generation", 0, MAX_OUTCOMES)
     dim = check_count(export.dim, "dim", 1, 65_536)
     check_text(export.embedder, "embedder")

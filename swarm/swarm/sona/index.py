@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from swarm.errors import InputError, ShapeError
+from swarm.errors import InputError, ShapeError, shown
 from swarm.sona.clusters import UNCONFIRMED, Cluster, is_library
 from swarm.sona.config import SonaConfig
 from swarm.sona.prototypes import prototypes_of
@@ -464,7 +464,7 @@ class PatternIndex:
                 self._backed(self._successes[:n]),
             )
         if isinstance(agents, str):
-            raise InputError(f"agents must be a collection of names, got the text {agents!r:.40}")
+            raise InputError(f"agents must be a collection of names, got the text {shown(agents, 40)}")
         wanted = frozenset(agents)
         if wanted not in self._views:
             if len(self._views) >= _FILTERS:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from swarm.errors import CapacityError, UnknownIdError
+from swarm.errors import CapacityError, UnknownIdError, shown
 from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.config import SonaConfig
 from swarm.sona.trajectory import MAX_LATENCY_MS, Step, Trajectory, check_trajectory
@@ -19,6 +19,7 @@ from swarm.sona.vectors import (
     MAX_LENGTH,
     MAX_SQUARED_NORM,
     MIN_SQUARED_NORM,
+    check_count,
     check_direction,
     check_number,
     check_numbers,
@@ -146,9 +147,10 @@ class TrajectoryRecorder:
             raise CapacityError(f"max_trajectory_steps is {self._max_steps}: trajectory {trajectory_id} is full")
         if type(reward) is not float or not 0.0 <= reward <= 1.0:
             reward = check_number(reward, "reward", 0.0, 1.0)
-        if latency_ms != 0.0:
+        # An array would be compared value by value: the type is asked first.
+        if type(latency_ms) is not float or latency_ms != 0.0:
             latency_ms = check_number(latency_ms, "latency_ms", 0.0, MAX_LATENCY_MS)
-        if node != "":
+        if type(node) is not str or node:
             check_text(node, "node")
         try:
             # What callers mostly pass is checked without a call; NaN compares false and takes the long way too.
@@ -175,7 +177,8 @@ class TrajectoryRecorder:
     def record_step(self, trajectory_id: int, node_id: int | str, score: object, latency_us: float) -> None:
         """Append a routing step: which node, how well, in how many microseconds."""
         checked = check_number(latency_us, "latency_us", 0.0, 1e3 * MAX_LATENCY_MS)
-        self.add_step(trajectory_id, None, None, score, node=str(node_id), latency_ms=checked / 1e3)
+        node = node_id if isinstance(node_id, str) else str(check_count(node_id, "node_id", -(2**63), 2**64))
+        self.add_step(trajectory_id, None, None, score, node=node, latency_ms=checked / 1e3)
 
     def use_pattern(self, trajectory_id: int, action: str, response: str = "") -> None:
         """Name the action that was tried: the one of a pattern that was found, or the id of a new result."""
@@ -204,7 +207,7 @@ class TrajectoryRecorder:
         recording = self._opened(trajectory_id)
         if type(quality) is not float or not 0.0 <= quality <= 1.0:
             quality = check_number(quality, "quality", 0.0, 1.0)
-        if now_s != 0.0:
+        if type(now_s) is not float or now_s != 0.0:
             now_s = check_number(now_s, "now_s", 0.0, MAX_TIME_S)
         if len(self._buffer) >= self._capacity:
             self._refuse()
@@ -244,7 +247,7 @@ class TrajectoryRecorder:
         except (KeyError, TypeError):
             issued = type(trajectory_id) is int and 0 < trajectory_id < self._next_id
             reason = "has ended already" if issued else "was never issued"
-            raise UnknownIdError(f"trajectory_id {trajectory_id!r:.40} {reason}") from None
+            raise UnknownIdError(f"trajectory_id {shown(trajectory_id, 40)} {reason}") from None
 
     def _keep(self, ended: Recording | Trajectory) -> None:
         self._buffer.append(ended)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 from swarm.sona.trajectory import MAX_LATENCY_MS, Step, Trajectory
 from swarm.sona.vectors import Vector, check_number, check_numbers
 
@@ -65,7 +65,7 @@ class LearningSignal:
     ) -> LearningSignal:
         """A user's word. A failure's reward is at most 1 - quality: a confident failure is a clear one."""
         if not isinstance(success, bool | np.bool_):
-            raise InputError(f"success must be True or False, got {success!r:.40}")
+            raise InputError(f"success must be True or False, got {shown(success, 40)}")
         checked = check_number(quality, "quality", 0.0, 1.0)
         reward = checked if success else min(checked, 1.0 - checked)
         return cls(reward=reward, latency_ms=latency_ms, trajectory_id=trajectory_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -116,6 +116,8 @@ def checked_values(trajectory: object, dim: int, max_steps: int) -> dict[str, An
     """
     if not isinstance(trajectory, Trajectory):
         raise InputError(f"trajectory must be a Trajectory, got {type(trajectory).__name__}")
+    if not isinstance(trajectory.steps, Sequence):
+        raise InputError(f"steps must be a sequence of Step objects, got {type(trajectory.steps).__name__}")
     if len(trajectory.steps) > max_steps:
         raise CapacityError(f"max_trajectory_steps is {max_steps}: the trajectory has {len(trajectory.steps)}")
     check_direction(trajectory.embedding, dim, "embedding")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 from swarm.sona.vectors import check_number
 
 
@@ -29,7 +29,7 @@ def select_by_ucb(variants: Sequence[str], scores: Sequence[VariantScore], explo
     ('a', 'c')
     """
     if not variants or isinstance(variants, str):
-        raise InputError(f"variants must be a sequence of names, not empty, got {variants!r:.40}")
+        raise InputError(f"variants must be a sequence of names, not empty, got {shown(variants, 40)}")
     check_number(exploration, "exploration", 0.0, 1e6)
     for score in scores:
         check_number(score.mean, f"mean of {score.name}", 0.0, 1.0)

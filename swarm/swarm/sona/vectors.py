@@ -6,12 +6,13 @@ A vector is checked once, where it enters; the kernels below trust it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence, Set
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from swarm.errors import BoundsError, ShapeError, TextError
+from swarm.errors import BoundsError, InputError, ShapeError, TextError, shown
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 """float32, shape `(d,)` or `(n, d)` as the text says."""
@@ -147,7 +148,7 @@ def check_number(value: object, parameter: str, low: float, high: float) -> floa
     if type(value) is float and low <= value <= high:
         return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise BoundsError(f"{parameter} must be a number in {low:g}..{high:g}, got {value!r:.40}")
+        raise BoundsError(f"{parameter} must be a number in {low:g}..{high:g}, got {shown(value, 40)}")
     try:
         number = float(value)
     except OverflowError:
@@ -167,7 +168,7 @@ def check_count(value: object, parameter: str, low: int, high: int) -> int:
     if type(value) is int and low <= value <= high:
         return value
     if not isinstance(value, int | np.integer):
-        raise BoundsError(f"{parameter} must be a whole number in {low}..{high}, got {value!r:.40}")
+        raise BoundsError(f"{parameter} must be a whole number in {low}..{high}, got {shown(value, 40)}")
     check_number(value, parameter, low, high)
     return int(value)
 
@@ -185,6 +186,19 @@ def check_text(value: object, parameter: str) -> str:
     except UnicodeEncodeError:
         raise TextError(f"{parameter} must be valid Unicode, got a lone surrogate") from None
     return value
+
+
+def check_names(value: object, parameter: str) -> list[str]:
+    """`value` as a list if it is a collection of texts that are not empty; one text alone would be read by letters.
+
+    >>> check_names({"ada"}, "agents")
+    ['ada']
+    """
+    if isinstance(value, Sequence | Set | Mapping) and not isinstance(value, str | bytes):
+        names = [name for name in value if isinstance(name, str) and name]
+        if len(names) == len(value):
+            return names
+    raise InputError(f"{parameter} must be a collection of names, got {shown(value)}")
 
 
 def unit_rows(batch: Vector) -> Vector:

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from swarm.errors import InputError, RecordError, StoreUnavailableError
 from swarm.settings import Settings
+from swarm.store.redact import redact
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.schema import RESTORING_FIELD, SCHEMA_FIELD, refuse_unreadable
 
@@ -83,7 +84,22 @@ def redis_errors(action: str) -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        raise StoreUnavailableError(f"cannot {action}: {type(error).__name__}: {error}") from error
+        raise unavailable(action, error) from shown_cause(error)
+
+
+def unavailable(action: str, error: Exception) -> StoreUnavailableError:
+    """The error for what another library raised while `action` was tried, without secrets."""
+    return StoreUnavailableError(redact(f"cannot {action}: {type(error).__name__}: {error}"))
+
+
+def shown_cause(error: Exception) -> Exception | None:
+    """The error as the cause of ours; None if a traceback would show secrets by it."""
+    link: BaseException | None = error
+    while link is not None:
+        if redact(str(link)) != str(link):
+            return None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def connections_made(client: Client) -> int:

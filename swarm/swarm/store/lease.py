@@ -38,7 +38,7 @@ class Lease:
     def renew(self) -> bool:
         """Hold on for another full time; False if the lease is lost."""
         with redis_errors(f"renew the lease {self._key}"):
-            return bool(self._client.eval(RENEW, 1, self._key, self.token, self._ttl_ms))
+            return bool(self._client.register_script(RENEW)(keys=[self._key], args=[self.token, self._ttl_ms]))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -67,4 +67,4 @@ class Lease:
     def release(self) -> None:
         """Give it back; nothing happens if it is lost already."""
         with redis_errors(f"release the lease {self._key}"):
-            self._client.eval(RELEASE, 1, self._key, self.token)
+            self._client.register_script(RELEASE)(keys=[self._key], args=[self.token])

@@ -27,6 +27,9 @@ def bind_embedder(client: Client, keys: SwarmKeys, identity: EmbedderIdentity) -
     EmbedderMismatchError
         If the swarm is bound to another one; the message names both.
     """
+    if (bound := bound_embedder(client, keys)) is not None:
+        require_same(bound, identity)
+        return
     payload = {"id": identity.id, "dim": identity.dim, "version": identity.version}
     with redis_errors("bind the swarm's embedder"):
         client.hsetnx(keys.meta, "embedder", encode("embedder", payload))

@@ -362,3 +362,19 @@ return 1
 """
 )
 """Forget a dead task: 1; 2 if there is no such task any more; 0 if it is not dead."""
+
+HAND_BACK = (
+    _COMMON
+    + r"""
+-- args: token, delay in seconds
+local state = load()
+if not state or state.state ~= 'running' or state.token ~= ARGV[4] then return 'lost' end
+leave(state)
+state.state, state.attempts, state.token, state.worker = 'retrying', state.attempts - 1, '', ''
+redis.call('ZADD', later, text(now + tonumber(ARGV[5])), id)
+count('retrying', 1)
+store(state)
+return state.state
+"""
+)
+"""Give a task back that was not begun, as if it had not been claimed; it waits again after a while. Or lost."""

@@ -9,7 +9,19 @@ from typing import Any
 from swarm.errors import RecordError
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.reply import to_bytes, to_hash, to_text
-from swarm.store.task_scripts import CANCEL, CLAIM, DISOWN, DROP, FAIL, RENEW, REPLAY, SUBMIT, SUCCEED, TEND
+from swarm.store.task_scripts import (
+    CANCEL,
+    CLAIM,
+    DISOWN,
+    DROP,
+    FAIL,
+    HAND_BACK,
+    RENEW,
+    REPLAY,
+    SUBMIT,
+    SUCCEED,
+    TEND,
+)
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.task_records import TaskRecord, TaskState, TaskStatus, decode_status, decode_task, role_of
 
@@ -92,6 +104,7 @@ class TaskStore:
         self._tend = client.register_script(TEND)
         self._replay = client.register_script(REPLAY)
         self._drop = client.register_script(DROP)
+        self._hand_back = client.register_script(HAND_BACK)
 
     # Submitters
 
@@ -169,6 +182,10 @@ class TaskStore:
         """End an attempt: the state that the task is in by this; None if the token is stale."""
         pause = "" if delay is None else repr(float(delay))
         return _kept(self._run(self._fail, f"end an attempt of task {task}", task, token, why, int(again), pause))
+
+    def hand_back(self, task: str, token: str, delay: float) -> None:
+        """Give back a task that was claimed and not begun: it waits again in `delay` seconds, with all its attempts."""
+        self._run(self._hand_back, f"hand task {task} back", task, token, repr(float(delay)))
 
     def sweep(self) -> dict[str, str]:
         """Do what is due: leases that ran out, attempts to be made again, deadlines, dead tasks of old.

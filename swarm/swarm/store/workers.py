@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, TypeVar, cast
 
-from swarm.errors import DamagedRecordError
+from swarm.errors import DamagedRecordError, shown
 from swarm.store.connection import Client, redis_errors
 from swarm.wire.codec import decode, encode
 from swarm.wire.keys import SwarmKeys
@@ -181,7 +181,7 @@ def _load(record: type[_Record], kind: str, name: str, data: bytes) -> _Record:
         value = payload.get(field.name, None if field.default is MISSING else field.default)
         # A bool is an int to isinstance, but not to us.
         if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool) != (field.type == "bool"):
-            found = f"{field.name} must be {field.type}, got {value!r:.40}"
-            raise DamagedRecordError(f"{kind} record {name!r:.80}: {found}")
+            found = f"{field.name} must be {field.type}, got {shown(value, 40)}"
+            raise DamagedRecordError(f"{kind} record {shown(name)}: {found}")
         values[field.name] = value
     return record(**values)

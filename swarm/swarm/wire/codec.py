@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from swarm.errors import CapacityError, DamagedRecordError, InputError, NewerRecordError
+from swarm.errors import CapacityError, DamagedRecordError, InputError, NewerRecordError, shown
 from swarm.sona.vectors import Vector
 
 VERSION = 1
@@ -72,9 +72,9 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as error:
         raise DamagedRecordError(f"{kind} record: not readable ({type(error).__name__}), {len(data)} bytes") from error
     if found_kind != kind:
-        raise DamagedRecordError(f"{kind} record: found a record of kind {found_kind!r:.40}")
+        raise DamagedRecordError(f"{kind} record: found a record of kind {shown(found_kind, 40)}")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise DamagedRecordError(f"{kind} record: version {version!r:.40} is not a positive integer")
+        raise DamagedRecordError(f"{kind} record: version {shown(version, 40)} is not a positive integer")
     if version > VERSION:
         raise NewerRecordError(f"{kind} record: version {version}, this program reads up to {VERSION}: upgrade it")
     if not isinstance(payload, dict):

@@ -49,6 +49,9 @@ Swarm, tag `{NAME}`
   job       hash    per job of several agents: what was decided (to whom each step is given, deadline, a digest of what
                     the job is); written by whoever runs it, the first decision holds; expires
   celery:wakeup  channel  per role: one more task waits; published by the scripts on tasks, heard by idle pools
+  tokens    hash    token id -> its record, with a digest and never the token; written by `swarm token`, until revoked
+  tokenuse  hash    token id -> when it was used last, ms since the epoch; written by the guard, removed with `tokens`
+  rate      hash    per agent or token, and kind of call -> what is left of its allowance; written by the guard, expires
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
@@ -78,7 +81,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -95,7 +98,7 @@ def check_name(name: str, parameter: str) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(
             f"{parameter} must be 1-63 letters, digits, '_', '.' or '-', beginning with a letter or digit, "
-            f"got {name!r:.80}"
+            f"got {shown(name)}"
         )
     return name
 
@@ -332,6 +335,17 @@ class SwarmKeys:
 
     def job(self, job: str) -> str:
         return self._key(f"job:{job}")
+
+    @property
+    def tokens(self) -> str:
+        return self._key("tokens")
+
+    @property
+    def token_use(self) -> str:
+        return self._key("tokenuse")
+
+    def rate(self, whose: str) -> str:
+        return self._key(f"rate:{whose}")
 
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)

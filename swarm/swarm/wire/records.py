@@ -188,6 +188,8 @@ def _checked(trajectory: Trajectory) -> Trajectory:
 
 
 def _checked_values(trajectory: Trajectory) -> dict[str, Any]:
+    if not isinstance(trajectory, Trajectory):
+        raise InputError(f"trajectory must be a Trajectory, got {type(trajectory).__name__}")
     values = checked_values(trajectory, len(check_numbers(trajectory.embedding, "embedding")), _MAX_STEPS)
     for name, bound in _TRAJECTORY_TEXTS.items():
         if len(getattr(trajectory, name)) > bound:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from swarm.embed.text import MAX_TEXT_BYTES, check_text
-from swarm.errors import CapacityError, InputError, RecordError
+from swarm.errors import CapacityError, InputError, RecordError, shown
 from swarm.sona.vectors import check_count, check_number
 from swarm.wire.codec import MAX_RECORD_BYTES, decode, encode
 from swarm.wire.keys import check_name
@@ -106,21 +106,21 @@ _LATER = frozenset({"report", "placement"})
 def check_task(record: TaskRecord) -> TaskRecord:
     """`record` if every value is within its bounds."""
     check_name(record.role, "role")
-    if record.agent != "":
-        check_name(record.agent, "agent")
-    if record.text != "" or not record.payload:
-        check_text(record.text, "task")
     for parameter in ("payload", "placement"):
         if not isinstance(getattr(record, parameter), Mapping):
             raise InputError(f"{parameter} must be a mapping, got {type(getattr(record, parameter)).__name__}")
+    if not isinstance(record.agent, str) or record.agent:
+        check_name(record.agent, "agent")
+    if not isinstance(record.text, str) or record.text or not record.payload:
+        check_text(record.text, "task")
     if not isinstance(record.report, bool):
-        raise InputError(f"report must be True or False, got {record.report!r:.40}")
+        raise InputError(f"report must be True or False, got {shown(record.report, 40)}")
     for parameter in ("submitter", "idempotency_key"):
         label = getattr(record, parameter)
         if not isinstance(label, str) or len(label) > MAX_LABEL or not label.isprintable():
-            raise InputError(f"{parameter} must be at most {MAX_LABEL} printable characters, got {label!r:.60}")
+            raise InputError(f"{parameter} must be at most {MAX_LABEL} printable characters, got {shown(label, 60)}")
     check_count(record.priority, "priority", 0, 9)
-    if record.deadline != 0.0:
+    if check_number(record.deadline, "deadline", 0.0, _LARGEST_TIME) != 0.0:
         check_number(record.deadline, "deadline", 1.0, _LARGEST_TIME)
     check_number(record.time_limit, "time_limit", 0.01, MAX_TIME_LIMIT)
     check_count(record.max_attempts, "max_attempts", 1, MAX_ATTEMPTS)
@@ -184,7 +184,7 @@ def role_of(task: object) -> str:
     """
     role, _, number = task.rpartition(":") if isinstance(task, str) else ("", "", "")
     if len(number) != _ID_LENGTH or not set(number) <= set("0123456789abcdef"):
-        raise InputError(f"a task id is ROLE:{_ID_LENGTH} hexadecimal digits, got {task!r:.120}")
+        raise InputError(f"a task id is ROLE:{_ID_LENGTH} hexadecimal digits, got {shown(task, 120)}")
     return check_name(role, "the role in a task id")
 
 
@@ -206,7 +206,11 @@ def reason(why: object) -> str:
 
 def storable(value: object, bound: int) -> str:
     """`value` as text of at most `bound` characters, without lone surrogates."""
-    return str(value)[:bound].encode(errors="replace").decode()
+    try:
+        text = str(value)
+    except (RecursionError, ValueError):  # too deep, or too large a number
+        text = shown(value, bound)
+    return text[:bound].encode(errors="replace").decode()
 
 
 def _encode_readable(kind: str, payload: Mapping[str, object], parameter: str) -> bytes:

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.history import Version
-from swarm.services.swarm import Swarm
 from swarm_cli.commands.status import agents_table
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, OK, console, count, duration, plain, print_json, table
@@ -32,7 +32,7 @@ def list_agents(name: str | None, as_json: bool) -> None:
     """List the agents: role, generation, and what became of their outcomes."""
     settings = cli_settings(name)
     with reachable(settings):
-        status = Swarm(settings).status()
+        status = open_swarm(settings).status()
     if as_json:
         print_json({"swarm": status.name, "agents": [asdict(agent) for agent in status.agents]})
     elif status.agents:
@@ -56,7 +56,7 @@ def history(agent: str, limit: int, name: str | None, as_json: bool) -> None:
     """
     settings = cli_settings(name)
     with reachable(settings):
-        versions = Swarm(settings).history(agent)
+        versions = open_swarm(settings).history(agent)
     if as_json:
         shown = [version.as_dict() for version in versions[:limit]]
         print_json({"swarm": settings.name, "agent": agent, "versions": shown, "total": len(versions)})
@@ -79,7 +79,7 @@ def rollback(agent: str, version: int, name: str | None, as_json: bool) -> None:
     """
     settings = cli_settings(name)
     with reachable(settings):
-        done = Swarm(settings).rollback(agent, version)
+        done = open_swarm(settings).rollback(agent, version)
     if as_json:
         print_json({"swarm": settings.name, **done.as_dict()})
     else:

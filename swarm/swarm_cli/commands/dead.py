@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from swarm.services.swarm import Swarm
-from swarm.services.tasks import Tasks, TaskView
+from swarm.services.guard_tasks import GuardedTasks
+from swarm.services.tasks import TaskView
 from swarm_cli.commands.task import show_task
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import console, count, duration, jsonable, plain, print_json, table
@@ -35,7 +36,7 @@ def list_dead(limit: int, name: str | None, as_json: bool) -> None:
     """List dead tasks, those that died last first, and why."""
     settings = cli_settings(name)
     with reachable(settings):
-        dead = Swarm(settings).tasks.dead(limit)
+        dead = open_swarm(settings).tasks.dead(limit)
     if as_json:
         print_json({"swarm": settings.name, "tasks": [jsonable(view.as_dict()) for view in dead]})
     elif dead:
@@ -52,7 +53,7 @@ def show(task: str, name: str | None, as_json: bool) -> None:
     """Show a dead task with all that is known of it."""
     settings = cli_settings(name)
     with reachable(settings):
-        view = Swarm(settings).tasks.find(task)
+        view = open_swarm(settings).tasks.find(task)
     show_task(view, as_json)
 
 
@@ -82,13 +83,13 @@ def _each(
     name: str | None,
     as_json: bool,
     done: str,
-    action: Callable[[Tasks, str], object],
+    action: Callable[[GuardedTasks, str], object],
 ) -> None:
     if bool(tasks) == is_all:
         raise click.UsageError("give ids of tasks, or --all")
     settings = cli_settings(name)
     with reachable(settings):
-        ledger = Swarm(settings).tasks
+        ledger = open_swarm(settings).tasks
         chosen = [view.id for view in ledger.dead(_MOST)] if is_all else list(tasks)
         for task in chosen:
             action(ledger, task)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.hits import PatternHit
-from swarm.services.swarm import Swarm
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, duration, plain, print_json
@@ -54,7 +54,7 @@ def command(
     settings = cli_settings(name)
     only_agents, only_roles = list(agents) or None, list(roles) or None
     with reachable(settings):
-        swarm = Swarm(settings)
+        swarm = open_swarm(settings)
         if group_by is None:
             hits = swarm.query(text, agents=only_agents, roles=only_roles, min_quality=min_quality, k=k)
             groups = {"": hits} if hits else {}

@@ -6,10 +6,11 @@ import click
 from rich.text import Text
 
 from swarm.services.find import ConsolidationReceipt, Found, MergeReceipt
+from swarm.services.guard import GuardedSwarm
 from swarm.services.receipts import Receipt, ReceiptState
-from swarm.services.swarm import Swarm
 from swarm.services.tasks import TaskView
 from swarm_cli.commands.task import show_task
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, OK, ago, console, count, facts, jsonable, plain, print_json, working
@@ -31,7 +32,7 @@ def command(receipt_id: str, wait_s: float | None, name: str | None, as_json: bo
     """
     settings = cli_settings(name)
     with reachable(settings):
-        swarm = Swarm(settings)
+        swarm = open_swarm(settings)
         found = swarm.find(receipt_id)
         if wait_s is not None:
             with working(f"waiting for {receipt_id}"):
@@ -48,7 +49,7 @@ def command(receipt_id: str, wait_s: float | None, name: str | None, as_json: bo
         _show_merge(found)
 
 
-def _awaited(swarm: Swarm, found: Found, wait_s: float) -> Found:
+def _awaited(swarm: GuardedSwarm, found: Found, wait_s: float) -> Found:
     if isinstance(found, TaskView):
         swarm.tasks.wait(found.id, wait_s)
         return swarm.tasks.find(found.id)

@@ -6,7 +6,7 @@ import click
 from rich.text import Text
 
 from swarm.services.rewind_report import Dependent, Rewind, RewoundAgent
-from swarm.services.swarm import Swarm
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, console, count, print_json, working
@@ -28,7 +28,7 @@ def command(trajectory: str | None, agent: str | None, retrain: bool, name: str 
         raise click.UsageError("give --trajectory, --agent or both")
     settings = cli_settings(name)
     with reachable(settings), working("taking it out, and learning the rest again"):
-        done = Swarm(settings).rewind(trajectory, agent=agent, retrain=retrain)
+        done = open_swarm(settings).rewind(trajectory, agent=agent, retrain=retrain)
     if as_json:
         print_json({"swarm": settings.name, **done.as_dict()})
     else:

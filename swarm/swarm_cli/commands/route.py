@@ -11,7 +11,6 @@ from rich.text import Text
 
 from swarm.services.route_advice import RouteAdvice
 from swarm.services.router import replay_decision
-from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.routing.choice import Candidate, Choice
 from swarm.sona.routing.declared import DeclaredRoute, check_declared
@@ -22,6 +21,7 @@ from swarm.store.connection import connect
 from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.route_records import Budget, Decision
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import console, duration, facts, plain, print_json, table
@@ -87,7 +87,7 @@ def route_task(
     """
     settings = cli_settings(name)
     with reachable(settings):
-        advice = Swarm(settings).route(
+        advice = open_swarm(settings).route(
             text,
             agent=agent,
             tools=tools,

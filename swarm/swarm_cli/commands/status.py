@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.status import AgentStatus, SwarmStatus
-from swarm.services.swarm import Swarm
 from swarm.sona.standing import Verdict
 from swarm.store.workers import WorkerBeat
 from swarm_cli.commands.tasks import tasks_table
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.address import shown_url
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
@@ -37,7 +37,7 @@ def command(name: str | None, show_all: bool, as_json: bool) -> None:
     """
     settings = cli_settings(name)
     with reachable(settings):
-        status = Swarm(settings).status()
+        status = open_swarm(settings).status()
     if as_json:
         print_json(status.as_dict())
     else:

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from swarm.errors import InputError
-from swarm.services.swarm import Swarm
 from swarm.services.tasks import TaskOptions
 from swarm_cli.commands.task import show_task
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import console, plain, print_json, working
@@ -69,7 +69,7 @@ def command(
     options: TaskOptions = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]  # the names are those of the options
     settings = cli_settings(name)
     with reachable(settings):
-        swarm = Swarm(settings)
+        swarm = open_swarm(settings)
         receipt = swarm.submit(text, **options)
         if wait_s is not None:
             with working(f"waiting for {receipt.id}"):

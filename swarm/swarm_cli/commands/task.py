@@ -8,9 +8,9 @@ import click
 from rich.text import Text
 
 from swarm.services.placement import Placement
-from swarm.services.swarm import Swarm
 from swarm.services.tasks import TaskView
 from swarm.wire.task_records import TaskState
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, OK, ago, console, count, facts, jsonable, plain, print_json, table, working
@@ -31,7 +31,7 @@ def command(task: str, wait_s: float | None, cancel: bool, explain: bool, name: 
     """Show a task: where it stands, and what came of it."""
     settings = cli_settings(name)
     with reachable(settings):
-        tasks = Swarm(settings).tasks
+        tasks = open_swarm(settings).tasks
         if cancel:
             tasks.cancel(task, "cancelled by swarm task")
         if wait_s is not None and not cancel:

@@ -8,8 +8,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from swarm.services.swarm import Swarm
 from swarm.store.tasks import RoleCounts
+from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, console, duration, print_json, table
@@ -28,7 +28,7 @@ def command(name: str | None, as_json: bool) -> None:
     """
     settings = cli_settings(name)
     with reachable(settings):
-        counts = Swarm(settings).tasks.counts()
+        counts = open_swarm(settings).tasks.counts()
     if as_json:
         print_json({"swarm": settings.name, "roles": [role.as_dict() for role in counts]})
     elif counts:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
-from swarm.errors import InputError
+from swarm.errors import InputError, shown
 from swarm.sona.vectors import check_number, check_text
 
 MAX_NAME = 200
@@ -80,46 +81,47 @@ def parse_strategy(value: object) -> Strategy:
             return _ALIASES[value]
         if value in list(Strategy):
             return Strategy(value)
-    raise InputError(f"strategy must be one of {', '.join(Strategy)}, cost-optimized, got {value!r:.40}")
+    raise InputError(f"strategy must be one of {', '.join(Strategy)}, cost-optimized, got {shown(value, 40)}")
 
 
 def parse_exploration(value: object) -> Exploration:
     """A kind of exploration by its name."""
     if isinstance(value, str) and value in list(Exploration):
         return Exploration(value)
-    raise InputError(f"exploration must be one of {', '.join(Exploration)}, got {value!r:.40}")
+    raise InputError(f"exploration must be one of {', '.join(Exploration)}, got {shown(value, 40)}")
 
 
 def check_route(value: object, parameter: str = "route") -> str:
     """`value` if it can name a route: 1-200 printable characters."""
     name = check_text(value, parameter)
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
-        raise InputError(f"{parameter} must be 1-{MAX_NAME} printable characters, got {value!r:.60}")
+        raise InputError(f"{parameter} must be 1-{MAX_NAME} printable characters, got {shown(value, 60)}")
     return name
 
 
 def check_request(request: RouteRequest) -> RouteRequest:
-    """The request, if its numbers are within their bounds.
+    """The request with plain numbers, if they are within their bounds.
 
     Raises
     ------
     InputError
         If one is not; the message names it.
     """
-    for name, value, high in (
-        ("max_cost", request.max_cost, MAX_COST_USD),
-        ("min_quality", request.min_quality, 1.0),
-        ("timeout_ms", request.timeout_ms, MAX_TIMEOUT_MS),
-        ("budget_left", request.budget_left, MAX_COST_USD),
-    ):
-        if value is not None:
-            check_number(value, name, 0.0, high)
-    if request.worth is not None:
-        check_number(request.worth, "worth", 1e-12, MAX_COST_USD)
-    check_number(request.scale, "scale", 0.0, 100.0)
+    numbers: dict[str, Any] = {
+        name: check_number(value, name, low, high)
+        for name, value, low, high in (
+            ("max_cost", request.max_cost, 0.0, MAX_COST_USD),
+            ("min_quality", request.min_quality, 0.0, 1.0),
+            ("timeout_ms", request.timeout_ms, 0.0, MAX_TIMEOUT_MS),
+            ("budget_left", request.budget_left, 0.0, MAX_COST_USD),
+            ("worth", request.worth, 1e-12, MAX_COST_USD),
+            ("scale", request.scale, 0.0, 100.0),
+        )
+        if value is not None
+    }
     for name in (request.fallback, request.sticky):
         if name:
             check_route(name)
     for name in request.failed:
         check_route(name, "failed")
-    return request
+    return replace(request, **numbers)

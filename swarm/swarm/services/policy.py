@@ -1,0 +1,121 @@
+"""Who may do what: one table, with a row for every public operation of `Swarm`, `Tasks` and an agent's hooks.
+
+What is in no row is refused. A row without roles stands for what never leaves the machine: it hands out stores,
+vectors or this process's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from swarm.wire.token_records import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Who may do it, whether it changes something, and what of it must be the agent's own, for who is an agent."""
+
+    roles: frozenset[Role]
+    is_write: bool = False
+    own: str = ""
+    """agent: the agent that is named. submitter: who a task is from. task: one that is from the agent, placed on it, or
+    on its role. role: the role whose tasks are claimed. claim: a task that the agent has."""
+
+
+_ANYONE = frozenset(Role)
+_ACTORS = frozenset({Role.AGENT, Role.OPERATOR})
+_OPERATOR = frozenset({Role.OPERATOR})
+_READ = Rule(roles=_ANYONE)
+_OWN_READ = Rule(roles=_ACTORS, own="agent")
+_OWN_WRITE = Rule(roles=_ACTORS, own="agent", is_write=True)
+_CLAIMED = Rule(roles=_ACTORS, own="claim", is_write=True)
+_OPERATE = Rule(roles=_OPERATOR, is_write=True)
+_INSIDE = Rule(roles=frozenset())
+
+_SWARM = {
+    "query": _READ,
+    "recall": _READ,
+    "retrieve_patterns": _READ,
+    "roles": _READ,
+    "status": _READ,
+    "retention": _READ,
+    "receipt": _OWN_READ,
+    "find": _OWN_READ,
+    "wait": _OWN_READ,
+    "history": _OWN_READ,
+    "export": _OWN_READ,
+    "route": _OWN_WRITE,  # the decision is kept, and counts in the budgets
+    "store_pattern": _OWN_WRITE,
+    "record": _OWN_WRITE,
+    "record_many": _OWN_WRITE,
+    "register": _OWN_WRITE,
+    "warm_start": _OWN_WRITE,
+    "submit": Rule(roles=_ACTORS, own="submitter", is_write=True),
+    "learn_from_swarm_execution": _OPERATE,  # it writes outcomes of several agents
+    "rollback": _OPERATE,
+    "rewind": _OPERATE,
+    "forget": _OPERATE,
+    "tombstones": Rule(roles=_OPERATOR),
+    "set_retention": _OPERATE,
+    "pin": _OPERATE,
+    "unpin": _OPERATE,
+    "backup": _INSIDE,  # it writes a file on the machine where it runs
+    "bind": _INSIDE,
+    "close": _INSIDE,
+    "deliver": _INSIDE,
+    "place": _INSIDE,  # `submit` has it, and says what was considered
+    "unbind": _INSIDE,
+    "embed": _INSIDE,
+    "embedder": _INSIDE,
+    "task_type": _INSIDE,
+    "outcomes": _INSIDE,
+    "replica": _INSIDE,
+    "router": _INSIDE,
+}
+_TASKS = {
+    "submit": Rule(roles=_ACTORS, own="submitter", is_write=True),
+    "find": Rule(roles=_ACTORS, own="task"),
+    "wait": Rule(roles=_ACTORS, own="task"),
+    "cancel": Rule(roles=_ACTORS, own="submitter", is_write=True),
+    "claim": Rule(roles=_ACTORS, own="role", is_write=True),
+    "renew": _CLAIMED,
+    "progress": _CLAIMED,
+    "succeed": _CLAIMED,
+    "fail": _CLAIMED,
+    "counts": _READ,
+    "dead": Rule(roles=_OPERATOR),
+    "replay": _OPERATE,
+    "drop": _OPERATE,
+    "sweep": _OPERATE,
+    "unreported": _INSIDE,
+    "reported": _INSIDE,
+    "report_later": _INSIDE,
+}
+_HOOKS = {
+    "before_task": _OWN_WRITE,
+    "step": _OWN_WRITE,
+    "after_task": _OWN_WRITE,
+    "abandon": _OWN_WRITE,
+    "receipt": _OWN_READ,
+    "health": _OWN_READ,
+    "task": _INSIDE,
+    "on_task": _INSIDE,
+    "refresh": _INSIDE,
+    "flush": _INSIDE,
+    "close": _INSIDE,
+    "export": _INSIDE,
+    "adapter": _INSIDE,
+    "config": _INSIDE,
+    "role": _INSIDE,
+    "generation": _INSIDE,
+    "instant_updates": _INSIDE,
+}
+
+POLICY: Mapping[str, Rule] = MappingProxyType(
+    _SWARM
+    | {f"tasks.{name}": rule for name, rule in _TASKS.items()}
+    | {f"hooks.{name}": rule for name, rule in _HOOKS.items()}
+)
+"""Operation -> who may do it. Those of `Tasks` begin with "tasks.", those of an agent with "hooks."."""
