@@ -41,19 +41,11 @@ from random import Random
 from benchmarks.arguments import OneLineParser, say
 from benchmarks.fuzz_bytes import mutated
 from benchmarks.fuzz_commands import ALLOWED_CODES, hostile_command, run_command
-from benchmarks.fuzz_entries import (
-    AGENTS,
-    Entry,
-    Pool,
-    access_entries,
-    agent_entries,
-    engine_entries,
-    inner_entries,
-    small_entries,
-    swarm_entries,
-    task_entries,
-)
+from benchmarks.fuzz_engine_entries import engine_entries
+from benchmarks.fuzz_pool import AGENTS, Entry, Pool
 from benchmarks.fuzz_records import DIM, good_records
+from benchmarks.fuzz_swarm_entries import access_entries, inner_entries, small_entries, swarm_entries
+from benchmarks.fuzz_task_entries import agent_entries, task_entries
 from benchmarks.fuzz_values import Hostile
 from benchmarks.fuzz_watch import Hung, Watch, time_bound
 from swarm.embed import HashedEmbedder

@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support import PrivateRedis
 
-from benchmarks.fuzz_entries import Entry
 from benchmarks.fuzz_inputs import Fuzz, main, report
+from benchmarks.fuzz_pool import Entry
 from benchmarks.fuzz_records import good_records
 from swarm.errors import InputError
 from swarm.settings import Settings

@@ -31,21 +31,17 @@ _CONNECTION = "auth hello ping select echo reset client|setname client|id time"
 _NO_SET_INFO = ((7, 0), (7, 2))
 """Redis from the first to before the second of these refuses a grant of CLIENT SETINFO, which it does not know."""
 _READ = (
-    "get mget exists pttl hget hmget hgetall hkeys hlen hexists hstrlen hscan xrange xrevrange xlen "
-    "zrange zrangebyscore zrangebylex zrevrange zrevrangebyscore zcard zscore zscan zlexcount llen smembers sismember "
-    "scard"
+    "get mget exists pttl hget hmget hgetall hkeys hlen hexists hstrlen xrange xrevrange xlen "
+    "zrange zrangebyscore zrangebylex zrevrange zrevrangebyscore zcard zcount zscore zlexcount "
+    "llen lrange smembers sismember scard hscan zscan sscan xinfo|stream type"
 )
 _WRITE = (
     "set del unlink incr incrby expire pexpire hset hsetnx hdel hincrby hincrbyfloat "
-    "xadd xtrim xdel zadd zrem sadd srem"
+    "xadd xtrim xdel zadd zrem zremrangebyscore sadd srem rpush lpush lpop rpop lrem"
 )
 _TRANSACTIONS = "multi exec discard watch unwatch evalsha script|load script|exists"
-_BROKER = (
-    "lpush rpush lpop rpop brpop lrange lrem publish subscribe unsubscribe psubscribe punsubscribe "
-    "zremrangebyscore type"
-)
-_LOOKING_AFTER = "info xinfo xsetid"
-"""`swarm doctor`, backup and restore."""
+_BROKER = "brpop publish subscribe unsubscribe psubscribe punsubscribe"
+_LOOKING_AFTER = "info xsetid"
 
 _AGENT_READS = ("meta", "agents", "bank", "banklog", "routing", "models", "budgets")
 """What an agent reads of the swarm: who is there, what is known, which routes there are."""
@@ -86,7 +82,7 @@ def redis_users(
     connection = _connection(version)
     data = f"{connection} {_READ} {_WRITE} {_TRANSACTIONS}"
     # A subscription to a pattern, as kombu's, needs that very pattern; publishing needs one that matches.
-    channels = (f"&{keys.broker_prefix}*", f"&{keys.broker_prefix}/{database}.celery.pidbox")
+    channels = (f"&{keys.patterns[0]}", f"&{keys.broker_prefix}/{database}.celery.pidbox")
     everybody = {
         "operator": (*everything, *channels, *_commands(f"{data} {_BROKER} {_LOOKING_AFTER}")),
         "worker": (*everything, *channels, *_commands(f"{data} {_BROKER}")),
