@@ -76,6 +76,8 @@ def _remarks(pool: PoolState, now_s: float) -> Iterator[Text]:
     care = pool.care
     if care is None:
         return
+    if care.fault and not care.failures:
+        yield Text(f"{pool.worker}: {plain(care.fault)}", BAD)
     if care.failures:
         pause = care.next_start_s - now_s
         when = f", next start in {duration(pause)}" if pause > 0.0 else ""

@@ -36,7 +36,7 @@ class Keeper:
         self._reaping: Ending | None = None
         self._retiring: dict[int, Ending] = {}
         self._buried = (0, 0.0)
-        self._fault = ""
+        self._fault = self._refusal = ""
         self._resized_s = 0.0
         self._is_up = False
 
@@ -46,12 +46,12 @@ class Keeper:
 
     def refuse(self, why: str) -> None:
         """Its order cannot be read: whatever runs goes on."""
-        if why != self._fault:
+        if why != self._refusal:
             logger.error("pool %s: %s", self._pool, why)
-        self._fault = why
+        self._refusal = why
 
-    def report(self, now: float) -> PoolReport:
-        """For those who want to know."""
+    def report(self, now: float, problem: str = "") -> PoolReport:
+        """For those who want to know; `problem` is what kept it from being looked after last time."""
         pause = 0.0 if self._is_up else self._backoff.next_at - now
         return PoolReport(
             pool=self._pool,
@@ -59,11 +59,12 @@ class Keeper:
             why=self._decision.why,
             failures=self._backoff.failures,
             next_start_s=time.time() + pause if pause > 0.0 else 0.0,
-            fault=self._fault,
+            fault=problem or self._refusal or self._fault,
         )
 
     def tend(self, order: PoolOrder, states: Sequence[PoolState], queued: int, demand: Demand, now: float) -> None:
         """Do what is due, for a pool whose workers are `states`; `queued` nudges wait for it."""
+        self._refusal = ""
         state = current(states)
         for other in states:
             if other is not state:

@@ -135,6 +135,7 @@ class Supervisor:
         names = self._orders.pools()
         for gone in self._keepers.keys() - set(names):
             del self._keepers[gone]
+            self._guards.pop(gone, None)
         return [order for name in names if (order := self._read_order(name)) is not None]
 
     def _read_order(self, pool: str) -> PoolOrder | None:
@@ -156,7 +157,10 @@ class Supervisor:
                 pid=os.getpid(),
                 started_s=self._started_s,
                 beat_s=time.time(),
-                pools=tuple(keeper.report(now) for _, keeper in sorted(self._keepers.items())),
+                pools=tuple(
+                    keeper.report(now, self._guards[pool].fault if pool in self._guards else "")
+                    for pool, keeper in sorted(self._keepers.items())
+                ),
             )
         )
 
