@@ -103,10 +103,9 @@ class Merger:
         return {pattern.id: pattern for pattern in self._bank.patterns()}
 
     def _load(self, states: Mapping[str, AgentState]) -> None:
-        for name, state in states.items():
-            known = self._clusters.get(name)
-            if known is None or known[0] != state.generation:
-                self._clusters[name] = (state.generation, self._agents.clusters(name))
+        stale = [name for name, state in states.items() if self._clusters.get(name, (None,))[0] != state.generation]
+        loaded = self._agents.clusters_of(stale)
+        self._clusters.update((name, (states[name].generation, clusters)) for name, clusters in loaded.items())
 
 
 def _changed(states: Mapping[str, AgentState], merged: Mapping[str, MergedAgent]) -> dict[str, MergedAgent]:
