@@ -103,6 +103,8 @@ class Merger:
         return {pattern.id: pattern for pattern in self._bank.patterns()}
 
     def _load(self, states: Mapping[str, AgentState]) -> None:
+        # Whoever was forgotten must not come back from this process's memory.
+        self._clusters = {name: known for name, known in self._clusters.items() if name in states}
         stale = [name for name, state in states.items() if self._clusters.get(name, (None,))[0] != state.generation]
         loaded = self._agents.clusters_of(stale)
         self._clusters.update((name, (states[name].generation, clusters)) for name, clusters in loaded.items())
