@@ -164,10 +164,9 @@ class Merger:
     def _load(self, states: Mapping[str, AgentState]) -> None:
         # Whoever was forgotten must not come back from this process's memory.
         self._clusters = {name: known for name, known in self._clusters.items() if name in states}
-        for name, state in states.items():
-            known = self._clusters.get(name)
-            if known is None or known[0] != state.generation:
-                self._clusters[name] = (state.generation, self._agents.clusters(name))
+        stale = [name for name, state in states.items() if self._clusters.get(name, (None,))[0] != state.generation]
+        loaded = self._agents.clusters_of(stale)
+        self._clusters.update((name, (states[name].generation, clusters)) for name, clusters in loaded.items())
 
 
 def aged_parts(parts: Mapping[str, Sequence[Cluster]], ageing: Ageing | None) -> Mapping[str, Sequence[Cluster]]:

@@ -48,11 +48,10 @@ class RouteMerger:
         StaleWriterError
             If the lease was lost; nothing was written.
         """
-        for name, state in states.items():
-            known = self._known.get(name)
-            if known is None or known[0] != state.generation:
-                stored = self._agents.routes(name)
-                self._known[name] = (state.generation, NOTHING if stored is None else decode_statistics(stored))
+        stale = [name for name, state in states.items() if self._known.get(name, (None,))[0] != state.generation]
+        for name, stored in self._agents.routes_of(stale).items():
+            statistics = NOTHING if stored is None else decode_statistics(stored)
+            self._known[name] = (states[name].generation, statistics)
         parts = [self._known[name][1] for name in sorted(states)]
         published = PublishedRoutes(
             statistics=sum_statistics(parts).most_used(MAX_PUBLISHED),

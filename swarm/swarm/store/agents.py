@@ -102,6 +102,8 @@ class Generation:
     """Whether no outcome was learned, so that the content is as old as before."""
 
 
+_AT_ONCE = 64
+"""The records of so many agents are fetched in one round trip."""
 VALUES = ("weights", "learner", "sample", "routes")
 """The names of the whole records of a generation."""
 _WAITING = ("accepted", "processed")
@@ -233,14 +235,37 @@ class AgentStore:
 
     def routes(self, name: str) -> bytes | None:
         """The statistics of the routes that an agent used, as stored; None if it used none."""
-        with redis_errors(f"read the routes of {name}"):
-            return to_bytes(self._client.get(self._keys.agent(name).routes))
+        return self.routes_of([name])[name]
+
+    def routes_of(self, names: Sequence[str]) -> dict[str, bytes | None]:
+        """As `routes`, of several agents."""
+        found: dict[str, bytes | None] = {}
+        for start in range(0, len(names), _AT_ONCE):
+            page = names[start : start + _AT_ONCE]
+            with redis_errors("read the routes of the agents"):
+                pipeline = self._client.pipeline(transaction=False)
+                for name in page:
+                    pipeline.get(self._keys.agent(name).routes)
+                found |= zip(page, map(to_bytes, pipeline.execute()), strict=True)
+        return found
 
     def clusters(self, name: str) -> list[Cluster]:
         """The clusters of the current generation, by id."""
-        with redis_errors(f"read the clusters of {name}"):
-            found = to_hash(self._client.hgetall(self._keys.agent(name).clusters))
-        return [decode_cluster(data) for data in found.values()]
+        return self.clusters_of([name])[name]
+
+    def clusters_of(self, names: Sequence[str]) -> dict[str, list[Cluster]]:
+        """The clusters of the current generations of several agents, by id."""
+        found = {}
+        for start in range(0, len(names), _AT_ONCE):
+            page = names[start : start + _AT_ONCE]
+            with redis_errors(f"read the clusters of {page[0]}"):
+                pipeline = self._client.pipeline(transaction=False)
+                for name in page:
+                    pipeline.hgetall(self._keys.agent(name).clusters)
+                records = [to_hash(reply) for reply in pipeline.execute()]
+            for name, of_agent in zip(page, records, strict=True):
+                found[name] = [decode_cluster(data) for data in of_agent.values()]
+        return found
 
     def forgotten(self, name: str) -> Forgotten:
         """Outcomes that were taken back."""
