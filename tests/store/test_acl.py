@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -27,8 +28,9 @@ from swarm_agents import Agent
 from swarm_workers.pools import PoolManager
 
 PASSWORD = "a-password-of-the-test"
-SWARM, LONGER = "abc", "abc-d"
-"""One name begins with the other."""
+SWARM = f"acl{uuid.uuid4().hex[:8]}"
+LONGER = f"{SWARM}-d"
+"""One name begins with the other. Workers are killed by the name of their swarm, so no other run may have it."""
 
 
 def send(client: redis.Redis, *words: str) -> None:
@@ -205,7 +207,7 @@ def test_commands_that_reach_beyond_a_swarm_are_refused(acl: AclRedis, user: str
     client = acl.client(user)
     for command in DANGEROUS:
         refused(lambda command=command: send(client, *command))  # type: ignore[misc]
-    refused(lambda: send(client, "PUBLISH", "{abc-d}:celery:/0.celery.pidbox", "x"))
+    refused(lambda: send(client, "PUBLISH", f"{SwarmKeys(LONGER).broker_prefix}/0.celery.pidbox", "x"))
     if user != "operator":
         refused(lambda: send(client, "INFO"))
 
@@ -214,8 +216,9 @@ def test_commands_that_reach_beyond_a_swarm_are_refused(acl: AclRedis, user: str
 def test_no_key_of_another_swarm_is_touched(acl: AclRedis, user: str) -> None:
     client = acl.client(user)
     foreign = [
-        *(SwarmKeys(LONGER).agents, SwarmKeys(LONGER).agent("ada").stream, SwarmKeys("ab").agents),
-        *("loose", "{abc", "{abc}", "{abcd}:x", "{*}:agents", "abc", "{abc?}:agents", "{abc-d/ada}:weights"),
+        *(SwarmKeys(LONGER).agents, SwarmKeys(LONGER).agent("ada").stream, SwarmKeys(SWARM[:-1]).agents),
+        *("loose", f"{{{SWARM}", f"{{{SWARM}}}", f"{{{SWARM}d}}:x", "{*}:agents", SWARM, f"{{{SWARM}?}}:agents"),
+        SwarmKeys(LONGER).agent("ada").weights,
     ]
     for key in foreign:
         refused(lambda key=key: client.get(key))  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -27,7 +28,7 @@ from swarm_workers.pools import PoolManager
 
 PASSWORD = "s3cret/p4ss:w@rd-of-the-test"
 MARK = "s3cret"
-NAME = "hush"
+NAME = f"hush{uuid.uuid4().hex[:8]}"
 TOKEN = "swarm_" + "0" * 16 + "_" + "s3cret_" * 6 + "x"
 
 

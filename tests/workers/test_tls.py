@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -24,7 +25,7 @@ from swarm_workers.broker import broker_errors, impatient_connection
 from swarm_workers.pools import PoolManager
 
 PASSWORD = "s3cret/with:signs@and?more#"
-SWARM = "tls"
+SWARM = f"tls{uuid.uuid4().hex[:8]}"
 
 
 def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
