@@ -100,7 +100,7 @@ class Keeper:
         if self._buried != (process := (state.pid, state.started_s)):
             self._buried = process
             last = processes.log_tail(self._steps.starter.log(self._pool), 1)[:_MAX_LINE]
-            self._fail(f"process {state.pid} has ended: {last}", now)
+            self._fail(f"process {state.pid} has ended; last line of its log: {last}", now)
 
     def _fail(self, why: str, now: float) -> None:
         pause = self._backoff.failed(now)

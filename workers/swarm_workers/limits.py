@@ -15,7 +15,7 @@ class Limits:
     """... one that has just been started after so long: it imports the handlers first."""
     deaf_s: float = 20.0
     """So is one that takes nothing for so long, although something waits and it does nothing."""
-    settled_s: float = 10.0
+    settled_s: float = 5.0
     """A worker that ran well for so long is started again at once when it dies, not later and later ..."""
     forget_s: float = 60.0
     """... and after so long its failures are forgotten."""
