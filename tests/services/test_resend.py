@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,11 +12,13 @@ import pytest
 from support import PrivateRedis, wait_until
 from swarm_support import EMBEDDER, make_swarm, some_outcome, start_program
 
-from swarm.errors import StoreUnavailableError, UnknownIdError
+from swarm.errors import QueueFullError, StoreUnavailableError, UnknownIdError
 from swarm.services.background import Background
+from swarm.services.resend import Resender
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
+from swarm.wire.task_records import TaskRecord, encode_task
 
 
 @pytest.fixture
@@ -141,3 +144,29 @@ def test_a_forked_process_keeps_its_own_files(swarm: Swarm, settings: Settings) 
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert len(list((settings.state_dir / "sent" / settings.name).iterdir())) == 2
+
+
+def test_who_is_done_with_it_leaves_its_files_behind_without_a_word(swarm: Swarm, settings: Settings) -> None:
+    sender = Resender(settings, swarm.client, swarm.outcomes, swarm.tasks.store)
+    sender.sent_task("coder:" + 32 * "0", encode_task(TaskRecord(role="coder", text="x")))
+    swarm.sent.look_at_what_was_left()
+    assert swarm.sent.resent == 0
+    del sender
+    swarm.sent.look_at_what_was_left()
+    assert swarm.sent.resent == 1
+    wait_until(lambda: not any(thread.name == "resend" for thread in threading.enumerate()), 10.0, "its thread to end")
+
+
+def test_a_full_queue_is_asked_again_when_it_said(settings: Settings, client: Client) -> None:
+    narrow = settings.model_copy(update={"max_waiting_tasks": 2})
+    with closing(make_swarm(settings, client)) as swarm, closing(make_swarm(narrow, client)) as other:
+        ids = [swarm.submit("x", role="coder").id for _ in range(3)]
+        swarm.close()
+        swarm.tasks.cancel(ids[2])
+        client.delete(swarm.keys.task(ids[2]))
+        with pytest.raises(QueueFullError) as refused:
+            other.sent.look_at_what_was_left()
+        assert refused.value.retry_after_s > 0.0
+        swarm.tasks.cancel(ids[0])
+        other.sent.look_at_what_was_left()
+        assert swarm.tasks.find(ids[2]).state == "waiting"

@@ -15,9 +15,12 @@ from collections.abc import Callable
 import psutil
 
 from swarm.errors import DamagedRecordError, RuntimeSetupError, StoreUnavailableError, SwarmError
+from swarm.services.resend import Resender
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect, redis_errors
+from swarm.store.outcomes import OutcomeStore
 from swarm.store.supervisors import SupervisorBeat, SupervisorRegistry
+from swarm.store.tasks import TaskStore
 from swarm.wire.keys import SwarmKeys
 from swarm_workers import processes
 from swarm_workers.app import create_app
@@ -35,6 +38,8 @@ from swarm_workers.steps import PoolSteps
 
 logger = logging.getLogger(__name__)
 BEAT_INTERVAL = 1.0
+INHERIT_INTERVAL = 5.0
+"""Between two looks for what senders of this host left behind that died before Redis had it for sure."""
 REDIS_TIMEOUT = 2.0
 _STALL = 5.0
 """After so long between two looks this process, or the whole machine, was frozen."""
@@ -68,6 +73,8 @@ class Supervisor:
         self._keepers: dict[str, Keeper] = {}
         self._guards: dict[str, Guard] = {}
         self._reviving = Backoff(self._limits.settled_s, self._limits.forget_s)
+        self._sent = Resender(quick, self._client, self._outcomes, TaskStore.of(quick, self._client))
+        self._inheriting, self._inherited_at = Guard("sending what was left behind"), -INHERIT_INTERVAL
         self._is_away = False
         self._looked_at = time.monotonic()
         self._beat_at = -BEAT_INTERVAL
@@ -113,10 +120,16 @@ class Supervisor:
             self._backlog.tend_tasks()
         orders = self._read_orders()
         demand = self._backlog.read({order.role for order in orders if not order.size.is_fixed})
+        if now - self._inherited_at >= INHERIT_INTERVAL:
+            self._inherited_at = now
+            self._inheriting.run(self._sent.look_at_what_was_left)
         for order in orders:
             guard = self._guards.setdefault(order.pool, Guard(f"care of pool {order.pool}"))
             guard.run(lambda order=order: self._keep(order.pool, demand.get(order.role, Demand()), now))  # type: ignore[misc]
         self._beat(now)
+
+    def _outcomes(self, agent: str) -> OutcomeStore:
+        return OutcomeStore.of(self._settings, self._client, agent)
 
     def _keep(self, pool: str, demand: Demand, now: float) -> None:
         with lock_if_free(pool_lock_path(self._settings, pool)) as is_free:

@@ -79,12 +79,7 @@ class Background:
         """Consolidate one agent; the figures of `Consolidation`."""
         try:
             check_swarm(self._client, self._keys)
-            outcomes = OutcomeStore(
-                self._client,
-                self._keys.agent(agent),
-                max_pending=self._settings.max_pending,
-                receipt_ttl=self._settings.receipt_ttl,
-            )
+            outcomes = OutcomeStore.of(self._settings, self._client, agent)
             rules = self._retention.rules()
             result = consolidate(agent, self._agents, outcomes, self._replica, self._settings.lease_ttl, rules)
         except StaleWriterError as error:

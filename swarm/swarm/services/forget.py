@@ -207,13 +207,7 @@ class Forgetter:
         return [decode_trajectory(record) for record in records]
 
     def _outcomes(self, agent: str) -> OutcomeStore:
-        settings = self._settings
-        return OutcomeStore(
-            self._client,
-            self._keys.agent(agent),
-            max_pending=settings.max_pending,
-            receipt_ttl=settings.receipt_ttl,
-        )
+        return OutcomeStore.of(self._settings, self._client, agent)
 
 
 def _ids(share: Share) -> list[str]:

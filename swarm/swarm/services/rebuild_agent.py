@@ -57,13 +57,7 @@ class AgentRebuilder:
 
     def outcomes(self, agent: str) -> OutcomeStore:
         """The stream of an agent."""
-        settings = self._settings
-        return OutcomeStore(
-            self._client,
-            self._keys.agent(agent),
-            max_pending=settings.max_pending,
-            receipt_ttl=settings.receipt_ttl,
-        )
+        return OutcomeStore.of(self._settings, self._client, agent)
 
     def rework(self, agent: str, is_tainted: Callable[[LogEntry], bool]) -> Rework:
         """What the agent would hold had its tainted generations learned only what is neither forgotten nor trimmed."""

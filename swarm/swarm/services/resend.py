@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ _KIND = "sent"
 
 
 class Resender:
-    """What one process sent lately. Once something was sent, a thread looks after it every second.
+    """What one process sent lately. Once something was sent, a thread looks after it, once a second, as long as this
+    object is used.
 
     Parameters
     ----------
@@ -48,9 +50,8 @@ class Resender:
         self._outcomes = outcomes
         self._tasks = tasks
         self._folder = settings.state_dir / "sent" / settings.name
-        self._thread: threading.Thread | None = None
-        # None were made when nothing had been sent: the first look sends once more what was sent before it.
         self._connections = 0
+        self._is_looked_after = False
         self._start_anew()
         self.failures = 0
         """How often something could not be kept, or not be sent again."""
@@ -61,6 +62,11 @@ class Resender:
     def unguarded(self) -> int:
         """Outcomes and tasks that were sent and could not be kept here."""
         return self._log.unguarded
+
+    def begin(self) -> None:
+        """Say that something is about to be sent: by the connections made since it is judged whether it may be lost."""
+        if self._log.is_empty:
+            self._connections = connections_made(self._client)
 
     def sent_outcomes(self, agent: str, outcomes: Sequence[Outcome]) -> None:
         """Keep outcomes of an agent that Redis has accepted."""
@@ -82,8 +88,7 @@ class Resender:
         """
         with redis_errors("look whether Redis was restarted"):
             self._client.ping()
-        for entries in self._log.left_behind():
-            self._send(entries)
+        self.look_at_what_was_left()
         connections = connections_made(self._client)
         if connections != self._connections:
             self._send(self._log.entries())
@@ -91,6 +96,11 @@ class Resender:
         elif time.monotonic() - self._turned_at >= self._window_s:
             self._log.turn()
             self._turned_at = time.monotonic()
+
+    def look_at_what_was_left(self) -> None:
+        """Send what processes of this host kept that have died; errors as in `look`."""
+        for entries in self._log.left_behind():
+            self._send(entries)
 
     def close(self) -> None:
         """End the thread; what is kept is left behind, for the next process."""
@@ -110,29 +120,34 @@ class Resender:
             self._failed("keep", error)
             return
         with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._look_after, name="resend", daemon=True)
-                self._thread.start()
+            if not self._is_looked_after:
+                self._is_looked_after = True
+                arguments = (weakref.ref(self), self._closed)
+                threading.Thread(target=_look_after, args=arguments, name="resend", daemon=True).start()
 
     def _start_anew(self) -> None:
         self._pid = os.getpid()
         self._log = SentLog(self._folder, _MAX_BYTES)
-        self._thread = None
+        # Whoever is done with this object need not say so: what is kept is then left behind.
+        weakref.finalize(self, self._log.close)
         self._starting = threading.Lock()
         self._closed = threading.Event()
-        self._connections = 0
+        self._is_looked_after = False
         self._turned_at = time.monotonic()
 
-    def _look_after(self) -> None:
-        while not self._closed.wait(_LOOK_S):
-            if self._log.is_empty:
-                continue
-            try:
-                self.look()
-            except StoreUnavailableError:
-                continue
-            except (SwarmError, OSError) as error:
-                self._failed("send again", error)
+    def look_if_needed(self) -> float:
+        """As `look`, while anything is kept; errors are counted. Seconds until it should be called again."""
+        if self._log.is_empty:
+            return _LOOK_S
+        try:
+            self.look()
+        except StoreUnavailableError:
+            pass
+        except QueueFullError as error:
+            return max(_LOOK_S, error.retry_after_s)
+        except (SwarmError, OSError) as error:
+            self._failed("send again", error)
+        return _LOOK_S
 
     def _failed(self, what: str, error: Exception) -> None:
         self.failures += 1
@@ -155,6 +170,15 @@ class Resender:
         # One whose deadline has passed meanwhile is worth nothing to anybody.
         if answer.refused_by not in ("", "deadline"):
             raise QueueFullError(f"task {task}: its queue is full; retry in {answer.number:.2f} s", answer.number)
+
+
+def _look_after(resender: weakref.ref[Resender], closed: threading.Event) -> None:
+    pause_s = _LOOK_S
+    while not closed.wait(pause_s):
+        if (owner := resender()) is None:
+            return
+        pause_s = owner.look_if_needed()
+        del owner
 
 
 def _encoded(agent: str, outcome: Outcome) -> bytes:

@@ -475,6 +475,7 @@ class Swarm:
 
     def deliver(self, agent: str, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """Append encoded outcomes to the stream of a registered agent, and keep them in case that Redis loses them."""
+        self.sent.begin()
         appended = self.outcomes(agent).append_many(outcomes)
         self.sent.sent_outcomes(agent, outcomes)
         return [
@@ -524,12 +525,7 @@ class Swarm:
 
     def outcomes(self, agent: str) -> OutcomeStore:
         """The stream of one agent."""
-        return OutcomeStore(
-            self.client,
-            self.keys.agent(agent),
-            max_pending=self.settings.max_pending,
-            receipt_ttl=self.settings.receipt_ttl,
-        )
+        return OutcomeStore.of(self.settings, self.client, agent)
 
     def receipt(self, agent: str, idempotency_key: str) -> Receipt:
         """Where an accepted outcome stands now; see `find_receipt`."""
@@ -590,6 +586,7 @@ class Swarm:
 
     def submit(self, task: str | Mapping[str, Any], **options: Unpack[TaskOptions]) -> TaskReceipt:
         """Put a task on the queue of a role; see `Tasks.submit`. `swarm.tasks` has the rest."""
+        self.sent.begin()
         return self.tasks.submit(task, placer=lambda text, role, name: self.place(text, role, seed=name), **options)
 
     def place(self, text: str, role: str, *, agents: Collection[str] | None = None, seed: str = "") -> Placement:

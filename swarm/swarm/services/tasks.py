@@ -19,7 +19,7 @@ from swarm.sona.vectors import check_count, check_number
 from swarm.store.agents import AgentStore
 from swarm.store.connection import Client
 from swarm.store.tasks import Hold, RoleCounts, StoredTask, Submitted, TaskStore
-from swarm.wire.keys import SwarmKeys, check_name
+from swarm.wire.keys import check_name
 from swarm.wire.task_records import (
     ENDS,
     MAX_LABEL,
@@ -156,13 +156,7 @@ class Tasks:
         self._agents = agents
         self._settings = settings
         self._keep = keep
-        self.store = TaskStore(
-            client,
-            SwarmKeys(settings.name),
-            max_of_role=settings.max_waiting_tasks,
-            max_of_submitter=settings.max_waiting_of_submitter,
-            ttl=settings.receipt_ttl,
-        )
+        self.store = TaskStore.of(settings, client)
 
     # For those who want something done
 

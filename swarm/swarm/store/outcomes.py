@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from swarm.errors import CapacityError, QueueFullError
+from swarm.settings import Settings
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.reply import stream_position, to_bytes, to_entries, to_text
 from swarm.store.scripts import APPEND, OPEN
@@ -73,6 +75,12 @@ class OutcomeStore:
         self._receipt_ttl_ms = int(receipt_ttl * 1000)
         self._append = client.register_script(APPEND)
         self._open = client.register_script(OPEN)
+
+    @classmethod
+    def of(cls, settings: Settings, client: Client, agent: str) -> Self:
+        """The stream of an agent, with the bounds of the settings."""
+        keys = AgentKeys(settings.name, agent)
+        return cls(client, keys, max_pending=settings.max_pending, receipt_ttl=settings.receipt_ttl)
 
     def append(
         self, record: bytes, idempotency_key: str, trajectory_id: str, origin: Origin = UNKNOWN_ORIGIN

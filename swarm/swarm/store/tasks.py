@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from swarm.errors import RecordError
+from swarm.settings import Settings
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.reply import to_bytes, to_hash, to_text
 from swarm.store.task_scripts import (
@@ -105,6 +106,17 @@ class TaskStore:
         self._replay = client.register_script(REPLAY)
         self._drop = client.register_script(DROP)
         self._hand_back = client.register_script(HAND_BACK)
+
+    @classmethod
+    def of(cls, settings: Settings, client: Client) -> Self:
+        """The ledger of a swarm, with the bounds of the settings."""
+        return cls(
+            client,
+            SwarmKeys(settings.name),
+            max_of_role=settings.max_waiting_tasks,
+            max_of_submitter=settings.max_waiting_of_submitter,
+            ttl=settings.receipt_ttl,
+        )
 
     # Submitters
 
