@@ -138,7 +138,7 @@ def test_a_pool_of_a_role_does_tasks_from_the_command_line(cli: CommandLine, swa
     assert "it cannot be done" in cli.error("submit", "x", *failing)
     [pool] = cli.json("workers", "list")["pools"]
     assert pool["role"] == "coder"
-    assert "role" in cli.run("workers", "list").stdout
+    assert "coder" in cli.run("workers", "list").stdout
     [agent] = cli.json("agents", "list")["agents"]
     assert (agent["name"], agent["role"], agent["accepted"]) == ("ada", "coder", 2)
     assert cli.json("workers", "drain", "--pool", "coder")["ended_by_itself"] is True

@@ -7,4 +7,5 @@ from importlib import import_module
 
 from swarm.services.swarm import Swarm
 
-import_module("topology_hierarchy").run(Swarm(), sys.argv[1], "member")
+if __name__ == "__main__":
+    import_module("topology_hierarchy").run(Swarm(), sys.argv[1], "member")

@@ -74,7 +74,14 @@ class Crew:
         except Exception as error:
             swarm.tasks.fail(task, str(error), retry=True)
         else:
+            wait_until(lambda: self._succeeds(swarm, task, result), 20.0, "Redis to take a result")
+
+    def _succeeds(self, swarm: Swarm, task: ClaimedTask, result: Any) -> bool:
+        # While Redis is away it cannot be told; nobody else need do the task again for that.
+        with suppress(StoreUnavailableError):
             swarm.tasks.succeed(task, result)
+            return True
+        return False
 
 
 @pytest.fixture

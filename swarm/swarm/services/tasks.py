@@ -181,11 +181,12 @@ class Tasks:
             If `max_waiting_tasks` wait for the role, or `max_waiting_of_submitter` of the submitter; nothing was taken.
         """
         record, is_placed = self._record(task, options)
+        check_task(record)
         name, placement = task_id(record.role, record.idempotency_key), None
         if is_placed:
             if placer is None:
                 raise InputError("place needs what was learned: submit by Swarm.submit")
-            placement = placer(text_of(check_task(record)), record.role, name)
+            placement = placer(text_of(record), record.role, name)
             record = replace(record, agent=placement.agent, placement=placement.as_dict())
         data = encode_task(record)
         is_new = self._admitted(self.store.submit(name, record, data), record)
