@@ -6,10 +6,19 @@ import os
 
 from celery import Celery
 
-app = Celery("bare", broker=os.environ.get("BARE_BROKER", ""))
-app.conf.task_ignore_result = True
+NOOP = "noop"
 
 
-@app.task(name="noop")  # type: ignore[untyped-decorator]  # celery ships no type information
+def bare_app(broker: str) -> Celery:
+    """An app with its defaults, but that results are ignored."""
+    made = Celery("bare", broker=broker, set_as_current=False)
+    made.conf.task_ignore_result = True
+    made.task(name=NOOP, shared=False)(noop)
+    return made
+
+
 def noop() -> None:
     """Nothing."""
+
+
+app = bare_app(os.environ.get("BARE_BROKER", ""))

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from benchmarks.bare_celery import app
+from celery import Celery
+
+from benchmarks.bare_celery import NOOP, bare_app
 from benchmarks.own_swarm import ROOT, OwnSwarm
 from swarm.services.swarm import Swarm
 from swarm.store.connection import connect
@@ -28,30 +30,26 @@ _PATIENCE_S = 60.0
 def bare_rate(own: OwnSwarm, seconds: float) -> float:
     """Tasks that bare Celery does in a second, on the same Redis, while one thread submits."""
     broker = f"redis+socket://{own.settings.socket_path}"
-    app.conf.broker_url = broker
+    app = bare_app(broker)
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.bare_celery", "worker"]
     command += ["-c", str(PROCESSES), "--loglevel", "ERROR", "--without-gossip", "--without-mingle"]
     environment = dict(os.environ) | {"BARE_BROKER": broker, "PYTHONPATH": own.environment["PYTHONPATH"]}
-    with subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as worker:
-        try:
-            _until(lambda: bool(app.control.inspect(timeout=0.5).stats()), "the bare worker")
-            with _submitting(_bare_submit, partial(_bare_waiting, own)):
-                return _rate(_bare_done, seconds)
-        finally:
-            # An orderly end would first do what waits.
-            os.killpg(worker.pid, signal.SIGKILL)
-            app.control.purge()
+    quiet = subprocess.DEVNULL
+    worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        _until(lambda: bool(app.control.inspect(timeout=0.5).stats()), "the bare worker")
+        with _submitting(lambda: app.tasks[NOOP].apply_async(), partial(_bare_waiting, own)):
+            return _rate(partial(_bare_done, app), seconds)
+    finally:
+        # An orderly end would first do what waits.
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(30.0)
+        app.close()
 
 
-def _bare_submit() -> None:
-    app.tasks["noop"].apply_async()
-
-
-def _bare_done() -> int:
+def _bare_done(app: Celery) -> int:
     stats = app.control.inspect(timeout=2.0, limit=1).stats() or {}
-    return sum(int(worker["total"].get("noop", 0)) for worker in stats.values())
+    return sum(int(worker["total"].get(NOOP, 0)) for worker in stats.values())
 
 
 def _bare_waiting(own: OwnSwarm) -> int:
