@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -18,12 +19,14 @@ from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.trajectory import Step, Trajectory
 from swarm.store.connection import connect
+from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import encode_trajectory
 
 DIM = 256
 BATCH = 100
-SENDERS = 2
+SENDERS = 4
+"""Each waits for its answer, so that two could not keep two cores and a Redis busy."""
 _DISTINCT = 1_000
 _READY_S = 3.0
 """Processes begin at one moment, so long after they were asked to."""
@@ -119,11 +122,19 @@ def _accepted(swarm: Swarm, outcomes: Sequence[Trajectory], keys: Sequence[str],
 
 def at_once(sender: Sender, settings: Settings, seconds: float, senders: int = SENDERS) -> list[list[float]]:
     """What each of several senders found that ran at the same time for so many seconds."""
+    _tidy(settings)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=senders, mp_context=context) as pool:
         list(pool.map(_warm, range(senders)))
         begin = time.time() + _READY_S
         return list(pool.map(partial(_run, sender, settings, begin, begin + seconds), range(senders)))
+
+
+def _tidy(settings: Settings) -> None:
+    """What an earlier measurement left must not be rewritten, or sent again, during this one."""
+    shutil.rmtree(settings.state_dir / "sent", ignore_errors=True)
+    with connect(settings) as client:
+        erase_swarm(client, SwarmKeys(settings.name))
 
 
 def _warm(_: int) -> None:

@@ -147,7 +147,7 @@ def test_a_forked_process_keeps_its_own_files(swarm: Swarm, settings: Settings) 
 
 
 def test_who_is_done_with_it_leaves_its_files_behind_without_a_word(swarm: Swarm, settings: Settings) -> None:
-    sender = Resender(settings, swarm.client, swarm.outcomes, swarm.tasks.store)
+    sender = Resender(settings)
     sender.sent_task("coder:" + 32 * "0", encode_task(TaskRecord(role="coder", text="x")))
     swarm.sent.look_at_what_was_left()
     assert swarm.sent.resent == 0

@@ -18,9 +18,7 @@ from swarm.errors import DamagedRecordError, RuntimeSetupError, StoreUnavailable
 from swarm.services.resend import Resender
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect, redis_errors
-from swarm.store.outcomes import OutcomeStore
 from swarm.store.supervisors import SupervisorBeat, SupervisorRegistry
-from swarm.store.tasks import TaskStore
 from swarm.wire.keys import SwarmKeys
 from swarm_workers import processes
 from swarm_workers.app import create_app
@@ -73,7 +71,7 @@ class Supervisor:
         self._keepers: dict[str, Keeper] = {}
         self._guards: dict[str, Guard] = {}
         self._reviving = Backoff(self._limits.settled_s, self._limits.forget_s)
-        self._sent = Resender(quick, self._client, self._outcomes, TaskStore.of(quick, self._client))
+        self._sent = Resender(quick)
         self._inheriting, self._inherited_at = Guard("sending what was left behind"), -INHERIT_INTERVAL
         self._is_away = False
         self._looked_at = time.monotonic()
@@ -127,9 +125,6 @@ class Supervisor:
             guard = self._guards.setdefault(order.pool, Guard(f"care of pool {order.pool}"))
             guard.run(lambda order=order: self._keep(order.pool, demand.get(order.role, Demand()), now))  # type: ignore[misc]
         self._beat(now)
-
-    def _outcomes(self, agent: str) -> OutcomeStore:
-        return OutcomeStore.of(self._settings, self._client, agent)
 
     def _keep(self, pool: str, demand: Demand, now: float) -> None:
         with lock_if_free(pool_lock_path(self._settings, pool)) as is_free:

@@ -13,12 +13,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swarm.errors import QueueFullError, StoreUnavailableError, SwarmError
 from swarm.settings import Settings
-from swarm.store.connection import Client, connections_made, redis_errors
+from swarm.store.connection import Client, connect, connections_made, redis_errors
 from swarm.store.outcomes import Origin, Outcome, OutcomeStore
 from swarm.store.sent_log import SentLog
 from swarm.store.tasks import TaskStore
@@ -33,23 +33,14 @@ _KIND = "sent"
 
 
 class Resender:
-    """What one process sent lately. Once something was sent, a thread looks after it, once a second, as long as this
-    object is used.
+    """What one process sent lately. Once something was sent, a thread looks after it every second, while this is used.
 
-    Parameters
-    ----------
-    outcomes : the stream of an agent
-    tasks : the ledger of tasks
+    It has a connection of its own: by that it sees whether Redis was restarted, and nobody has to wait for it.
     """
 
-    def __init__(
-        self, settings: Settings, client: Client, outcomes: Callable[[str], OutcomeStore], tasks: TaskStore
-    ) -> None:
-        self._window_s = settings.resend_window
-        self._client = client
-        self._outcomes = outcomes
-        self._tasks = tasks
-        self._folder = settings.state_dir / "sent" / settings.name
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._starting = threading.Lock()
         self._connections = 0
         self._is_looked_after = False
         self._start_anew()
@@ -64,8 +55,16 @@ class Resender:
         return self._log.unguarded
 
     def begin(self) -> None:
-        """Say that something is about to be sent: by the connections made since it is judged whether it may be lost."""
-        if self._log.is_empty:
+        """Say that something is about to be sent: a Redis that restarts from now on is noticed.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If Redis is away.
+        """
+        self._start_anew_if_forked()
+        if self._settings.resend_window and not self._connections:
+            self._reach()
             self._connections = connections_made(self._client)
 
     def sent_outcomes(self, agent: str, outcomes: Sequence[Outcome]) -> None:
@@ -86,14 +85,13 @@ class Resender:
         QueueFullError
             If there is no room for it; everything stays.
         """
-        with redis_errors("look whether Redis was restarted"):
-            self._client.ping()
+        self._reach()
         self.look_at_what_was_left()
         connections = connections_made(self._client)
         if connections != self._connections:
             self._send(self._log.entries())
             self._connections, self._turned_at = connections, time.monotonic()
-        elif time.monotonic() - self._turned_at >= self._window_s:
+        elif time.monotonic() - self._turned_at >= self._settings.resend_window:
             self._log.turn()
             self._turned_at = time.monotonic()
 
@@ -104,15 +102,12 @@ class Resender:
 
     def close(self) -> None:
         """End the thread; what is kept is left behind, for the next process."""
-        self._closed.set()
-        self._log.close()
+        _let_go(self._closed, self._log, self._client)
 
     def _keep(self, entries: Sequence[bytes]) -> None:
-        if not self._window_s:
+        if not self._settings.resend_window:
             return
-        if self._pid != os.getpid():
-            # Forked: files and thread are the parent's.
-            self._start_anew()
+        self._start_anew_if_forked()
         try:
             self._log.add(entries)
         except OSError as error:
@@ -125,13 +120,20 @@ class Resender:
                 arguments = (weakref.ref(self), self._closed)
                 threading.Thread(target=_look_after, args=arguments, name="resend", daemon=True).start()
 
+    def _start_anew_if_forked(self) -> None:
+        if self._pid != os.getpid():
+            # Files, thread and connection are the parent's.
+            self._start_anew()
+
     def _start_anew(self) -> None:
         self._pid = os.getpid()
-        self._log = SentLog(self._folder, _MAX_BYTES)
-        # Whoever is done with this object need not say so: what is kept is then left behind.
-        weakref.finalize(self, self._log.close)
-        self._starting = threading.Lock()
+        self._client = connect(self._settings)
+        self._tasks = TaskStore.of(self._settings, self._client)
+        self._log = SentLog(self._settings.state_dir / "sent" / self._settings.name, _MAX_BYTES)
         self._closed = threading.Event()
+        # Whoever is done with this object need not say so: what is kept is then left behind.
+        weakref.finalize(self, _let_go, self._closed, self._log, self._client)
+        self._connections = 0
         self._is_looked_after = False
         self._turned_at = time.monotonic()
 
@@ -149,6 +151,10 @@ class Resender:
             self._failed("send again", error)
         return _LOOK_S
 
+    def _reach(self) -> None:
+        with redis_errors("look whether Redis was restarted"):
+            self._client.ping()
+
     def _failed(self, what: str, error: Exception) -> None:
         self.failures += 1
         logger.warning("cannot %s what was sent lately: %s: %s", what, type(error).__name__, error)
@@ -162,7 +168,7 @@ class Resender:
             else:
                 outcomes.setdefault(payload["agent"], []).append(_decoded(payload))
         for agent, several in outcomes.items():
-            self._outcomes(agent).append_many(several)
+            OutcomeStore.of(self._settings, self._client, agent).append_many(several)
         self.resent += len(entries)
 
     def _submit(self, task: str, data: bytes) -> None:
@@ -170,6 +176,12 @@ class Resender:
         # One whose deadline has passed meanwhile is worth nothing to anybody.
         if answer.refused_by not in ("", "deadline"):
             raise QueueFullError(f"task {task}: its queue is full; retry in {answer.number:.2f} s", answer.number)
+
+
+def _let_go(closed: threading.Event, log: SentLog, client: Client) -> None:
+    closed.set()
+    log.close()
+    client.close()
 
 
 def _look_after(resender: weakref.ref[Resender], closed: threading.Event) -> None:

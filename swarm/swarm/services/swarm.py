@@ -100,7 +100,7 @@ class Swarm:
         self.tasks = Tasks(
             self.settings, self.client, self.agents, keep=lambda task, record: self.sent.sent_task(task, record)
         )
-        self.sent = Resender(self.settings, self.client, self.outcomes, self.tasks.store)
+        self.sent = Resender(self.settings)
         self._retention = RetentionStore(self.client, self.keys)
         self._embedder = embedder
         self._types: TaskTypes | None = None
