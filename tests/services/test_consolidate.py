@@ -247,7 +247,8 @@ def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
     assert background.consolidate("coder-1", "other", 0.0)["status"] == "committed"
     os.kill(process.pid, signal.SIGCONT)
     printed, _ = process.communicate(timeout=30.0)
-    assert [json.loads(line)["status"] for line in printed.splitlines()] == ["stale"]
+    # Frozen before it had read anything, it finds nothing left to do.
+    assert [json.loads(line)["status"] for line in printed.splitlines()] in (["stale"], ["idle"])
     assert swarm.agents.state("coder-1").generation == 2
     assert_each_once(swarm, "coder-1", 1300)
 

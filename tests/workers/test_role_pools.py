@@ -12,7 +12,7 @@ import pytest
 import redis
 from support import PrivateRedis, wait_until
 from swarm_support import EMBEDDER, TESTS, make_swarm
-from workers_support import stop_consuming
+from workers_support import kill_workers, stop_consuming
 
 from swarm.errors import InputError, RuntimeSetupError, TaskFailedError
 from swarm.services.swarm import Swarm
@@ -174,16 +174,19 @@ def test_what_a_dead_process_had_waits_again_long_before_its_lease_is_over(
 ) -> None:
     patient = settings.model_copy(update={"lease_ttl": 500.0})
     with PoolManager(patient) as manager:
-        state = manager.start("coder", 1, plan=PLAN)
-        work = Work(tmp_path, swarm)
-        os.kill(work.await_attempts(1), signal.SIGKILL)
-        work.await_attempts(2)
-        os.killpg(state.pid, signal.SIGKILL)
-        wait_until(lambda: manager.list()[0].status == "dead", PATIENCE, "the worker to be dead")
-        manager.start("coder", 1, plan=PLAN)
-        work.await_attempts(3)
-        work.open_gate()
-        work.assert_done_once(attempts=3)
+        try:
+            state = manager.start("coder", 1, plan=PLAN)
+            work = Work(tmp_path, swarm)
+            os.kill(work.await_attempts(1), signal.SIGKILL)
+            work.await_attempts(2)
+            os.killpg(state.pid, signal.SIGKILL)
+            wait_until(lambda: manager.list()[0].status == "dead", PATIENCE, "the worker to be dead")
+            manager.start("coder", 1, plan=PLAN)
+            work.await_attempts(3)
+            work.open_gate()
+            work.assert_done_once(attempts=3)
+        finally:
+            kill_workers(settings)
 
 
 def test_a_child_that_was_frozen_past_its_lease_changes_nothing_when_it_wakes(
