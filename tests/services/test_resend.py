@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -170,3 +171,15 @@ def test_a_full_queue_is_asked_again_when_it_said(settings: Settings, client: Cl
         swarm.tasks.cancel(ids[0])
         other.sent.look_at_what_was_left()
         assert swarm.tasks.find(ids[2]).state == "waiting"
+
+
+def test_the_first_thing_that_is_sent_does_not_wait_long_for_a_frozen_redis(
+    settings: Settings, own_redis: PrivateRedis
+) -> None:
+    slow = settings.model_copy(update={"socket_timeout": 30.0, "hook_timeout": 0.1})
+    with closing(make_swarm(slow)) as swarm:
+        own_redis.signal(signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailableError):
+            swarm.sent.begin()
+        assert time.monotonic() - started < 10.0

@@ -127,7 +127,9 @@ class Resender:
 
     def _start_anew(self) -> None:
         self._pid = os.getpid()
-        self._client = connect(self._settings)
+        # A hook may be waiting for the first look.
+        timeout = min(self._settings.hook_timeout, self._settings.socket_timeout)
+        self._client = connect(self._settings.model_copy(update={"socket_timeout": timeout}))
         self._tasks = TaskStore.of(self._settings, self._client)
         self._log = SentLog(self._settings.state_dir / "sent" / self._settings.name, _MAX_BYTES)
         self._closed = threading.Event()
