@@ -148,14 +148,17 @@ def test_a_forked_process_keeps_its_own_files(swarm: Swarm, settings: Settings) 
 
 
 def test_who_is_done_with_it_leaves_its_files_behind_without_a_word(swarm: Swarm, settings: Settings) -> None:
+    others = threading.enumerate()
     sender = Resender(settings)
     sender.sent_task("coder:" + 32 * "0", encode_task(TaskRecord(role="coder", text="x")))
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "resend" and thread not in others]
     swarm.sent.look_at_what_was_left()
     assert swarm.sent.resent == 0
     del sender
     swarm.sent.look_at_what_was_left()
     assert swarm.sent.resent == 1
-    wait_until(lambda: not any(thread.name == "resend" for thread in threading.enumerate()), 10.0, "its thread to end")
+    thread.join(10.0)
+    assert not thread.is_alive()
 
 
 def test_a_full_queue_is_asked_again_when_it_said(settings: Settings, client: Client) -> None:
