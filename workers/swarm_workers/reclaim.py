@@ -10,11 +10,9 @@ import logging
 
 import psutil
 
-from swarm.services.tasks import Tasks
 from swarm.settings import Settings
-from swarm.store.agents import AgentStore
 from swarm.store.connection import Client
-from swarm.wire.keys import SwarmKeys
+from swarm.store.tasks import TaskStore
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +22,7 @@ class Reclaim:
 
     def __init__(self, settings: Settings, client: Client, worker: str) -> None:
         self._worker = worker
-        self._tasks = Tasks(settings, client, AgentStore(client, SwarmKeys(settings.name))).store
+        self._tasks = TaskStore.of(settings, client)
 
     def run(self) -> int:
         """Look once; how many tasks were given back."""

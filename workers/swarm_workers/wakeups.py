@@ -10,10 +10,9 @@ from typing import Any
 
 from celery.worker import state
 
-from swarm.services.tasks import Tasks
 from swarm.settings import Settings
-from swarm.store.agents import AgentStore
 from swarm.store.connection import Client, redis_errors
+from swarm.store.tasks import TaskStore
 from swarm.wire.keys import SwarmKeys
 from swarm_workers.dispatch import Dispatcher
 from swarm_workers.guard import Guard
@@ -25,7 +24,7 @@ class Wakeups:
 
     def __init__(self, settings: Settings, client: Client, dispatch: Dispatcher, role: str) -> None:
         self._client, self._keys, self._role = client, SwarmKeys(settings.name), role
-        self._store = Tasks(settings, client, AgentStore(client, self._keys)).store
+        self._store = TaskStore.of(settings, client)
         self._dispatch = dispatch
         self._guard = Guard("wake-ups")
         self._pubsub: Any = None

@@ -93,10 +93,10 @@ class Background:
         try:
             check_swarm(self._client, self._keys)
             result = self._merger.run()
-            for name in self._merger.holders_of_expired():
-                drop_expired(
-                    name, self._agents, self._retention.rules(), self._settings.lease_ttl, clock_s(self._client)
-                )
+            if holders := self._merger.holders_of_expired():
+                rules, at_s = self._retention.rules(), clock_s(self._client)
+                for name in holders:
+                    drop_expired(name, self._agents, rules, self._settings.lease_ttl, at_s)
         except StaleWriterError as error:
             return {"status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
         finally:

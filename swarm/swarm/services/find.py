@@ -99,7 +99,7 @@ def find_consolidation(rest: str, agents: AgentStore, versions: VersionStore, ba
     agent, _, number = rest.rpartition("/")
     for version in read_history(agent, agents, versions):
         if str(version.version) == number:
-            merged = bank.merged().get(agent)
+            merged = bank.merged([agent]).get(agent)
             is_searchable = merged is not None and merged.generation >= version.version
             return ConsolidationReceipt(agent=agent, version=version, is_searchable=is_searchable)
     raise UnknownIdError(f"agent {agent} has no generation {number!r:.40} in its log")

@@ -99,7 +99,7 @@ def find_receipt(
         raise UnknownIdError(f"no receipt for idempotency key {shown(idempotency_key)} of agent {agent}")
     if stream_id == FORGOTTEN_RECEIPT:
         return Receipt(agent=agent, idempotency_key=idempotency_key, state=ReceiptState.FORGOTTEN, is_new=False)
-    merged = bank.merged().get(agent)
+    merged = bank.merged([agent]).get(agent)
     agent_state = agents.state(agent)
     # Read last: a commit writes cursor and reason together, so behind the cursor there is a reason or never will be.
     reason = outcomes.dead_reason(stream_id) or ""

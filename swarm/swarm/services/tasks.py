@@ -27,7 +27,6 @@ from swarm.wire.task_records import (
     TaskRecord,
     TaskState,
     TaskStatus,
-    check_task,
     decode_result,
     encode_result,
     encode_task,
@@ -181,14 +180,15 @@ class Tasks:
             If `max_waiting_tasks` wait for the role, or `max_waiting_of_submitter` of the submitter; nothing was taken.
         """
         record, is_placed = self._record(task, options)
-        check_task(record)
+        # Checked by this, before an id is made of it.
+        data = encode_task(record)
         name, placement = task_id(record.role, record.idempotency_key), None
         if is_placed:
             if placer is None:
                 raise InputError("place needs what was learned: submit by Swarm.submit")
             placement = placer(text_of(record), record.role, name)
             record = replace(record, agent=placement.agent, placement=placement.as_dict())
-        data = encode_task(record)
+            data = encode_task(record)
         is_new = self._admitted(self.store.submit(name, record, data), record)
         self._keep(name, data)
         if is_placed and not is_new:
