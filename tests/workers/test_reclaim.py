@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
+from support import wait_until
 from swarm_support import make_swarm
 
 from swarm.services.swarm import Swarm
@@ -56,3 +58,11 @@ def test_a_task_that_another_has_by_now_is_not_taken_from_it(swarm: Swarm, dead_
     assert swarm.tasks.sweep() == {}
     swarm.tasks.succeed(claimed, None)
     assert not swarm.tasks.store.disown(claimed.id, "new@here/1")
+
+
+def test_a_dead_child_that_nobody_has_taken_notice_of_is_dead(settings: Settings, client: Client, swarm: Swarm) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE, 30.0, "its end")
+        swarm.submit("x", role="coder")
+        assert swarm.tasks.claim("coder", f"{HERE}/{process.pid}", 300.0) is not None
+        assert Reclaim(settings, client, HERE).run() == 1

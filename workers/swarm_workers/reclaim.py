@@ -29,7 +29,15 @@ class Reclaim:
         given_back = 0
         for task, owner in self._tasks.running().items():
             name, _, pid = owner.rpartition("/")
-            if name == self._worker and pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            if name == self._worker and pid.isdecimal() and not _is_alive(int(pid)):
                 logger.warning("process %s died with task %s: it waits again", pid, task)
                 given_back += self._tasks.disown(task, owner)
         return given_back
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        # A child that was killed is there until its parent takes notice, which can take Celery seconds.
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
