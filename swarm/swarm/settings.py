@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Tasks that may wait for one role; the next one is refused ..."""
     max_waiting_of_submitter: int = Field(default=10_000, ge=1)
     """... and so many of them of one submitter."""
+    max_documents: int = Field(default=100_000, ge=1)
+    """Documents of one collection, see `services.documents`; the next one is refused."""
     resend_window: float = Field(default=5.0, ge=0.0, le=600.0)
     """What was sent is kept at least so long, to be sent again should Redis lose it; 0 keeps nothing."""
     rate_reads: float = Field(default=50.0, ge=0.01, le=1e6)

@@ -48,6 +48,13 @@ Swarm, tag `{NAME}`
   assigned  hash    per role: agent -> tasks that name it and have not ended; written by the scripts on tasks
   job       hash    per job of several agents: what was decided (to whom each step is given, deadline, a digest of what
                     the job is); written by whoever runs it, the first decision holds; expires
+  collections hash  collection ":writes" -> how often its documents changed, ":space" -> whose vectors it holds, while
+                    it holds some; written with `document`, for ever
+  documents zset    per collection: id of a document by the time it was first put, us since the epoch; written with
+                    `document`, those that expired are taken out by who notices
+  document  hash    per collection and id -> record, updated (us), ttl (ms, or 0), agent; written by who remembers (the
+                    memory stores of other frameworks), expires if it has a ttl
+  doclog    stream  per collection: which documents changed; written with `document`, trimmed to DOCLOG_LENGTH
   celery:wakeup  channel  per role: one more task waits; published by the scripts on tasks, heard by idle pools
   tokens    hash    token id -> its record, with a digest and never the token; written by `swarm token`, until revoked
   tokenuse  hash    token id -> when it was used last, ms since the epoch; written by the guard, removed with `tokens`
@@ -87,6 +94,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 BANKLOG_LENGTH = 10_000
 """A replica that is further behind reloads the whole bank."""
+DOCLOG_LENGTH = 10_000
+"""A view of documents that is further behind reloads the whole collection."""
 
 
 def check_name(name: str, parameter: str) -> str:
@@ -335,6 +344,19 @@ class SwarmKeys:
 
     def job(self, job: str) -> str:
         return self._key(f"job:{job}")
+
+    @property
+    def collections(self) -> str:
+        return self._key("collections")
+
+    def documents(self, collection: str) -> str:
+        return self._key(f"documents:{collection}")
+
+    def document(self, collection: str, document_id: str) -> str:
+        return self._key(f"document:{collection}:{document_id}")
+
+    def doclog(self, collection: str) -> str:
+        return self._key(f"doclog:{collection}")
 
     @property
     def tokens(self) -> str:
