@@ -1,1 +1,1 @@
-"""Adapters to frameworks that agents are written in; each needs the extra of its name, and is imported by its module."""
+"""Adapters to frameworks that agents are written in: a module each, which needs the extra of its name."""

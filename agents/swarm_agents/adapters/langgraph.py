@@ -87,9 +87,10 @@ class SwarmStore(BaseStore):
         swarm = swarm or Swarm()
         config: IndexConfig = index or {}
         self.ttl_config = ttl
+        self.index_config = None if index is False else config
+        self.embeddings = None if index is False else _embeddings(config, swarm)
         self._agent = agent
         self._fields = config.get("fields") or [_WHOLE]
-        self._embeddings = None if index is False else _embeddings(config, swarm)
         self._dim = config.get("dims")
         space = f"{swarm.embedder.identity.id}@{swarm.embedder.identity.version}"
         self._documents = Documents(
@@ -106,20 +107,20 @@ class SwarmStore(BaseStore):
         """
         asked = list(ops)
         texts = self._texts(asked)
-        if self._embeddings is None or texts.is_empty:
+        if self.embeddings is None or texts.is_empty:
             return self._answer(asked, {}, {})
-        documents = self._embeddings.embed_documents(texts.documents) if texts.documents else []
-        queries = [self._embeddings.embed_query(text) for text in texts.queries]
+        documents = self.embeddings.embed_documents(texts.documents) if texts.documents else []
+        queries = [self.embeddings.embed_query(text) for text in texts.queries]
         return self._answer(asked, self._by_text(texts.documents, documents), self._by_text(texts.queries, queries))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """As `batch`; embedding and Redis are waited for elsewhere."""
         asked = list(ops)
         texts = self._texts(asked)
-        if self._embeddings is None or texts.is_empty:
+        if self.embeddings is None or texts.is_empty:
             return await asyncio.to_thread(self._answer, asked, {}, {})
-        documents = await self._embeddings.aembed_documents(texts.documents) if texts.documents else []
-        queries = await asyncio.gather(*(self._embeddings.aembed_query(text) for text in texts.queries))
+        documents = await self.embeddings.aembed_documents(texts.documents) if texts.documents else []
+        queries = await asyncio.gather(*(self.embeddings.aembed_query(text) for text in texts.queries))
         vectors = self._by_text(texts.documents, documents), self._by_text(texts.queries, queries)
         return await asyncio.to_thread(self._answer, asked, *vectors)
 
@@ -130,7 +131,7 @@ class SwarmStore(BaseStore):
 
     def _indexed(self, op: PutOp) -> list[str]:
         """The texts by which an item is found."""
-        if self._embeddings is None or op.value is None or op.index is False:
+        if self.embeddings is None or op.value is None or op.index is False:
             return []
         paths = self._fields if op.index is None else op.index
         return [text for path in paths for text in get_text_at_path(dict(op.value), path)]
@@ -140,7 +141,9 @@ class SwarmStore(BaseStore):
             return {}
         made = np.asarray(vectors, dtype=np.float32)
         if made.ndim != 2 or len(made) != len(texts) or (self._dim and made.shape[1] != self._dim):
-            raise ShapeError(f"embed must answer {len(texts)} vectors of {self._dim or 'any'} numbers, got {made.shape}")
+            raise ShapeError(
+                f"embed must answer {len(texts)} vectors of {self._dim or 'any'} numbers, got {made.shape}"
+            )
         return dict(zip(texts, made, strict=True))
 
     def _answer(
