@@ -79,10 +79,11 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-# Those of the topologies are run, and have members killed, by workers/test_topology_pools.py.
+# Those of the topologies are run, and have members killed, by workers/test_topology_pools.py; that of CrewAI by
+# adapters/test_crewai.py, where CrewAI is.
 @pytest.mark.parametrize(
     "example",
-    [path for path in sorted((ROOT / "examples").glob("*.py")) if not path.stem.startswith("topology_")],
+    [path for path in sorted((ROOT / "examples").glob("*.py")) if not path.stem.startswith(("topology_", "crewai_"))],
     ids=lambda path: path.stem,
 )
 def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_path: Path) -> None:
@@ -95,6 +96,7 @@ def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_p
     expected = {
         "first_swarm": "csv.DictReader (from coder-1",
         "adaptive_chatbot": "round 3: 6 of 6",
+        "langgraph_store": "coder-2 answers csv.DictReader at once, short as ada likes it",
         "tasks_for_agents": "editor has 3 outcomes to learn from",
     }
     assert expected[example.stem] in done.stdout.splitlines()[-1]

@@ -276,16 +276,21 @@ class Agent:
             self._open.pop(trajectory_id, None)
 
     @contextmanager
-    def task(self, text: str, **options: object) -> Iterator[Task]:
+    def task(self, text: str, *, paused_by: tuple[type[BaseException], ...] = (), **options: object) -> Iterator[Task]:
         """Hooks around a block: its success is the outcome, an exception its failure.
 
         with agent.task("rename a column") as task:
             task.used(task.advice.best)
+
+        Exceptions of `paused_by` are none: the block will be begun anew, and nothing is learned from this time.
         """
         task = Task(self.before_task(text, **options))  # type: ignore[arg-type]  # before_task checks them
         started = time.perf_counter()
         try:
             yield task
+        except paused_by:
+            self.abandon(task.advice.trajectory_id)
+            raise
         except BaseException as error:
             try:
                 self._finish(task, 0.0, started)

@@ -3,7 +3,7 @@
     storage = SwarmStorage(swarm)
     memory = Memory(storage=storage, embedder=storage.embed, llm=...)
 
-Needs the extra `crewai`, in an environment of its own: CrewAI wants older versions of `mcp` and `openai` than others do.
+Needs the extra `crewai`, in an environment of its own: CrewAI wants older versions of `mcp` and `openai`.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class SwarmStorage:
     def get_scope_info(self, scope: str) -> ScopeInfo:
         """What a scope holds, those of the scopes in it counted too."""
         path, values = _path(scope), self._values(scope)
-        times = sorted(map(_created, values))
+        times = sorted(_created(value).replace(tzinfo=None) for value in values)
         return ScopeInfo(
             path=path,
             record_count=len(values),

@@ -134,7 +134,10 @@ class SwarmStore(BaseStore):
         if self.embeddings is None or op.value is None or op.index is False:
             return []
         paths = self._fields if op.index is None else op.index
-        return [text for path in paths for text in get_text_at_path(dict(op.value), path)]
+        try:
+            return [text for path in paths for text in get_text_at_path(dict(op.value), path)]
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"value must be JSON, got {type(error).__name__}: {str(error)[:120]}") from error
 
     def _by_text(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> dict[str, Vector]:
         if not texts:
