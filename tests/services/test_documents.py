@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -334,6 +335,34 @@ def test_several_processes_write_and_every_view_comes_to_the_same(
     assert followed == fresh
     assert len(fresh) == 3 * 40 + 5
     assert {stored.document.value["i"] for stored, _ in fresh if stored.document.place.namespace == ("common",)} >= {59}
+
+
+@pytest.mark.timeout(120)
+def test_of_a_writer_that_is_killed_every_batch_is_whole_or_not_there(
+    notes: Documents, new: New, settings: Settings
+) -> None:
+    with start_program("remember", settings, 0, 100_000) as writer:
+        wait_until(lambda: len(notes.look()) > 40, 60.0, "some documents")
+        writer.send_signal(signal.SIGKILL)
+    for _ in range(2):
+        found = {held.place: held.value["i"] for held in new().look()}
+        newest = max(i for place, i in found.items() if place.namespace == ("common",))
+        # Of every third one its own document was deleted again, in a batch of its own.
+        own = {i for place, i in found.items() if place.namespace == ("of", "0")}
+        assert {i for i in range(newest + 1) if i % 3} <= own <= {*range(newest + 1)}
+        assert len(own) <= newest + 1 - newest // 3
+
+
+def test_what_was_written_survives_the_death_of_redis(own_redis: PrivateRedis, settings: Settings) -> None:
+    own = settings.model_copy(update={"redis_url": own_redis.url, "socket_timeout": 0.5})
+    notes = Documents(own, connect(own), "notes")
+    notes.write([note("1", vectors=rows([0, 1])), note("2", ttl_s=1000)])
+    before = notes.search()
+    own_redis.kill()
+    own_redis.start()
+    assert [(one.document.place, one.created_s, one.ttl_s) for one, _ in notes.search()] == [
+        (one.document.place, one.created_s, one.ttl_s) for one, _ in before
+    ]
 
 
 def test_threads_of_one_process_share_a_view(notes: Documents) -> None:

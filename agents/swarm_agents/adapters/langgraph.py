@@ -88,14 +88,11 @@ class SwarmStore(BaseStore):
         config: IndexConfig = index or {}
         self.ttl_config = ttl
         self.index_config = None if index is False else config
-        self.embeddings = None if index is False else _embeddings(config, swarm)
+        self.embeddings, space = (None, "") if index is False else _embeddings(config, swarm)
         self._agent = agent
         self._fields = config.get("fields") or [_WHOLE]
         self._dim = config.get("dims")
-        space = f"{swarm.embedder.identity.id}@{swarm.embedder.identity.version}"
-        self._documents = Documents(
-            swarm.settings, swarm.client, collection, space="the caller" if "embed" in config else space
-        )
+        self._documents = Documents(swarm.settings, swarm.client, collection, space=space)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Answer operations: those that read as it was before, those that write all or none, the last one of a key.
@@ -224,8 +221,12 @@ class _Texts:
         return not (self.documents or self.queries)
 
 
-def _embeddings(config: IndexConfig, swarm: Swarm) -> Embeddings:
-    return ensure_embeddings(config["embed"]) if "embed" in config else SwarmEmbeddings(swarm.embedder)
+def _embeddings(config: IndexConfig, swarm: Swarm) -> tuple[Embeddings, str]:
+    """What makes the vectors, and its name."""
+    if "embed" in config:
+        return ensure_embeddings(config["embed"]), "the caller"
+    identity = swarm.embedder.identity
+    return SwarmEmbeddings(swarm.embedder), f"{identity.id}@{identity.version}"
 
 
 def _fields(stored: Stored) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from swarm.errors import EmbedderMismatchError
-from swarm.sona.vectors import Vector, check_vector, unit, unit_rows
+from swarm.sona.vectors import Integers, Vector, check_vector, unit, unit_rows
 from swarm.store.documents import Changes, DocumentStore, Position, Stored
 from swarm.wire.document_records import Namespace, Place
 
@@ -44,33 +44,46 @@ class DocumentView:
         self._space = ""
         self._held: dict[str, Held] = {}
         self._in: dict[Namespace, dict[str, Held]] = {}
+        self._mortal: dict[str, Held] = {}
         self._rows = _Rows()
 
-    def search(
-        self, prefix: Namespace, accept: Accept | None, query: Vector | None, space: str
-    ) -> list[tuple[Held, float | None]]:
-        """Every document of namespaces with this prefix that is accepted: the most like the query first, by cosine.
-
-        Those without a vector, or all without a query, are in the order in which they were first put.
+    def look(self, prefix: Namespace, accept: Accept | None) -> list[Held]:
+        """The documents of namespaces with this prefix that are accepted, in the order in which they were first put.
 
         Raises
         ------
         StoreUnavailableError
             If Redis is away: what is not known to be there is not found.
+        """
+        with self._lock:
+            self._follow()
+            return self._accepted(prefix, accept)
+
+    def search(
+        self, prefix: Namespace, accept: Accept | None, query: Vector, space: str, page: slice
+    ) -> list[tuple[Held, float | None]]:
+        """A page of what `look` finds, with its scores: the most like the query first, by cosine.
+
+        Those without a vector come last and have no score.
+
+        Raises
+        ------
+        StoreUnavailableError
+            As in `look`.
         EmbedderMismatchError
             If the collection holds vectors of another embedder than `space`.
         """
         with self._lock:
             self._follow()
             found = self._accepted(prefix, accept)
-            if query is None or self._rows.dim is None:
-                return [(held, None) for held in found]
+            if self._rows.dim is None:
+                return [(held, None) for held in found[page]]
             if space != self._space:
                 raise EmbedderMismatchError(
                     f"collection {self._store.collection} holds vectors of {self._space}, asked for one of {space}"
                 )
             best = self._best(found, query)
-        order = np.argsort(-best, kind="stable")
+        order = np.argsort(-best, kind="stable")[page]
         return [(found[i], float(best[i]) if np.isfinite(best[i]) else None) for i in order.tolist()]
 
     def namespaces(self) -> list[Namespace]:
@@ -92,17 +105,16 @@ class DocumentView:
 
     def _best(self, found: Sequence[Held], query: Vector) -> Vector:
         """The largest score among the vectors of each document; minus infinity for those that have none."""
-        scores = self._rows.scores(query)
         best = np.full(len(found), -np.inf, dtype=np.float32)
         rows = np.array([row for held in found for row in held.rows], dtype=np.intp)
         owners = np.repeat(np.arange(len(found)), [len(held.rows) for held in found])
-        np.maximum.at(best, owners, scores[rows])
+        np.maximum.at(best, owners, self._rows.scores(query, rows))
         return best
 
     def _follow(self) -> None:
         changes = self._store.changes(self._position)
         if changes.is_full:
-            self._held, self._in, self._rows = {}, {}, _Rows()
+            self._held, self._in, self._mortal, self._rows = {}, {}, {}, _Rows()
         self._space = changes.space
         for name in changes.gone:
             self._drop(name)
@@ -127,7 +139,9 @@ class DocumentView:
                 self._hold(one)
 
     def _expire(self, now_s: float) -> None:
-        expired = [name for name, held in self._held.items() if held.expires_s is not None and held.expires_s <= now_s]
+        expired = [
+            name for name, held in self._mortal.items() if held.expires_s is not None and held.expires_s <= now_s
+        ]
         for name in expired:
             self._drop(name)
         if expired:
@@ -140,11 +154,14 @@ class DocumentView:
         held = Held(stored.id, document.place, document.value, stored.created_s, stored.expires_s, rows)
         self._held[stored.id] = held
         self._in.setdefault(document.place.namespace, {})[stored.id] = held
+        if stored.expires_s is not None:
+            self._mortal[stored.id] = held
 
     def _drop(self, name: str) -> None:
         held = self._held.pop(name, None)
         if held is None:
             return
+        self._mortal.pop(name, None)
         self._rows.remove(held.rows)
         inside = self._in[held.place.namespace]
         del inside[name]
@@ -180,7 +197,10 @@ class _Rows:
             self.dim = None
             self._free = []
 
-    def scores(self, query: Vector) -> Vector:
+    def scores(self, query: Vector, rows: Integers) -> Vector:
         assert self.dim is not None
-        scores: Vector = self._vectors @ unit(check_vector(query, self.dim, "query"))
+        direction = unit(check_vector(query, self.dim, "query"))
+        # To copy most rows takes longer than to multiply all.
+        is_few = 2 * len(rows) < len(self._vectors)
+        scores: Vector = self._vectors[rows] @ direction if is_few else (self._vectors @ direction)[rows]
         return np.round(scores, _DIGITS)

@@ -23,9 +23,10 @@ from swarm.settings import Settings
 from swarm.sona.vectors import Vector, check_count, check_number
 from swarm.store.connection import Client
 from swarm.store.documents import DocumentStore, Put, Stored
-from swarm.store.migrations import bind_schema
+from swarm.store.migrations import bind_schema, check_swarm
 from swarm.wire.document_records import Namespace, Place, check_namespace, check_place, document_id
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.schema import SCHEMA
 
 MAX_TTL_S = 1e9
 MAX_LIMIT = 1_000_000
@@ -66,7 +67,9 @@ class Documents:
                 check_number(put.ttl_s, "ttl_s", 1e-3, MAX_TTL_S)
         space = self._space_of([put.document.vectors for put in puts if put.document.vectors is not None])
         if not self._is_bound:
-            bind_schema(self._client, self._keys)
+            # Looked at first: an agent may read what `bind_schema` writes, and no more.
+            if check_swarm(self._client, self._keys) < SCHEMA:
+                bind_schema(self._client, self._keys)
             self._is_bound = True
         return self._store.write(puts, [check_place(place) for place in deletes], space=space)
 
@@ -102,8 +105,12 @@ class Documents:
         """
         check_count(limit, "limit", 0, MAX_LIMIT)
         check_count(offset, "offset", 0, MAX_LIMIT)
-        space = "" if query is None else self._space_of([query[None, :]])
-        found = self._view.search(check_namespace(prefix), accept, query, space)[offset : offset + limit]
+        page, within = slice(offset, offset + limit), check_namespace(prefix)
+        found: list[tuple[Held, float | None]]
+        if query is None:
+            found = [(held, None) for held in self._view.look(within, accept)[page]]
+        else:
+            found = self._view.search(within, accept, query, self._space_of([query[None, :]]), page)
         # As they are now; the values in the view are not handed out.
         stored = self._store.read([held.id for held, _ in found], [lives_on] * len(found))
         scores = (score for _, score in found)
@@ -111,7 +118,7 @@ class Documents:
 
     def look(self, prefix: Namespace = (), accept: Accept | None = None) -> list[Held]:
         """As `search` without a query, all of it, as the view holds it: to be read only."""
-        return [held for held, _ in self._view.search(check_namespace(prefix), accept, None, "")]
+        return self._view.look(check_namespace(prefix), accept)
 
     def namespaces(self) -> list[Namespace]:
         """The namespaces that hold documents, sorted."""

@@ -43,9 +43,8 @@ for i = 0, #KEYS - 4 do
   local was_there = is_there(key, id)
   if record == '' then
     redis.call('DEL', key)
-    redis.call('ZREM', documents, id)
+    if redis.call('ZREM', documents, id) == 1 then tell('gone', id) end
     if was_there then removed = removed + 1 end
-    tell('gone', id)
   else
     -- Microseconds, and one more for each document of a call: the order in which they were first put.
     local at = string.format('%.0f', now + i)
