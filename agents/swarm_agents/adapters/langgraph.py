@@ -88,6 +88,7 @@ class SwarmStore(BaseStore):
         config: IndexConfig = index or {}
         self.ttl_config = ttl
         self.index_config = None if index is False else config
+        self.embeddings: Embeddings | None
         self.embeddings, space = (None, "") if index is False else _embeddings(config, swarm)
         self._agent = agent
         self._fields = config.get("fields") or [_WHOLE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from swarm.errors import CapacityError, EmbedderMismatchError
 from swarm.store.connection import Client, redis_errors
@@ -15,6 +16,8 @@ from swarm.wire.keys import DOCLOG_LENGTH, SwarmKeys, check_name
 _PAGE = 100
 """Documents that are fetched at a time: each may have megabytes."""
 _NAMES = 1_000
+_OF_ANOTHER, _TOO_MANY = -1, -2
+"""Why `WRITE` wrote nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,23 +101,23 @@ class DocumentStore:
             args += [ids[-1], encode_document(put.document), ttl_ms, put.document.agent]
         if not ids:
             return 0
-        done, detail = self._try(ids, args)
-        if done == -2:
+        done, detail = self._attempt(ids, args)
+        if done == _TOO_MANY:
             # What has expired may still be counted.
             self.tidy(list(self._everything().put))
-            done, detail = self._try(ids, args)
-        if done == -1:
+            done, detail = self._attempt(ids, args)
+        if done == _OF_ANOTHER:
             raise EmbedderMismatchError(
                 f"collection {self.collection} holds vectors of {to_text(detail)}, got some of {space}: take another "
                 "collection, or delete what is in it"
             )
-        if done == -2:
+        if done == _TOO_MANY:
             raise CapacityError(
                 f"collection {self.collection}: {detail} documents, the bound is {self._max} (max_documents)"
             )
         return int(done)
 
-    def _try(self, ids: Sequence[str], args: Sequence[str | bytes | int]) -> tuple[int, bytes | int]:
+    def _attempt(self, ids: Sequence[str], args: Sequence[str | bytes | int]) -> tuple[int, Any]:
         with redis_errors(f"write documents of {self.collection}"):
             done, detail = self._write(keys=self._keys_of(ids), args=args)
         return done, detail

@@ -119,7 +119,7 @@ def check_vectors(vectors: object) -> Vector:
     ShapeError, BoundsError
         If they are not rows of one length, too many or too long, or not finite.
     """
-    shape = getattr(vectors, "shape", ())
+    shape: tuple[int, ...] = getattr(vectors, "shape", ())
     if len(shape) != 2 or not 1 <= shape[1] <= MAX_DIM:
         raise ShapeError(f"vectors must have shape (n, d) with d in 1..{MAX_DIM}, got {shape}")
     if shape[0] > MAX_VECTORS:
