@@ -90,11 +90,14 @@ def start_gateway(settings: Settings) -> tuple[GatewayProcess, bool]:
         return _await(settings, *_spawn(settings)), True
 
 
+def is_ordered(settings: Settings) -> bool:
+    """Whether a gateway is to run on this machine: `up` said so, and `down` did not take it back."""
+    return _order_path(settings).exists()
+
+
 def keep_gateway(settings: Settings) -> bool:
     """Start the gateway again if it is to run and does not; whether it was."""
-    if not _order_path(settings).exists():
-        return False
-    return start_gateway(settings)[1]
+    return is_ordered(settings) and start_gateway(settings)[1]
 
 
 def end_gateway(settings: Settings) -> bool:
