@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)
     """The same for agents: a hook rather goes on without Redis than holds its task up."""
 
+    log: Literal["text", "json"] = "text"
+    """How workers, supervisor and gateway log: a line for people, or a JSON object a line."""
+    log_content: bool = False
+    """Whether logs may hold what tasks and handlers say ..."""
+    trace_content: bool = False
+    """... and whether traces may hold the text of queries."""
+
     @property
     def socket_path(self) -> Path:
         """Unix socket of the embedded Redis."""

@@ -8,10 +8,10 @@ import threading
 
 import click
 
+from swarm.telemetry.logs import log_to_stderr
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.statedir import prepare_state_dir
 from swarm_cli.options import cli_settings, swarm_option
-from swarm_cli.redact import redact
 from swarm_workers.limits import Limits
 from swarm_workers.supervisor import Supervisor
 
@@ -43,22 +43,9 @@ def command(silent: float, deaf: float, name: str | None) -> None:
     """
     settings = cli_settings(name)
     prepare_state_dir(settings)
-    _log_to_stderr()
+    log_to_stderr(settings)
+    logging.getLogger("swarm_workers").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     Supervisor(settings, Limits(silent_s=silent, deaf_s=deaf), RedisServer(settings).revive).run(stop)
-
-
-class _Redacting(logging.Formatter):
-    """The second line of defence against a password in a message that another library worded."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("swarm_workers").setLevel(logging.INFO)
