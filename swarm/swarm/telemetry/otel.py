@@ -21,7 +21,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from swarm import __version__
 from swarm.telemetry.spans import TRACEPARENT, Attribute, Attributes, SpanKind
 
 MAX_LINKS = 100
@@ -36,7 +35,7 @@ class Tracing:
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
-        self._tracer = provider.get_tracer("sona-swarm", __version__)
+        self._tracer = provider.get_tracer("sona-swarm")
 
     @classmethod
     def begin(cls) -> Self:
@@ -106,8 +105,7 @@ class OtelSpan:
 def _own_provider() -> TracerProvider:
     is_named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     named: dict[str, Attribute] = {} if is_named else {"service.name": "sona-swarm"}
-    own: dict[str, Attribute] = {"service.version": __version__, "process.pid": os.getpid()}
-    provider = TracerProvider(resource=Resource.create({**named, **own}))
+    provider = TracerProvider(resource=Resource.create({**named, "process.pid": os.getpid()}))
     timeout_s = None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else _TIMEOUT_S
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=timeout_s)))
     return provider
