@@ -93,12 +93,13 @@ class SwarmFormatter(logging.Formatter):
         return redact(value, self._url) if isinstance(value, str) else value
 
 
-def log_to_stderr(settings: Settings, level: int = logging.WARNING) -> None:
-    """Have this process log as the settings say: everything from `level` on, and what ends it."""
+def log_to_stderr(settings: Settings, chatty: str) -> None:
+    """Have this process log as the settings say: warnings of all, and what the package `chatty` says."""
     formatter = SwarmFormatter(settings)
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger(chatty).setLevel(logging.INFO)
     log_uncaught(formatter)
 
 
