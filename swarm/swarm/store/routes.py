@@ -27,7 +27,7 @@ from swarm.wire.route_records import (
 
 SESSION_TTL_S = 86_400
 """A session without a decision for so long begins anew."""
-MAX_COUNTED = 1_000
+MAX_COUNTED = 200
 """Decisions are counted for so many routes and reasons; of those that come later together."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 from rich.text import Text
 
@@ -30,6 +32,10 @@ def command(host: str | None, port: int | None, name: str | None) -> None:
     out = console()
 
     def ready(url: str) -> None:
+        if settings.log == "json":
+            # Whoever reads this log takes every line for JSON.
+            logging.getLogger("swarm_gateway").info("swarm %s: %s", settings.name, url)
+            return
         with_token = "" if is_loopback(settings.http_host) and not settings.http_require_token else ", token needed"
         note_gateway(settings, url)
         out.print(Text.assemble(f"swarm {settings.name}: {url}", (f"{with_token}  (Ctrl-C ends it)", NOTE)))
