@@ -93,14 +93,17 @@ class SwarmFormatter(logging.Formatter):
         return redact(value, self._url) if isinstance(value, str) else value
 
 
-def log_to_stderr(settings: Settings, chatty: str) -> None:
+def log_to_stderr(settings: Settings, chatty: str = "") -> SwarmFormatter:
     """Have this process log as the settings say: warnings of all, and what the package `chatty` says."""
     formatter = SwarmFormatter(settings)
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger(chatty).setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    if chatty:
+        logging.getLogger(chatty).setLevel(logging.INFO)
     log_uncaught(formatter)
+    return formatter
 
 
 def log_uncaught(formatter: SwarmFormatter) -> None:

@@ -32,12 +32,12 @@ def command(host: str | None, port: int | None, name: str | None) -> None:
     out = console()
 
     def ready(url: str) -> None:
+        note_gateway(settings, url)
         if settings.log == "json":
             # Whoever reads this log takes every line for JSON.
             logging.getLogger("swarm_gateway").info("swarm %s: %s", settings.name, url)
             return
         with_token = "" if is_loopback(settings.http_host) and not settings.http_require_token else ", token needed"
-        note_gateway(settings, url)
         out.print(Text.assemble(f"swarm {settings.name}: {url}", (f"{with_token}  (Ctrl-C ends it)", NOTE)))
 
     serve(settings, ready)
