@@ -20,7 +20,7 @@ PACKAGES = {
     "swarm_agents": ROOT / "agents" / "swarm_agents",
     "swarm_workers": ROOT / "workers" / "swarm_workers",
 }
-LAYERS = ("errors", "sona", "embed", "settings", "wire", "store", "services")
+LAYERS = ("errors", "sona", "embed", "settings", "wire", "store", "telemetry", "services")
 MAY_IMPORT = {
     "swarm": {"swarm"},
     "swarm_agents": {"swarm", "swarm_agents"},

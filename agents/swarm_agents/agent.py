@@ -42,6 +42,7 @@ from swarm.sona.export import AgentExport
 from swarm.sona.trajectory import Step, Trajectory
 from swarm.sona.vectors import check_count, check_names, check_number
 from swarm.store.connection import connect
+from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, carried, memory_span, traceparent
 from swarm.wire.keys import check_name
 from swarm.wire.records import decode_trajectory
 from swarm_agents.advice import TaskAdvice
@@ -159,36 +160,40 @@ class Agent:
         check_number(min_quality, "min_quality", 0.0, 1.0)
         name = uuid.uuid4().hex if trajectory_id is None else check_idempotency_key(trajectory_id, "trajectory_id")
         routing = Routing(self.name, self.swarm, self.breaker, min_quality, tools, route)
-        query = self.swarm.embed(text)
-        if time.monotonic() - self._refreshed_at >= self._refresh_interval:
-            self.refresh()
-        sources = self._sources
-        if agents is not None or roles is not None:
-            sources = select_agents(self._roles, agents, roles)
-        # Whose experience does not count must not bend the query either.
-        y = self._learner.bend(query, is_own_alone=sources is not None)
-        hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality, asker=self.name)
-        advised = routing.advise(query, y, text)
-        trajectory = Trajectory(
-            id=name,
-            embedding=query,
-            quality=0.0,
-            text=text,
-            task_type=self.swarm.task_type(query),
-            agent=self.name,
-            at_s=time.time(),
-            context=routing.context(advised),
-        )
-        self._remember(trajectory)
-        return TaskAdvice(
-            trajectory_id=trajectory.id,
-            text=text,
-            task_type=trajectory.task_type,
-            patterns=tuple(pattern_hit(hit, self._roles) for hit in hits),
-            route=advised,
-            is_fresh=self._is_fresh and not self.breaker.is_open,
-            query=query,
-        )
+        settings = self.swarm.settings
+        content = text if settings.trace_content else ""
+        with memory_span(MemoryOperation.SEARCH, settings.name, agent=self.name, record=name, query=content) as span:
+            query = self.swarm.embed(text)
+            if time.monotonic() - self._refreshed_at >= self._refresh_interval:
+                self.refresh()
+            sources = self._sources
+            if agents is not None or roles is not None:
+                sources = select_agents(self._roles, agents, roles)
+            # Whose experience does not count must not bend the query either.
+            y = self._learner.bend(query, is_own_alone=sources is not None)
+            hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality, asker=self.name)
+            span.set("gen_ai.memory.record.count", len(hits))
+            advised = routing.advise(query, y, text)
+            trajectory = Trajectory(
+                id=name,
+                embedding=query,
+                quality=0.0,
+                text=text,
+                task_type=self.swarm.task_type(query),
+                agent=self.name,
+                at_s=time.time(),
+                context={**routing.context(advised), **carried()},
+            )
+            self._remember(trajectory)
+            return TaskAdvice(
+                trajectory_id=trajectory.id,
+                text=text,
+                task_type=trajectory.task_type,
+                patterns=tuple(pattern_hit(hit, self._roles) for hit in hits),
+                route=advised,
+                is_fresh=self._is_fresh and not self.breaker.is_open,
+                query=query,
+            )
 
     def step(self, trajectory_id: str, reward: float, *, node: PatternHit | str = "", latency_ms: float = 0.0) -> None:
         """Record a step of a task under way: which tool or pattern, how well in [0, 1], how long.
@@ -248,24 +253,27 @@ class Agent:
                 raise
             return first
         action, response, context = self._what_was_done(used, output)
-        ended = replace(
-            trajectory,
-            quality=quality_of(success, quality),
-            action=action,
-            response=response,
-            route=route,
-            latency_ms=check_number(latency_ms, "latency_ms", 0.0, 1e12),
-            cost=check_number(cost, "cost", 0.0, 1e9),
-            context={**trajectory.context, **context},
-        )
-        if self._delivery.spooled and not self.breaker.is_open:
-            self.refresh()
-        receipt = self._delivery.report(ended, key, is_registered=self._is_registered)
-        with self._lock:
-            self._open.pop(trajectory_id, None)
-        if receipt.is_new:
-            self._learner.learn(ended)
-            report_route(self.swarm, self.breaker, ended, receipt.stream_id)
+        # In the trace of whoever calls, else where the task began.
+        begun = () if traceparent() else [trajectory.context.get(TRACEPARENT, "")]
+        with memory_span(MemoryOperation.CREATE, self.swarm.settings.name, agent=self.name, record=key, after=begun):
+            ended = replace(
+                trajectory,
+                quality=quality_of(success, quality),
+                action=action,
+                response=response,
+                route=route,
+                latency_ms=check_number(latency_ms, "latency_ms", 0.0, 1e12),
+                cost=check_number(cost, "cost", 0.0, 1e9),
+                context={**trajectory.context, **context, **carried()},
+            )
+            if self._delivery.spooled and not self.breaker.is_open:
+                self.refresh()
+            receipt = self._delivery.report(ended, key, is_registered=self._is_registered)
+            with self._lock:
+                self._open.pop(trajectory_id, None)
+            if receipt.is_new:
+                self._learner.learn(ended)
+                report_route(self.swarm, self.breaker, ended, receipt.stream_id)
         return self._awaited(receipt, wait) if wait else receipt
 
     def abandon(self, trajectory_id: str) -> None:

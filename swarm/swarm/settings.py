@@ -73,6 +73,13 @@ class Settings(BaseSettings):
     max_engines: int = Field(default=256, ge=1, le=100_000)
     """Agents that the gateway keeps in memory; the one not used for longest is let go."""
 
+    log: Literal["text", "json"] = "text"
+    """How workers, supervisor and gateway log: a line for people, or a JSON object a line."""
+    log_content: bool = False
+    """Whether logs may hold what tasks and handlers say ..."""
+    trace_content: bool = False
+    """... and whether traces may hold the text of queries."""
+
     @property
     def gateway_socket(self) -> Path:
         """Unix socket of the gateway."""

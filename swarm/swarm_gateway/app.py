@@ -13,6 +13,8 @@ from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
 from swarm_gateway.gateway import Gateway
+from swarm_gateway.metrics import route as metrics
+from swarm_gateway.observed import Observed
 from swarm_gateway.routes import health, trajectories
 
 
@@ -39,7 +41,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     failures.install(app)
-    for router in (health.router, trajectories.router):
+    for router in (health.router, metrics.router, trajectories.router):
         app.include_router(router)
     if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
         app.add_middleware(
@@ -50,4 +52,5 @@ def create_app(gateway: Gateway) -> FastAPI:
         )
     # Last added is first passed.
     app.add_middleware(Boundary, settings=gateway.settings)
+    app.add_middleware(Observed, instruments=gateway.instruments)
     return app

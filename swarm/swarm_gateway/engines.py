@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from swarm.errors import CapacityError, SwarmError
 from swarm.services.swarm import Swarm
+from swarm.telemetry.logs import told
 from swarm.wire.keys import check_name
 from swarm_agents.agent import Agent
 
@@ -66,6 +67,11 @@ class Engines:
     def redis_failures(self) -> int:
         """How often the agents in memory found Redis away."""
         return sum(agent.breaker.failures for agent in self._agents())
+
+    @property
+    def open_breakers(self) -> int:
+        """Agents in memory that leave Redis alone now, because it was away a moment ago."""
+        return sum(agent.breaker.is_open for agent in self._agents())
 
     @contextmanager
     def use(self, name: str, role: str | None = None) -> Iterator[Agent]:
@@ -140,4 +146,4 @@ def _close(name: str, seat: _Seat) -> None:
     try:
         seat.agent.close(timeout_s=_CLOSE_S)
     except SwarmError as error:
-        logger.warning("agent %s: %s", name, error)
+        logger.warning("an agent cannot be let go in order: %s", told(error), extra={"agent": name})

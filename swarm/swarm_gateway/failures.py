@@ -32,6 +32,7 @@ from swarm.errors import (
     WaitTimeoutError,
     shown,
 )
+from swarm.telemetry.logs import told
 
 logger = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[SwarmError], int], ...] = (
@@ -106,7 +107,7 @@ def install(app: FastAPI) -> None:
 async def _on_swarm_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SwarmError)
     if status_of(error) == 500:
-        logger.error("%s: %s", type(error).__name__, error)
+        logger.error("a request failed: %s", told(error), extra={"content": str(error)})
     return answer(error)
 
 

@@ -19,6 +19,9 @@ from swarm.settings import Settings
 from swarm.store.connection import connect
 from swarm_agents.spool import spool_folder, waiting_agents
 from swarm_gateway.engines import Engines
+from swarm_gateway.metrics.collectors import ProcessCollectorOfGateway, StoredCollector
+from swarm_gateway.metrics.instruments import Instruments
+from swarm_gateway.metrics.reading import Readings
 
 logger = logging.getLogger(__name__)
 MAX_GUARDS = 1_024
@@ -42,6 +45,9 @@ class Gateway:
         self.settings = settings
         self.swarm = Swarm(settings, client=connect(quick))
         self.engines = Engines(self.swarm, settings.max_engines)
+        self.instruments = Instruments()
+        self.instruments.registry.register(StoredCollector(Readings(self.swarm)))
+        self.instruments.registry.register(ProcessCollectorOfGateway(self.engines))
         self._whole = GuardedSwarm(self.swarm, None)
         self._guards: OrderedDict[bytes, GuardedSwarm] = OrderedDict()
         self._lock = threading.Lock()
@@ -133,7 +139,7 @@ class Gateway:
     def _wake(self) -> None:
         """Take in agents whose process is gone, and whose outcomes wait in a spool of this host."""
         for name in set(waiting_agents(spool_folder(self.settings))) - set(self.engines.names):
-            logger.info("agent %s: outcomes wait in its spool", name)
+            logger.info("outcomes wait in the spool of an agent", extra={"agent": name})
             with self.engines.use(name) as agent:
                 agent.refresh()
 

@@ -92,6 +92,7 @@ def test_weights_are_committed_when_the_gate_lets_them_pass(swarm: Swarm, backgr
     assert background.consolidate("coder-1", "worker", 0.0)["promoted"] is True
     weights, state = present(swarm.agents.weights("coder-1")), swarm.agents.state("coder-1")
     assert state.weights_generation == state.generation == 2
+    assert (state.promotions, state.refusals) == (1, 0)
     assert not weights.base[0].is_untrained
     # The task lasts: nothing is consolidated before another begins.
     assert weights.ewc.tasks == 0
@@ -139,7 +140,8 @@ def test_a_refused_update_is_in_the_log_with_its_figures_and_stores_no_weights(
     assert found["loss_after"] >= found["loss_before"] > 0.0
     assert found["verdict"] == "trusted"
     assert swarm.agents.weights("coder-1") is None
-    assert swarm.agents.state("coder-1").weights_generation == 0
+    state = swarm.agents.state("coder-1")
+    assert (state.weights_generation, state.promotions, state.refusals) == (0, 0, 1)
     assert_each_once(swarm, "coder-1", 240)
 
 

@@ -16,6 +16,7 @@ from swarm.sona.routing.declared import DeclaredRoute
 from swarm.sona.routing.features import FeatureMap
 from swarm.sona.routing.statistics import RouteStatistics, route_statistics
 from swarm.sona.trajectory import Trajectory
+from swarm.store import routes
 from swarm.store.budgets import SWARM, agent_scope
 from swarm.store.connection import Client, connect
 from swarm.wire.route_records import Budget, decode_statistics
@@ -172,6 +173,26 @@ def test_a_kept_decision_is_replayed_bit_for_bit_though_the_swarm_has_learned_mo
     assert decision.text == ASK
     with pytest.raises(UnknownIdError, match="unknown or has expired"):
         learned.router.replay("no-such-decision")
+
+
+def test_decisions_are_counted_by_route_and_reason_of_as_many_as_there_is_room_for(
+    learned: Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = learned.router.store
+    assert store.decided() == {}
+    for text in (ASK, ASK, LIST):
+        learned.route(text)
+    learned.route(ASK, routes=["talker"])
+    assert store.decided() == {
+        ("counter", "strategy"): 1,
+        ("talker", "only"): 1,
+        ("talker", "strategy"): 2,
+    }
+    monkeypatch.setattr(routes, "MAX_COUNTED", 3)
+    for route in ("one", "another"):
+        learned.route(ASK, routes=[route])
+    learned.route(ASK, routes=["talker"])
+    assert (store.decided()["", ""], store.decided()["talker", "only"], len(store.decided())) == (2, 2, 4)
 
 
 def test_a_decision_expires(learned: Swarm, client: Client) -> None:

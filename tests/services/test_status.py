@@ -128,7 +128,7 @@ def test_every_key_is_one_that_the_list_of_keys_declares(
     keys, a, b = swarm.keys, swarm.keys.agent("a"), swarm.keys.agent("b")
     found = {key.decode() for key in set(client.scan_iter(count=1000)) - before}
     found = {key for key in found if settings.name in key}
-    declared = {keys.meta, keys.agents, keys.bank, keys.banklog, keys.merged, keys.lease, keys.fence}
+    declared = {keys.meta, keys.agents, keys.bank, keys.banklog, keys.merged, keys.lease, keys.fence, keys.counters}
     for one in (a, b, keys.agent("library")):
         declared |= {
             one.stream,

@@ -23,6 +23,7 @@ from swarm.settings import Settings
 from swarm.store import task_scripts
 from swarm.store.connection import Client, connect
 from swarm.store.erase import erase_swarm
+from swarm.store.tallies import read_replayed
 from swarm.store.tasks import Hold, RoleCounts, TaskStore
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.task_records import (
@@ -686,6 +687,16 @@ def test_a_cancellation_does_not_outlive_a_replay(tasks: TaskStore, clock: Clock
     assert claim(tasks, "second") == name
     assert tasks.renew(name, "second", LEASE) is Hold.RUNNING
     assert tasks.succeed(name, "second", encode_result("done")) is TaskState.SUCCEEDED
+
+
+def test_a_replay_is_counted_once(tasks: TaskStore, clock: Clock, client: Client, keys: SwarmKeys) -> None:
+    name = submit(tasks)
+    clock.deadline_is_over(name)
+    assert tasks.sweep() == {name: "dead"}
+    assert read_replayed(client, keys) == {}
+    for _ in range(2):
+        tasks.replay(name, 0)
+    assert read_replayed(client, keys) == {"coder": 1}
 
 
 def test_a_deadline_that_has_passed_is_refused(tasks: TaskStore, client: Client, keys: SwarmKeys) -> None:

@@ -61,6 +61,14 @@ def test_a_task_comes_back_as_it_was(payload: dict[str, Any]) -> None:
     assert decode_task(encode_task(task)) == task
 
 
+def test_a_task_that_is_in_no_trace_can_be_done_by_an_earlier_version() -> None:
+    place = f"00-{'a' * 32}-{'b' * 16}-01"
+    traced = replace(TASK, traceparent=place)
+    assert decode_task(encode_task(traced)) == traced
+    assert place.encode() in encode_task(traced)
+    assert b"traceparent" not in encode_task(TASK)
+
+
 @given(plain)
 def test_a_result_comes_back_as_it_was(result: Any) -> None:
     assert decode_result(encode_result(result)) == result

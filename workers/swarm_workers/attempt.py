@@ -14,9 +14,12 @@ from typing import Any
 from swarm.errors import CapacityError, InputError, StoreUnavailableError
 from swarm.services.tasks import ClaimedTask, Tasks
 from swarm.store.tasks import Hold
+from swarm.telemetry.about import about
+from swarm.telemetry.logs import told
 from swarm.wire.task_records import encode_result
 from swarm_workers.handlers import Handler, Permanent, Retry, Stopped, Task
 from swarm_workers.hooks import Agents, Hooks
+from swarm_workers.messages import invoking
 
 logger = logging.getLogger(__name__)
 _INSIST_POLL = 0.2
@@ -56,13 +59,15 @@ class Attempt:
         self._end = threading.Lock()
         self._hooks: Hooks | None = None
         self._task: Task | None = None
+        self._span = invoking(tasks.swarm, agent, claimed)
 
     def run(self) -> None:
         """Do it. What the handler raises ends here, but for a request to end this process."""
         keeper = threading.Thread(target=self._keep, name=f"lease {self._claimed.id}", daemon=True)
         keeper.start()
         try:
-            self._run()
+            with self._span, about(agent=self._agent, task_id=self._claimed.id, trajectory_id=self._claimed.report_key):
+                self._run()
         finally:
             self._done.set()
             keeper.join()
@@ -82,17 +87,18 @@ class Attempt:
         )
         try:
             result = self._handler(task)
-        except Stopped:
-            self._failed("stopped", retry=True)
+        except Stopped as error:
+            self._failed(error, retry=True)
         except Permanent as error:
-            self._failed(_why(error), retry=False)
+            self._failed(error, retry=False)
         except Retry as error:
-            self._failed(_why(error), retry=True, delay=error.delay)
+            self._failed(error, retry=True, delay=error.delay)
         except Exception as error:
-            logger.warning("task %s, attempt %d: %s", claimed.id, claimed.attempts, _why(error), exc_info=True)
-            self._failed(_why(error), retry=True)
+            content = {"content": _why(error)}
+            logger.warning("task %s, attempt %d failed", claimed.id, claimed.attempts, exc_info=True, extra=content)
+            self._failed(error, retry=True)
         except BaseException as error:
-            self._failed(_why(error), retry=True)
+            self._failed(error, retry=True)
             raise
         else:
             self._succeeded(task, result)
@@ -102,7 +108,7 @@ class Attempt:
             encode_result(result)
         except (InputError, CapacityError) as error:
             # Made once more it would be no better.
-            self._failed(_why(error), retry=False)
+            self._failed(error, retry=False)
             return
         if not self._end.acquire(blocking=False):
             return
@@ -117,10 +123,11 @@ class Attempt:
         self._insist(lambda: self._tasks.succeed(self._claimed, result))
         self._hooks.flush(self._lease)
 
-    def _failed(self, why: str, *, retry: bool, delay: float | None = None) -> bool:
+    def _failed(self, error: BaseException, *, retry: bool, delay: float | None = None) -> bool:
         """End a failed attempt; False if it has come to another end already."""
         if not self._end.acquire(blocking=False):
             return False
+        self._span.failed(type(error).__name__)
         self._renew()
         if self._hooks is not None:
             is_last = not retry or self._claimed.attempts >= self._claimed.record.max_attempts
@@ -128,7 +135,7 @@ class Attempt:
                 self._hooks.report(self._task, 0.0)
             else:
                 self._hooks.abandon()
-        self._insist(lambda: self._tasks.fail(self._claimed, why, retry=retry, delay=delay))
+        self._insist(lambda: self._tasks.fail(self._claimed, _why(error), retry=retry, delay=delay))
         if self._hooks is not None:
             self._hooks.flush(self._lease)
         return True
@@ -151,7 +158,7 @@ class Attempt:
         while not self._done.wait(max(0.0, min(self._lease / 3.0, limit - time.monotonic()))):
             now = time.monotonic()
             if now >= limit:
-                if self._failed(f"time limit of {record.time_limit:g} s", retry=True):
+                if self._failed(_OverTime(f"time limit of {record.time_limit:g} s"), retry=True):
                     break
                 # It has just come to its end by itself, and is about to say so.
                 limit = math.inf
@@ -161,7 +168,8 @@ class Attempt:
                 break
         else:
             return
-        logger.error("task %s runs on though it must not: ending process %d", self._claimed.id, os.getpid())
+        about_it = {"task_id": self._claimed.id, "agent": self._agent}
+        logger.error("it runs on though it must not: ending process %d", os.getpid(), extra=about_it)
         self._kill()
 
     def _insist(self, call: Callable[[], object]) -> None:
@@ -172,11 +180,17 @@ class Attempt:
                 return
             except StoreUnavailableError as error:
                 if time.monotonic() >= deadline:
-                    logger.warning("task %s cannot be ended, it will run again: %s", self._claimed.id, error)
+                    logger.warning("the task cannot be ended, it will run again: %s", told(error))
                     return
                 time.sleep(_INSIST_POLL)
 
 
+class _OverTime(Exception):
+    """Stands for an attempt that took too long."""
+
+
 def _why(error: BaseException) -> str:
-    kind = "" if isinstance(error, Permanent | Retry) else f"{type(error).__name__}: "
+    if isinstance(error, Stopped):
+        return "stopped"
+    kind = "" if isinstance(error, Permanent | Retry | _OverTime) else f"{type(error).__name__}: "
     return f"{kind}{error}"

@@ -10,6 +10,7 @@ from swarm.errors import StoreUnavailableError
 from swarm.wire.keys import SwarmKeys
 from swarm_workers.app import CONSOLIDATE, MERGE, RUN, nudge_queue
 from swarm_workers.broker import broker_errors, impatient_connection
+from swarm_workers.messages import headers_of, sending
 
 
 class Dispatcher:
@@ -46,8 +47,10 @@ class Dispatcher:
         name, args = {"consolidate": (CONSOLIDATE, (whose,)), "merge": (MERGE, ()), "run": (RUN, (whose,))}[task]
         keys = SwarmKeys(self._app.settings.name)
         queue = nudge_queue(keys.role_queue(whose) if task == "run" else keys.queue)
-        with broker_errors(f"send task {name}"):
+        with broker_errors(f"send task {name}"), sending(name, queue.name) as sent:
             if self._producer is None:
                 connection = impatient_connection(self._app, self._timeout_s)
                 self._producer = self._app.amqp.Producer(connection, auto_declare=False)
-            self._app.send_task(name, args=args, queue=queue, producer=self._producer, retry=False)
+            self._app.send_task(
+                name, args=args, queue=queue, producer=self._producer, retry=False, headers=headers_of(sent)
+            )

@@ -10,13 +10,13 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 from swarm.settings import load_settings  # noqa: E402  # see above
-from swarm_workers import heartbeat, remote, role_tasks, tasks  # noqa: E402  # see above
+from swarm_workers import heartbeat, remote, role_tasks, tasks, traces  # noqa: E402  # see above
 from swarm_workers.app import create_app  # noqa: E402  # see above
-from swarm_workers.masking import mask_logs  # noqa: E402  # see above
+from swarm_workers.logs import format_logs  # noqa: E402  # see above
 from swarm_workers.plan import plan_of  # noqa: E402  # see above
 
 _plan, _settings = plan_of(), load_settings()
-mask_logs(_settings)
+format_logs(_settings)
 app = create_app(_settings, _plan.role if _plan else "")
 if _plan is None:
     tasks.register(app)
@@ -24,3 +24,4 @@ else:
     role_tasks.register(app, _plan)
 heartbeat.register(app)
 remote.register()
+traces.register()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from swarm.errors import StoreUnavailableError
+from swarm.telemetry.logs import told
 
 logger = logging.getLogger(__name__)
 
@@ -37,5 +38,5 @@ class Guard:
         if not self.fault:
             self.outages += 1
             expected = isinstance(error, StoreUnavailableError)
-            logger.error("%s fails: %s: %s", self._what, type(error).__name__, error, exc_info=not expected)
+            logger.error("%s fails: %s", self._what, told(error), exc_info=not expected)
         self.fault = f"{type(error).__name__}: {error}"[:500]

@@ -15,6 +15,7 @@ from swarm.errors import RuntimeSetupError, TextError
 from swarm.services.receipts import Receipt, ReceiptState
 from swarm.services.tasks import ClaimedTask
 from swarm.settings import Settings
+from swarm.telemetry.logs import told
 from swarm.wire.task_records import text_of
 from swarm_workers.handlers import Task
 
@@ -152,7 +153,5 @@ class Hooks:
             yield
         except Exception as error:
             # All of them, on purpose: whatever is wrong with an agent, the task itself can be done.
-            logger.warning(
-                "the %s hook of task %s failed, the task goes on: %s: %s",
-                *(what, self._claimed.id, type(error).__name__, error),
-            )
+            content = {"content": str(error)}
+            logger.warning("the %s hook failed, the task goes on: %s", what, told(error), extra=content)

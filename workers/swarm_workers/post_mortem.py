@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from swarm.errors import StoreUnavailableError, UnknownIdError
 from swarm.services.tasks import Tasks, UnreportedTask
+from swarm.telemetry.logs import told
 from swarm.wire.task_records import text_of
 from swarm_workers.hooks import Agents, HookedAgent
 from swarm_workers.plan import RolePlan
@@ -22,7 +23,7 @@ _LATER = 60.0
 
 def tell_agents(tasks: Tasks, agents: Agents, plan: RolePlan) -> int:
     """Report the failures of a role that were not reported, and close what their attempts left open; how many."""
-    told = 0
+    number = 0
     for task in tasks.unreported(plan.role):
         try:
             agent = agents.get(task.record.agent or plan.agent_name, plan.role)
@@ -32,12 +33,16 @@ def tell_agents(tasks: Tasks, agents: Agents, plan: RolePlan) -> int:
             raise
         except Exception as error:
             # All of them, on purpose: whatever is wrong with an agent, the pool goes on.
-            logger.warning("the end of task %s cannot be reported now: %s: %s", task.report_key, *_named(error))
+            logger.warning(
+                "the end of task %s cannot be reported now: %s",
+                *(task.report_key, told(error)),
+                extra={"content": str(error)},
+            )
             tasks.report_later(plan.role, task.report_key, _LATER)
         else:
             tasks.reported(plan.role, task.report_key)
-            told += 1
-    return told
+            number += 1
+    return number
 
 
 def _tell(agent: HookedAgent, task: UnreportedTask) -> None:
@@ -55,7 +60,3 @@ def _tell(agent: HookedAgent, task: UnreportedTask) -> None:
 
 def _report_failure(agent: HookedAgent, key: str) -> None:
     agent.after_task(key, quality=0.0, used=None, output="", route="", latency_ms=0.0, cost=0.0, idempotency_key=key)
-
-
-def _named(error: Exception) -> tuple[str, Exception]:
-    return type(error).__name__, error

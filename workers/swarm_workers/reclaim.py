@@ -30,7 +30,7 @@ class Reclaim:
         for task, owner in self._tasks.running().items():
             name, _, pid = owner.rpartition("/")
             if name == self._worker and pid.isdecimal() and not _is_alive(int(pid)):
-                logger.warning("process %s died with task %s: it waits again", pid, task)
+                logger.warning("process %s died with a task: it waits again", pid, extra={"task_id": task})
                 given_back += self._tasks.disown(task, owner)
         return given_back
 

@@ -27,6 +27,7 @@ from swarm_workers.attempt import Attempt
 from swarm_workers.broker import broker_errors
 from swarm_workers.handlers import Handler, find_handler
 from swarm_workers.hooks import Agents, load_factory
+from swarm_workers.messages import processing
 from swarm_workers.plan import RolePlan
 from swarm_workers.post_mortem import tell_agents
 
@@ -80,7 +81,9 @@ def register(app: Celery, plan: RolePlan) -> None:
 
     def run(task: Any, role: str) -> None:
         try:
-            if bodies.run(f"{task.request.hostname}/{os.getpid()}"):
+            with processing(task):
+                has_more = bodies.run(f"{task.request.hostname}/{os.getpid()}")
+            if has_more:
                 with broker_errors("send a nudge"):
                     task.apply_async((role,), queue=nudge_queue(app.queue), retry=False)
         except StoreUnavailableError as error:

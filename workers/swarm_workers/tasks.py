@@ -18,7 +18,10 @@ from celery import Celery
 from swarm.errors import StaleWriterError, StoreUnavailableError, UnknownIdError
 from swarm.services.background import Background
 from swarm.settings import Settings
+from swarm.telemetry.about import about
+from swarm.telemetry.logs import told
 from swarm_workers.app import CONSOLIDATE, MAX_RETRIES, MERGE, RETRY_DELAY, SOFT_TIME_LIMIT, TIME_LIMIT
+from swarm_workers.messages import processing
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +39,13 @@ class BackgroundTasks:
 
     def consolidate(self, task: Any, agent: str) -> None:
         """Consolidate what an agent has waiting."""
-        with _dropped_when_unavailable(f"consolidation of {agent!r:.80}"):
+        # A message may come from anybody who can write to the queue.
+        with about(agent=str(agent)[:80]), processing(task), _dropped_when_unavailable("consolidation"):
             self.background.consolidate(agent, _owner(task), time.time())
 
     def merge(self, task: Any) -> None:
         """Merge the agents' clusters into the bank."""
-        with _dropped_when_unavailable("merge"):
+        with processing(task), _dropped_when_unavailable("merge"):
             self.background.merge(_owner(task), time.time())
 
 
@@ -78,7 +82,7 @@ def _dropped_when_unavailable(what: str) -> Iterator[None]:
     """Log and drop what the next sweep repairs: Redis is away, another worker was faster, or the agent is forgotten."""
     try:
         yield
-    except UnknownIdError as error:
-        logger.warning("%s dropped: %s", what, error)
+    except UnknownIdError:
+        logger.warning("%s dropped: the agent is not registered", what)
     except (StoreUnavailableError, StaleWriterError) as error:
-        logger.warning("%s dropped, the sweep comes again: %s: %s", what, type(error).__name__, error)
+        logger.warning("%s dropped, the sweep comes again: %s", what, told(error))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 
-from swarm.errors import StaleWriterError
+from swarm.errors import StaleWriterError, StoreUnavailableError
 from swarm.services.consolidate import consolidate
 from swarm.services.due import due_agents
 from swarm.services.expire import drop_expired
@@ -18,6 +20,7 @@ from swarm.sona.config import SonaConfig
 from swarm.store.agents import AgentLook, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, connect, redis_errors
+from swarm.store.durations import DurationStore
 from swarm.store.migrations import check_swarm, migrate
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.retention import RetentionStore
@@ -50,6 +53,7 @@ class Background:
             self._retention,
         )
         self._watch = Watch(self._agents)
+        self._durations = DurationStore(self._client, self._keys)
         self._replicas: dict[tuple[int, float, float], Replica] = {}
 
     def sweep(self, dispatch: Callable[[str, str], None]) -> int:
@@ -81,7 +85,10 @@ class Background:
             check_swarm(self._client, self._keys)
             outcomes = OutcomeStore.of(self._settings, self._client, agent)
             rules = self._retention.rules()
+            begun = time.perf_counter()
             result = consolidate(agent, self._agents, outcomes, self._replica, self._settings.lease_ttl, rules)
+            if result.generation:
+                self._took("consolidation", begun)
         except StaleWriterError as error:
             return {"agent": agent, "status": "stale", "why": str(error), "worker": worker, "at_s": now_s}
         finally:
@@ -92,7 +99,10 @@ class Background:
         """Merge what changed; the figures of `Merge`."""
         try:
             check_swarm(self._client, self._keys)
+            begun = time.perf_counter()
             result = self._merger.run()
+            if result.version:
+                self._took("merge", begun)
             if holders := self._merger.holders_of_expired():
                 rules, at_s = self._retention.rules(), clock_s(self._client)
                 for name in holders:
@@ -102,6 +112,11 @@ class Background:
         finally:
             self._end_nudge(_MERGE)
         return {**asdict(result), "worker": worker, "at_s": now_s}
+
+    def _took(self, stage: str, begun: float) -> None:
+        # It is done: that it cannot be counted is no reason to fail.
+        with suppress(StoreUnavailableError):
+            self._durations.add(stage, time.perf_counter() - begun)
 
     def drain(self, now_s: float) -> None:
         """Consolidate and merge in this process until nothing waits: for tools and tests without workers."""

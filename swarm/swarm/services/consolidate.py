@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarm.errors import UnknownIdError
-from swarm.services.batch import read_batch
+from swarm.services.batch import Batch, read_batch
+from swarm.services.history import update_of
 from swarm.services.replica import Replica
 from swarm.services.route_update import new_routes
 from swarm.sona.adapter import Adapter
@@ -18,9 +19,11 @@ from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.trajectory import Trajectory
-from swarm.store.agents import AgentStore, Generation
+from swarm.store.agents import AgentState, AgentStore, Generation
+from swarm.store.forgotten import Forgotten
 from swarm.store.lease import Lease
 from swarm.store.outcomes import OutcomeStore
+from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, SpanKind, carried, memory_span
 from swarm.wire.memory_records import (
     LearnerRecord,
     decode_learner,
@@ -93,11 +96,34 @@ def _consolidate(
         return Consolidation(agent=agent, status="idle")
     forgotten = agents.forgotten(agent)
     batch = read_batch(entries, config.dim, forgotten)
+    came_from = [one.context.get(TRACEPARENT, "") for one in batch.trajectories]
+    consumer = SpanKind.CONSUMER
+    with memory_span(MemoryOperation.UPSERT, agents.swarm, agent=agent, kind=consumer, after=came_from) as span:
+        done = _learn(agent, config, state, batch, forgotten, agents, replica, lease, rules)
+        span.set("swarm.stage", "consolidation")
+        span.set("swarm.generation", done.generation)
+        span.set("swarm.promoted", done.promoted)
+        span.set("gen_ai.memory.record.count", done.outcomes)
+    return done
+
+
+def _learn(
+    agent: str,
+    config: SonaConfig,
+    state: AgentState,
+    batch: Batch,
+    forgotten: Forgotten,
+    agents: AgentStore,
+    replica: Replica,
+    lease: Lease,
+    rules: AgeingRules,
+) -> Consolidation:
     stored = agents.values(agent)
     learned = learned_from(agents.clusters(agent), stored, config)
     replica.refresh()
     rng, ageing = cycle_rng(config, state.age), rules.at(batch.at_s)
     after, report = run_cycle(learned, batch.trajectories, replica.index, config, rng, agent, ageing)
+    figures = figures_of(report)
     generation = Generation(
         cursor=batch.cursor,
         processed=batch.entries,
@@ -106,11 +132,13 @@ def _consolidate(
         dead=batch.dead,
         values=new_values(learned, after, batch.trajectories)
         | new_routes(stored["routes"], batch.trajectories, config.dim),
-        figures=figures_of(report),
+        figures=figures,
         keep=config.trajectory_capacity,
         rewound=len(batch.forgotten),
         settled=[stream_id for stream_id in batch.forgotten if stream_id in forgotten.marks],
         is_empty=not batch.trajectories,
+        update=update_of(figures),
+        origin=carried(),
     )
     number = agents.commit(agent, lease, state.generation, generation)
     return Consolidation(

@@ -69,7 +69,7 @@ def _version(entry: LogEntry, *, is_current: bool, can_roll_back: bool) -> Versi
         kind=entry.kind or "learned",
         parent=entry.parent,
         cause=entry.cause,
-        update=_update(figures),
+        update=update_of(figures),
         why=str(figures.get("why", "")),
         outcomes=figures.get("outcomes", 0),
         loss_before=figures.get("loss_before") if is_trained else None,
@@ -82,7 +82,8 @@ def _version(entry: LogEntry, *, is_current: bool, can_roll_back: bool) -> Versi
     )
 
 
-def _update(figures: Mapping[str, Any]) -> str:
+def update_of(figures: Mapping[str, Any]) -> str:
+    """What became of new weights, from the figures of a cycle: promoted, refused, or "" if none were tried."""
     if figures.get("promoted"):
         return "promoted"
     is_refused = figures.get("trained_on", 0) > 0 or str(figures.get("why", "")).startswith("refused")

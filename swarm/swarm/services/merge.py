@@ -8,7 +8,7 @@ order, and a new generation of an agent replaces its part instead of adding to i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.services.labels import label_patterns
@@ -21,6 +21,7 @@ from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore, MergedAgent
 from swarm.store.lease import Lease
 from swarm.store.retention import RetentionStore
+from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, SpanKind, memory_span, tracing
 
 MERGE_SIMILARITY = 0.9
 """Cosine from which clusters of several agents become one pattern."""
@@ -106,6 +107,26 @@ class Merger:
         ageing = self._ageing()
         if not changed and self._key(ageing) == self._bank.aged():
             return Merge(status="idle")
+        swarm, came_from = self._agents.swarm, self._came_from(changed)
+        with memory_span(MemoryOperation.UPSERT, swarm, kind=SpanKind.CONSUMER, after=came_from) as span:
+            done = self._publish(lease, states, merged, changed, ageing)
+            span.set("swarm.stage", "merge")
+            span.set("swarm.version", done.version)
+            span.set("gen_ai.memory.record.count", done.put)
+        return done
+
+    def _came_from(self, changed: Mapping[str, MergedAgent]) -> Collection[str]:
+        """Where the consolidations were recorded that this merges; asked of Redis only if anything is."""
+        return self._agents.log_fields(list(changed), TRACEPARENT).values() if changed and tracing() else ()
+
+    def _publish(
+        self,
+        lease: Lease,
+        states: Mapping[str, AgentState],
+        merged: Mapping[str, MergedAgent],
+        changed: Mapping[str, MergedAgent],
+        ageing: Ageing | None,
+    ) -> Merge:
         self._load(states)
         before = self._before()
         parts = self._parts(states, ageing)

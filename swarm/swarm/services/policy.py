@@ -89,6 +89,7 @@ _TASKS = {
     "replay": _OPERATE,
     "drop": _OPERATE,
     "sweep": _OPERATE,
+    "swarm": _INSIDE,
     "unreported": _INSIDE,
     "reported": _INSIDE,
     "report_later": _INSIDE,

@@ -22,6 +22,7 @@ from swarm.store.connection import Client, connect, connections_made, redis_erro
 from swarm.store.outcomes import Origin, Outcome, OutcomeStore
 from swarm.store.sent_log import SentLog
 from swarm.store.tasks import TaskStore
+from swarm.telemetry.logs import told
 from swarm.wire.codec import decode, encode
 from swarm.wire.task_records import decode_task
 
@@ -159,7 +160,8 @@ class Resender:
 
     def _failed(self, what: str, error: Exception) -> None:
         self.failures += 1
-        logger.warning("cannot %s what was sent lately: %s: %s", what, type(error).__name__, error)
+        why = str(error) if isinstance(error, OSError) else told(error)
+        logger.warning("cannot %s what was sent lately: %s", what, why)
 
     def _send(self, entries: Sequence[bytes]) -> None:
         """Append and submit what is kept; what Redis has already has no effect."""

@@ -120,7 +120,7 @@ class Router:
                 route=choice.route,
                 why=choice.why,
             )
-            self.store.keep(decision, session if question.session else None)
+            self.store.keep(decision, session if question.session else None, choice.reason)
         return advice_of(choice, decision_id if is_online else "")
 
     def learn(self, trajectory: Trajectory, stream_id: str) -> None:

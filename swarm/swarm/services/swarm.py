@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
@@ -70,6 +71,7 @@ from swarm.store.reliability import ReliabilityStore
 from swarm.store.retention import RetentionStore
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
+from swarm.telemetry.spans import MemoryOperation, Span, carried, memory_span
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 from swarm.wire.retention_records import Retention, Tombstone
@@ -286,19 +288,24 @@ class Swarm:
         check_number(min_quality, "min_quality", 0.0, 1.0)
         if not (group_by is None or (isinstance(group_by, str) and group_by == "agent")):
             raise InputError(f"group_by must be 'agent' or None, got {shown(group_by, 40)}")
-        y = self.embed(text)
-        known = self.roles()
-        wanted = select_agents(known, agents, roles)
-        self._check_embedder()
-        self.replica.refresh()
+        with self._searching(text):
+            y = self.embed(text)
+            known = self.roles()
+            wanted = select_agents(known, agents, roles)
+            self._check_embedder()
+            self.replica.refresh()
 
-        def ask(sources: Collection[str] | None) -> list[PatternHit]:
-            hits: list[ActionHit] = self.replica.rank(y, count, agents=sources, min_quality=min_quality)
-            return [pattern_hit(hit, known) for hit in hits]
+            def ask(sources: Collection[str] | None) -> list[PatternHit]:
+                hits: list[ActionHit] = self.replica.rank(y, count, agents=sources, min_quality=min_quality)
+                return [pattern_hit(hit, known) for hit in hits]
 
-        if group_by is None:
-            return ask(wanted)
-        return {name: hits for name in sorted(known if wanted is None else wanted) if (hits := ask([name]))}
+            if group_by is None:
+                return ask(wanted)
+            return {name: hits for name in sorted(known if wanted is None else wanted) if (hits := ask([name]))}
+
+    def _searching(self, text: str) -> Span:
+        query = text if self.settings.trace_content else ""
+        return memory_span(MemoryOperation.SEARCH, self.settings.name, query=query)
 
     def route(
         self, text: str, *, agent: str = "", tools: Sequence[str] = (), **options: Unpack[RouteOptions]
@@ -337,11 +344,12 @@ class Swarm:
         Names, numbers and dates count less than in `query`; failures are not weighed.
         """
         count = check_count(k, "k", 1, 1000)
-        x = self.embed(text)
-        self._check_embedder()
-        self.replica.refresh()
-        known = self.roles()
-        return [pattern_hit(found_by_similarity(hit), known) for hit in self.replica.recall(x, count)]
+        with self._searching(text):
+            x = self.embed(text)
+            self._check_embedder()
+            self.replica.refresh()
+            known = self.roles()
+            return [pattern_hit(found_by_similarity(hit), known) for hit in self.replica.recall(x, count)]
 
     def retrieve_patterns(
         self,
@@ -449,6 +457,11 @@ class Swarm:
         keys = [trajectory.id for trajectory in trajectories] if idempotency_keys is None else list(idempotency_keys)
         if len(keys) != len(trajectories):
             raise InputError(f"idempotency_keys must be {len(trajectories)}, one for each trajectory, got {len(keys)}")
+        with memory_span(MemoryOperation.CREATE, self.settings.name) as span:
+            span.set("gen_ai.memory.record.count", len(keys))
+            return self._record([_traced(one) for one in trajectories], keys)
+
+    def _record(self, trajectories: Sequence[Trajectory], keys: Sequence[str]) -> list[Receipt]:
         dim = self.embedder.identity.dim
         records = []
         for trajectory, key in zip(trajectories, keys, strict=True):
@@ -658,13 +671,15 @@ class Swarm:
         if pattern is not None and (trajectory is not None or agent is not None):
             raise InputError("forget takes a pattern, or a trajectory and perhaps its agent, or an agent")
         forgetter = Forgetter(self.settings, self.client, by)
-        if pattern is not None:
-            return forgetter.pattern(pattern)
-        if trajectory is not None:
-            return forgetter.trajectory(trajectory, agent)
-        if agent is not None:
-            return forgetter.agent(agent)
-        raise InputError("forget takes a pattern, a trajectory or an agent, got none")
+        record = pattern or trajectory or ""
+        with memory_span(MemoryOperation.DELETE, self.settings.name, agent=agent or "", record=record):
+            if pattern is not None:
+                return forgetter.pattern(pattern)
+            if trajectory is not None:
+                return forgetter.trajectory(trajectory, agent)
+            if agent is not None:
+                return forgetter.agent(agent)
+            raise InputError("forget takes a pattern, a trajectory or an agent, got none")
 
     def backup(self, path: str | Path) -> BackupReport:
         """Write the swarm as it is to a file, while it runs; see `services.backup`. `restore` reads it."""
@@ -703,6 +718,12 @@ def check_idempotency_key(key: object, parameter: str = "idempotency_key") -> st
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
         raise InputError(f"{parameter} must be 1-{MAX_KEY_CHARACTERS} printable characters, got {shown(key, 60)}")
     return key
+
+
+def _traced(trajectory: Trajectory) -> Trajectory:
+    """With the place where it was recorded in its context: there its consolidation goes on."""
+    found = carried()
+    return replace(trajectory, context={**trajectory.context, **found}) if found else trajectory
 
 
 def _mapping(values: Mapping[str, str] | None, parameter: str) -> Mapping[str, str]:

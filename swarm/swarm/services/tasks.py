@@ -19,6 +19,7 @@ from swarm.sona.vectors import check_count, check_number
 from swarm.store.agents import AgentStore
 from swarm.store.connection import Client
 from swarm.store.tasks import Hold, RoleCounts, StoredTask, Submitted, TaskStore
+from swarm.telemetry.spans import traceparent
 from swarm.wire.keys import check_name
 from swarm.wire.task_records import (
     ENDS,
@@ -157,6 +158,11 @@ class Tasks:
         self._keep = keep
         self.store = TaskStore.of(settings, client)
 
+    @property
+    def swarm(self) -> str:
+        """The swarm's name."""
+        return self._settings.name
+
     # For those who want something done
 
     def submit(
@@ -180,6 +186,7 @@ class Tasks:
             If `max_waiting_tasks` wait for the role, or `max_waiting_of_submitter` of the submitter; nothing was taken.
         """
         record, is_placed = self._record(task, options)
+        record = replace(record, traceparent=traceparent())
         # Checked by this, before an id is made of it.
         data = encode_task(record)
         name, placement = task_id(record.role, record.idempotency_key), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swarm.errors import DamagedRecordError
 from swarm.sona.clusters import Cluster
@@ -13,7 +13,7 @@ from swarm.store.connection import Client, redis_errors
 from swarm.store.forgotten import Forgotten, ForgottenStore
 from swarm.store.lease import Lease
 from swarm.store.looks import Looks
-from swarm.store.reply import to_bytes, to_hash, to_text
+from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import (
@@ -51,6 +51,10 @@ class AgentState:
     """How often an agent of this name was forgotten."""
     refused: int = 0
     """Outcomes that were not taken, because they belong to what was forgotten."""
+    promotions: int = 0
+    """How often new weights were promoted by a consolidation ..."""
+    refusals: int = 0
+    """... and how often they were refused."""
     verdict: Verdict = Verdict.PROBATION
     """How far its feedback is believed, see `sona.standing`."""
 
@@ -100,6 +104,10 @@ class Generation:
     """The marks of those of them that were taken back one by one."""
     is_empty: bool = False
     """Whether no outcome was learned, so that the content is as old as before."""
+    update: str = ""
+    """What became of new weights, to be counted: promoted, refused, or "" if none were tried."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Further fields of the log entry."""
 
 
 _AT_ONCE = 64
@@ -118,6 +126,8 @@ _COUNTS = (
     "skipped",
     "life",
     "refused",
+    "promotions",
+    "refusals",
 )
 _FIELDS = ("cursor", "accepted", "processed", "verdict", *(name for name in _COUNTS if name not in _WAITING))
 
@@ -145,6 +155,11 @@ class AgentStore:
         self._forgotten = ForgottenStore(client, keys)
         self._roles: tuple[tuple[object, ...], dict[str, str]] | None = None
         self._looks = Looks(client, keys, _FIELDS)
+
+    @property
+    def swarm(self) -> str:
+        """The swarm's name."""
+        return self._keys.swarm
 
     def register(self, name: str, registration: Registration) -> None:
         """Write an agent's registration; a later one replaces it."""
@@ -267,6 +282,18 @@ class AgentStore:
                 found[name] = [decode_cluster(data) for data in of_agent.values()]
         return found
 
+    def log_fields(self, names: Sequence[str], field: str) -> dict[str, str]:
+        """A field of the newest log entry of several agents; one whose entry lacks it is not there."""
+        with redis_errors("read the logs of the agents"):
+            pipeline = self._client.pipeline(transaction=False)
+            for name in names:
+                pipeline.xrevrange(self._keys.agent(name).log, count=1)
+            newest = [to_entries(reply) for reply in pipeline.execute()]
+        values = {
+            name: entries[0][1].get(field.encode()) for name, entries in zip(names, newest, strict=True) if entries
+        }
+        return {name: value.decode() for name, value in values.items() if value is not None}
+
     def forgotten(self, name: str) -> Forgotten:
         """Outcomes that were taken back."""
         return self._forgotten.of(name)
@@ -300,5 +327,7 @@ class AgentStore:
                 newly_skipped=int(generation.is_empty),
                 rewound=generation.rewound,
                 settled=generation.settled,
+                update=generation.update,
+                origin=generation.origin,
             ),
         )

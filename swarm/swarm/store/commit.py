@@ -20,6 +20,7 @@ UNDO_BYTES = 32 * 2**20
 """At most so much is kept for that, newest first: an agent whose generations are large reaches back less far."""
 DROP = b"-"
 """Instead of a record: there is none any more. No record has one byte."""
+_COUNTED_AS = {"promoted": "promotions", "refused": "refusals"}
 UNREACHABLE = -1
 """As `since`: nothing before this generation can be rolled back to."""
 
@@ -32,7 +33,8 @@ class Commit:
     that a rollback of this one leads to, by default the one before; those between cannot be reached any more.
     `newly_skipped` is added to the state's `skipped`. A commit that `is_reset` voids what the agent's processes
     learned by themselves. `rewound` counts outcomes that are taken out or passed over, `settled` are the fields of
-    `forgotten` that this generation is free of. `origin` holds further fields of the log entry.
+    `forgotten` that this generation is free of. `update` is promoted, refused or "": it is counted. `origin` holds
+    further fields of the log entry.
     """
 
     cursor: str
@@ -48,6 +50,7 @@ class Commit:
     is_reset: bool = False
     rewound: int = 0
     settled: Sequence[str] = ()
+    update: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,6 +84,7 @@ class Committer:
             UNDO_VERSIONS,
             UNDO_BYTES,
             _verdict(name, commit.values.get("learner")),
+            _COUNTED_AS.get(commit.update, ""),
         ]
         args += counted_pairs(commit.values.items())
         args += counted(commit.removed)

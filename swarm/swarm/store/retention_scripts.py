@@ -46,7 +46,12 @@ if generation ~= ARGV[2] then return -2 end
 redis.call('XTRIM', KEYS[3], 'MAXLEN', 0)
 redis.call('XTRIM', KEYS[4], 'MAXLEN', 1)
 for i = 5, #KEYS do redis.call('DEL', KEYS[i]) end
-redis.call('HDEL', KEYS[2], 'verdict', 'accepted', 'processed', 'dead', 'rewound', 'refused')
+-- What was counted stays counted: a sum over all agents never falls.
+for _, count in ipairs({'accepted', 'processed', 'dead', 'rewound', 'refused'}) do
+  redis.call('HINCRBY', KEYS[2], 'past_' .. count, redis.call('HGET', KEYS[2], count) or 0)
+  redis.call('HDEL', KEYS[2], count)
+end
+redis.call('HDEL', KEYS[2], 'verdict')
 redis.call('HSET', KEYS[2], 'skipped', generation, 'forgotten_s', ARGV[3])
 return redis.call('HINCRBY', KEYS[2], 'life', 1)
 """

@@ -9,7 +9,7 @@ from swarm.sona.routing.declared import DeclaredRoute
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash
-from swarm.store.route_scripts import PUBLISH_ROUTES
+from swarm.store.route_scripts import KEEP, PUBLISH_ROUTES
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.route_records import (
     Decision,
@@ -27,6 +27,8 @@ from swarm.wire.route_records import (
 
 SESSION_TTL_S = 86_400
 """A session without a decision for so long begins anew."""
+MAX_COUNTED = 200
+"""Decisions are counted for so many routes and reasons; of those that come later together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class RouteStore:
         self._keys = keys
         self._decision_ttl_ms = int(1000 * decision_ttl_s)
         self._publish = client.register_script(PUBLISH_ROUTES)
+        self._keep = client.register_script(KEEP)
 
     def publish(self, lease: Lease, published: PublishedRoutes) -> None:
         """Replace the statistics of the swarm; the caller has the lease of the merge.
@@ -89,14 +92,23 @@ class RouteStore:
             found = to_hash(self._client.hgetall(self._keys.models))
         return {name: decode_declared(data) for name, data in sorted(found.items())}
 
-    def keep(self, decision: Decision, session: Session | None) -> None:
-        """Keep a decision for a while, and the session's route with it."""
+    def keep(self, decision: Decision, session: Session | None, reason: str) -> None:
+        """Keep a decision for a while, and the session's route with it; it is counted by its route and reason."""
+        keys = self._keys
+        kept = "" if session is None else encode_session(session)
+        counted = f"{decision.route}\0{reason}"
         with redis_errors("keep a decision"):
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.set(self._keys.decision(decision.id), encode_decision(decision), px=self._decision_ttl_ms)
-            if session is not None:
-                pipeline.set(self._keys.session(decision.session), encode_session(session), ex=SESSION_TTL_S)
-            pipeline.execute()
+            self._keep(
+                keys=[keys.decision(decision.id), keys.session(decision.session), keys.decided],
+                args=[encode_decision(decision), self._decision_ttl_ms, kept, SESSION_TTL_S, counted, MAX_COUNTED],
+            )
+
+    def decided(self) -> dict[tuple[str, str], int]:
+        """How often each route was chosen for each reason, ever; ("", "") is all that were not told apart."""
+        with redis_errors("count the decisions"):
+            found = to_hash(self._client.hgetall(self._keys.decided))
+        counts = {name.partition("\0")[::2]: int(number) for name, number in found.items()}
+        return {(route, reason): number for (route, reason), number in sorted(counts.items())}
 
     def decision(self, decision_id: str) -> Decision | None:
         """A decision that is still kept, or None."""

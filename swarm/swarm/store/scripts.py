@@ -57,7 +57,8 @@ Who does not say which life it is of is judged by the time of its task.
 COMMIT = """
 -- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes
 -- args: token, generation, cursor, processed, figures, keep,
---       since, newly skipped, is reset, rewound, undo versions, undo bytes, verdict or '', then six counted lists:
+--       since, newly skipped, is reset, rewound, undo versions, undo bytes, verdict or '', field to count or '',
+--       then six counted lists:
 --       (value name, record, or '-' to drop it) to set; cluster ids to remove; (cluster id, record) to put;
 --       (stream id, reason) that are dead; fields of forgotten that this generation is free of;
 --       (name, value) for the log entry
@@ -86,7 +87,7 @@ local function keep_cluster(id)
   if old and old.clusters[id] == nil then old.clusters[id] = redis.call('HGET', KEYS[3], id) end
 end
 
-local next = 14
+local next = 15
 local function list(width, use)
   local count = tonumber(ARGV[next])
   next = next + 1
@@ -123,6 +124,7 @@ redis.call('HINCRBY', KEYS[2], 'processed', ARGV[4])
 redis.call('HINCRBY', KEYS[2], 'dead', dead)
 redis.call('HINCRBY', KEYS[2], 'rewound', ARGV[10])
 if ARGV[13] ~= '' then redis.call('HSET', KEYS[2], 'verdict', ARGV[13]) end
+if ARGV[14] ~= '' then redis.call('HINCRBY', KEYS[2], ARGV[14], 1) end
 if ARGV[9] == '1' then redis.call('HSET', KEYS[2], 'weights_generation', number, 'reset_generation', number) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', 1000, '*', unpack(entry))
 

@@ -3,7 +3,7 @@ r"""The Lua scripts of the task ledger: each is one transaction on keys of the s
 All begin with the same keys and arguments:
 
     keys: tasks, livetasks, taskrecords, running, later, deadlines, claims, deadtasks,
-          turns, waiting, queued, pace, task, unreported, assigned; and a channel, wakeup
+          turns, waiting, queued, pace, task, unreported, assigned, counters; and a channel, wakeup
     args: role, task id, lifetime of an ended task in ms, then those of the script
 
 Time is Redis's clock, so that no machine's clock decides about a lease.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 _COMMON = r"""
 local counts, live, records, running, later, deadlines, claims, dead = unpack(KEYS, 1, 8)
-local turns, waiting, queued, pace, ended, unreported, assigned, wakeup = unpack(KEYS, 9, 16)
+local turns, waiting, queued, pace, ended, unreported, assigned, counters, wakeup = unpack(KEYS, 9, 17)
 local role, id = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -335,6 +335,7 @@ redis.call('HSET', records, id, redis.call('HGET', ended, 'record'))
 redis.call('DEL', ended)
 redis.call('ZREM', dead, id)
 count('dead', -1)
+redis.call('HINCRBY', counters, role .. '\0replayed', 1)
 state.ended, state.attempts, state.deadline, state.submitted, state.token = nil, 0, 0, now, ''
 state.cancelled = 0
 state.replays = state.replays + 1

@@ -24,6 +24,7 @@ Swarm, tag `{NAME}`
   routing   hash    version and record: the statistics of routes of all agents; written by the merge, read by routers
   models    hash    route -> what was declared of it; written by `swarm route declare`, for ever
   decision  string  per decision of the router -> all it hung on; expires
+  decided   hash    route NUL reason -> decisions, written with `decision`, for ever
   session   string  per session -> its route and those that failed in it; written by routers, expires
   budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
@@ -46,6 +47,8 @@ Swarm, tag `{NAME}`
   unreported zset   per role: report key of a task that ended in no worker's hands, by the time from which its agent may
                     be told; written by the scripts on tasks, removed by the role's pool, or after a receipt's lifetime
   assigned  hash    per role: agent -> tasks that name it and have not ended; written by the scripts on tasks
+  counters  hash    what nothing else says: role NUL replayed -> tasks, by the scripts on tasks; stage NUL bound -> runs
+                    that took no longer, stage NUL sum -> microseconds, by workers; for ever
   job       hash    per job of several agents: what was decided (to whom each step is given, deadline, a digest of what
                     the job is); written by whoever runs it, the first decision holds; expires
   collections hash  collection ":writes" -> how often its documents changed, ":space" -> whose vectors it holds, while
@@ -64,8 +67,9 @@ Swarm, tag `{NAME}`
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
-                    skipped, verdict; by append and commit. life (how often the name was forgotten), forgotten_s (when
-                    last) and refused (outcomes of what was forgotten), by forget and append; for ever
+                    skipped, promotions, refusals, verdict; by append and commit. life (how often the name was
+                    forgotten), forgotten_s (when last), past_* (counts of former lives) and refused (outcomes of what
+                    was forgotten), by forget and append; for ever
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task, standing and credit after the current generation; written by the commit, read by the next
@@ -267,6 +271,14 @@ class SwarmKeys:
 
     def decision(self, decision_id: str) -> str:
         return self._key(f"decision:{decision_id}")
+
+    @property
+    def decided(self) -> str:
+        return self._key("decided")
+
+    @property
+    def counters(self) -> str:
+        return self._key("counters")
 
     def session(self, session: str) -> str:
         return self._key(f"session:{session}")

@@ -76,6 +76,8 @@ class TaskRecord:
     """Whether the hooks report an outcome; False where whoever submitted it judges what it came to."""
     placement: Mapping[str, Any] = field(default_factory=dict)
     """Why it was given to `agent`, if that was learned; see `services.placement`."""
+    traceparent: str = ""
+    """Where it was submitted, if that was recorded; there the trace goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ class TaskStatus:
 
 
 _FIELDS = frozenset(one.name for one in fields(TaskRecord))
-_LATER = frozenset({"report", "placement"})
+_LATER = frozenset({"report", "placement", "traceparent"})
 
 
 def check_task(record: TaskRecord) -> TaskRecord:
@@ -115,7 +117,7 @@ def check_task(record: TaskRecord) -> TaskRecord:
         check_text(record.text, "task")
     if not isinstance(record.report, bool):
         raise InputError(f"report must be True or False, got {shown(record.report, 40)}")
-    for parameter in ("submitter", "idempotency_key"):
+    for parameter in ("submitter", "idempotency_key", "traceparent"):
         label = getattr(record, parameter)
         if not isinstance(label, str) or len(label) > MAX_LABEL or not label.isprintable():
             raise InputError(f"{parameter} must be at most {MAX_LABEL} printable characters, got {shown(label, 60)}")
@@ -142,6 +144,9 @@ def encode_task(record: TaskRecord) -> bytes:
     check_task(record)
     values = {one.name: getattr(record, one.name) for one in fields(TaskRecord)}
     values |= {"payload": dict(record.payload), "placement": dict(record.placement)}
+    if not record.traceparent:
+        # Without one, a worker of an earlier version can do the task.
+        del values["traceparent"]
     return encode_readable("task", values, "payload")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 from rich.text import Text
 
+from swarm.telemetry.logs import log_to_stderr
 from swarm_cli.local.gateway import note_gateway
 from swarm_cli.local.statedir import prepare_state_dir
-from swarm_cli.logs import log_to_stderr
 from swarm_cli.options import cli_settings, swarm_option
 from swarm_cli.output import NOTE, console
 from swarm_gateway.addresses import is_loopback
@@ -26,12 +28,16 @@ def command(host: str | None, port: int | None, name: str | None) -> None:
     """
     settings = cli_settings(name, http_host=host, http_port=port)
     prepare_state_dir(settings)
-    log_to_stderr("swarm_gateway")
+    log_to_stderr(settings, "swarm_gateway")
     out = console()
 
     def ready(url: str) -> None:
-        with_token = "" if is_loopback(settings.http_host) and not settings.http_require_token else ", token needed"
         note_gateway(settings, url)
+        if settings.log == "json":
+            # Whoever reads this log takes every line for JSON.
+            logging.getLogger("swarm_gateway").info("swarm %s: %s", settings.name, url)
+            return
+        with_token = "" if is_loopback(settings.http_host) and not settings.http_require_token else ", token needed"
         out.print(Text.assemble(f"swarm {settings.name}: {url}", (f"{with_token}  (Ctrl-C ends it)", NOTE)))
 
     serve(settings, ready)

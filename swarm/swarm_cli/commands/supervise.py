@@ -7,10 +7,10 @@ import threading
 
 import click
 
+from swarm.telemetry.logs import log_to_stderr
 from swarm_cli.local.gateway import keep_gateway
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.statedir import prepare_state_dir
-from swarm_cli.logs import log_to_stderr
 from swarm_cli.options import cli_settings, swarm_option
 from swarm_workers.limits import Limits
 from swarm_workers.supervisor import Supervisor
@@ -43,7 +43,7 @@ def command(silent: float, deaf: float, name: str | None) -> None:
     """
     settings = cli_settings(name)
     prepare_state_dir(settings)
-    log_to_stderr("swarm_workers")
+    log_to_stderr(settings, "swarm_workers")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from routing_support import expected
 
 from swarm.errors import InputError, NoRouteError
-from swarm.sona.routing.choice import choose
+from swarm.sona.routing.choice import Reason, choose
 from swarm.sona.routing.request import (
     Exploration,
     RouteRequest,
@@ -105,6 +105,23 @@ def test_a_session_keeps_its_route_until_it_fails_or_breaks_a_bound() -> None:
 def test_among_equals_the_cheaper_one_is_taken() -> None:
     models = {"dear": expected(0.8, cost=9.0), "cheap": expected(0.8, cost=0.1)}
     assert choose(models, RouteRequest(strategy=Strategy.QUALITY)).route == "cheap"
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (RouteRequest(), Reason.STRATEGY),
+        (RouteRequest(worth=1.0), Reason.STRATEGY),
+        (RouteRequest(max_cost=0.5), Reason.ONLY),
+        (RouteRequest(exploration=Exploration.THOMPSON), Reason.EXPLORED),
+        (RouteRequest(exploration=Exploration.UCB), Reason.EXPLORED),
+        (RouteRequest(sticky="small"), Reason.SESSION),
+        (RouteRequest(sticky="small", failed=("small",)), Reason.UPGRADE),
+        (RouteRequest(max_cost=0.01, fallback="small"), Reason.FALLBACK),
+    ],
+)
+def test_why_a_route_was_taken_is_one_word_too(request_: RouteRequest, reason: Reason) -> None:
+    assert choose(MODELS, request_).reason is reason
 
 
 def test_thompson_tries_each_route_about_as_often_as_it_may_be_the_best() -> None:

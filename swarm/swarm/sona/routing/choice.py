@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -27,6 +28,23 @@ _PRICES: Mapping[Strategy, tuple[float, float]] = {
     Strategy.SPEED: (0.0, 0.3),
 }
 """a and b: so much quality is a route worth less that costs, or takes, as much as the mean one."""
+
+
+class Reason(StrEnum):
+    """Why a route was taken, in one word, to be counted; `Choice.why` says it in full."""
+
+    STRATEGY = "strategy"
+    """The best by the strategy, or by what the task is worth."""
+    ONLY = "only"
+    """No other was left."""
+    EXPLORED = "explored"
+    """Drawn, or of the highest upper bound."""
+    SESSION = "session"
+    """The route that the session has."""
+    UPGRADE = "upgrade"
+    """The best of those that have not failed at the task."""
+    FALLBACK = "fallback"
+    """None was left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +67,7 @@ class Choice:
 
     route: str
     why: str
+    reason: Reason
     is_fallback: bool
     candidates: tuple[Candidate, ...]
 
@@ -89,8 +108,8 @@ def choose(estimates: Mapping[str, RouteEstimate], request: RouteRequest) -> Cho
     )
     if not left:
         return _fall_back(candidates, request)
-    route, why = _best(left, utilities, estimates, request)
-    return Choice(route=route, why=why, is_fallback=False, candidates=candidates)
+    route, reason, why = _best(left, utilities, estimates, request)
+    return Choice(route=route, why=why, reason=reason, is_fallback=False, candidates=candidates)
 
 
 def _broken(name: str, expected: RouteEstimate, request: RouteRequest) -> str:
@@ -155,24 +174,27 @@ def _order(
 
 def _best(
     left: Sequence[str], utilities: Mapping[str, float], estimates: Mapping[str, RouteEstimate], request: RouteRequest
-) -> tuple[str, str]:
+) -> tuple[str, Reason, str]:
     if request.sticky in left:
-        return request.sticky, "this session's route stays: it has not failed and breaks no bound"
+        return request.sticky, Reason.SESSION, "this session's route stays: it has not failed and breaks no bound"
     ranked = sorted(left, key=lambda name: _order(name, utilities, estimates))
     if request.failed:
         # An upgrade is for quality, whatever the strategy was before.
         best = min(left, key=lambda name: (-estimates[name].quality, *_order(name, utilities, estimates)))
-        return best, f"the best of {len(left)} that have not failed at this task ({', '.join(request.failed)} did)"
+        others = ", ".join(request.failed)
+        return best, Reason.UPGRADE, f"the best of {len(left)} that have not failed at this task ({others} did)"
     if request.exploration is Exploration.UCB:
         scores = [
             VariantScore(name=name, mean=min(1.0, max(0.0, utilities[name])), n=estimates[name].outcomes)
             for name in ranked
         ]
-        return select_by_ucb(ranked, scores, request.scale), "the highest upper confidence bound"
-    return ranked[0], _reason(ranked, utilities, estimates, request)
+        taken = select_by_ucb(ranked, scores, request.scale)
+        return taken, Reason.EXPLORED, "the highest upper confidence bound"
+    drawn = Reason.EXPLORED if request.exploration is Exploration.THOMPSON else Reason.STRATEGY
+    return ranked[0], Reason.ONLY if len(ranked) == 1 else drawn, _why(ranked, utilities, estimates, request)
 
 
-def _reason(
+def _why(
     ranked: Sequence[str],
     utilities: Mapping[str, float],
     estimates: Mapping[str, RouteEstimate],
@@ -201,6 +223,7 @@ def _fall_back(candidates: tuple[Candidate, ...], request: RouteRequest) -> Choi
     return Choice(
         route=fallback.route,
         why=f"the fallback, because no route is left: {reasons}",
+        reason=Reason.FALLBACK,
         is_fallback=True,
         candidates=candidates,
     )
