@@ -188,6 +188,7 @@ class Agent:
             route=advised,
             is_fresh=self._is_fresh and not self.breaker.is_open,
             query=query,
+            adapted=y,
         )
 
     def step(self, trajectory_id: str, reward: float, *, node: PatternHit | str = "", latency_ms: float = 0.0) -> None:
@@ -195,7 +196,7 @@ class Agent:
 
         A step that used a pattern takes its share of the outcome, see `sona.credit`.
         """
-        trajectory = self._opened(trajectory_id)
+        trajectory = self.opened(trajectory_id)
         if len(trajectory.steps) >= self.config.max_trajectory_steps:
             raise CapacityError(f"max_trajectory_steps is {self.config.max_trajectory_steps}: {trajectory_id} is full")
         step = Step(
@@ -242,7 +243,7 @@ class Agent:
         if idempotency_key is not None:
             key = check_idempotency_key(idempotency_key)
         try:
-            trajectory = self._opened(trajectory_id)
+            trajectory = self.opened(trajectory_id)
         except UnknownIdError:
             if (first := self._earlier_receipt(key)) is None:
                 raise
@@ -270,7 +271,7 @@ class Agent:
 
     def abandon(self, trajectory_id: str) -> None:
         """Close a trajectory that will have no outcome; nothing is learned from it."""
-        self._opened(trajectory_id)
+        self.opened(trajectory_id)
         self._delivery.forget(trajectory_id)
         with self._lock:
             self._open.pop(trajectory_id, None)
@@ -390,6 +391,24 @@ class Agent:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def opened(self, trajectory_id: str) -> Trajectory:
+        """A task under way, perhaps one that an earlier process of this agent began.
+
+        Raises
+        ------
+        UnknownIdError
+            If it is unknown or has ended.
+        StoreUnavailableError
+            If Redis, the only one who may know, is away.
+        """
+        check_idempotency_key(trajectory_id, "trajectory_id")
+        with self._lock:
+            trajectory = self._open.get(trajectory_id)
+        trajectory = trajectory or self._delivery.recall(trajectory_id)
+        if trajectory is None:
+            raise UnknownIdError(f"trajectory_id {shown(trajectory_id)} is unknown or has ended")
+        return trajectory
+
     def receipt(self, idempotency_key: str) -> Receipt:
         """Where an outcome stands now, from the spool or from Redis."""
         check_idempotency_key(idempotency_key)
@@ -492,16 +511,6 @@ class Agent:
         self._delivery.remember(trajectory)
         with self._lock:
             self._open[trajectory.id] = trajectory
-
-    def _opened(self, trajectory_id: str) -> Trajectory:
-        check_idempotency_key(trajectory_id, "trajectory_id")
-        with self._lock:
-            trajectory = self._open.get(trajectory_id)
-        # Perhaps an earlier process of this agent opened it.
-        trajectory = trajectory or self._delivery.recall(trajectory_id)
-        if trajectory is None:
-            raise UnknownIdError(f"trajectory_id {shown(trajectory_id)} is unknown or has ended")
-        return trajectory
 
     def _awaited(self, receipt: Receipt, wait_s: float) -> Receipt:
         """The receipt as it stands when its outcome is searchable, or after `wait_s`."""
