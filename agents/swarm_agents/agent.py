@@ -121,6 +121,7 @@ class Agent:
         self._refreshed_at = -refresh_interval
         self._lock = threading.Lock()
         self._open: dict[str, Trajectory] = {}
+        self._unkept: set[str] = set()
         self.refresh()
 
     # Hooks
@@ -262,8 +263,7 @@ class Agent:
         if self._delivery.spooled and not self.breaker.is_open:
             self.refresh()
         receipt = self._delivery.report(ended, key, is_registered=self._is_registered)
-        with self._lock:
-            self._open.pop(trajectory_id, None)
+        self._close(trajectory_id)
         if receipt.is_new:
             self._learner.learn(ended)
             report_route(self.swarm, self.breaker, ended, receipt.stream_id)
@@ -273,8 +273,7 @@ class Agent:
         """Close a trajectory that will have no outcome; nothing is learned from it."""
         self.opened(trajectory_id)
         self._delivery.forget(trajectory_id)
-        with self._lock:
-            self._open.pop(trajectory_id, None)
+        self._close(trajectory_id)
 
     @contextmanager
     def task(self, text: str, **options: object) -> Iterator[Task]:
@@ -330,6 +329,7 @@ class Agent:
                 self._register()
             self._delivery.replay()
             self._follow()
+            self._keep()
         except StoreUnavailableError as error:
             self.breaker.failed(error)
             return False
@@ -426,6 +426,16 @@ class Agent:
         )
 
     @property
+    def unkept(self) -> int:
+        """Tasks under way that this process alone knows, because Redis was away when they began."""
+        return len(self._unkept)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits here for Redis: outcomes in the spool, or tasks under way."""
+        return self._delivery.spooled > 0 or self.unkept > 0
+
+    @property
     def role(self) -> str:
         """What it does, as registered."""
         return self._roles.get(self.name, self._given_role or DEFAULT_ROLE)
@@ -487,6 +497,7 @@ class Agent:
         if self._delivery.life not in ("", life):
             with self._lock:
                 self._open.clear()
+                self._unkept.clear()
             self._learner.begin_anew()
             self._is_caught_up = False
         self._delivery.life = life
@@ -508,9 +519,29 @@ class Agent:
             if trajectory.id not in self._open and len(self._open) >= MAX_OPEN:
                 raise CapacityError(f"agent {self.name}: {MAX_OPEN} tasks are under way; end some first")
         # First in Redis: if that refuses it, nothing has changed here.
-        self._delivery.remember(trajectory)
+        is_kept = self._delivery.remember(trajectory)
         with self._lock:
             self._open[trajectory.id] = trajectory
+            (self._unkept.discard if is_kept else self._unkept.add)(trajectory.id)
+
+    def _close(self, trajectory_id: str) -> None:
+        with self._lock:
+            self._open.pop(trajectory_id, None)
+            self._unkept.discard(trajectory_id)
+
+    def _keep(self) -> None:
+        """Let Redis know the tasks that were begun while it was away: another process may have to end them."""
+        with self._lock:
+            unkept = [self._open[name] for name in self._unkept]
+        for trajectory in unkept:
+            if not self._delivery.remember(trajectory):
+                return
+            with self._lock:
+                self._unkept.discard(trajectory.id)
+                has_ended = trajectory.id not in self._open
+            if has_ended:
+                # In between, by another thread: its end came to Redis before its beginning.
+                self._delivery.forget(trajectory.id)
 
     def _awaited(self, receipt: Receipt, wait_s: float) -> Receipt:
         """The receipt as it stands when its outcome is searchable, or after `wait_s`."""

@@ -114,6 +114,8 @@ _HOOKS = {
     "adapter": _INSIDE,
     "config": _INSIDE,
     "role": _INSIDE,
+    "unkept": _INSIDE,
+    "has_unsent": _INSIDE,
     "generation": _INSIDE,
     "instant_updates": _INSIDE,
 }
