@@ -80,5 +80,5 @@ def _silent(worker: WorkerBeat) -> WorkerBeat:
     return replace(worker, beat_s=0.0)
 
 
-def _undated(tasks: CountsView) -> SwarmCountsView:
+def _undated(tasks: CountsView) -> CountsView:
     return tasks.model_copy(update={"oldest_waiting_s": None})
