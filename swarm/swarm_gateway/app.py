@@ -30,6 +30,8 @@ from swarm_gateway.routes import (
     trajectories,
 )
 
+_MODULES = (agents, care, events, health, patterns, query, receipts, routing, seeds, status, tasks, trajectories)
+
 
 def create_app(gateway: Gateway) -> FastAPI:
     """The application over `gateway`, which it starts and closes.
@@ -55,11 +57,10 @@ def create_app(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     failures.install(app)
-    for module in (
-        *(agents, care, events, health, patterns, query, receipts),
-        *(routing, seeds, status, tasks, trajectories),
-    ):
-        app.include_router(module.router)
+    routers = [module.router for module in _MODULES]
+    for router in routers:
+        app.include_router(router)
+    app.state.routes = [route for router in routers for route in router.routes]
     describe(app, needs_token=needs_token(gateway.settings))
     if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
         app.add_middleware(

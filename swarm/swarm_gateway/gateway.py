@@ -120,6 +120,8 @@ class Gateway:
     def start(self) -> None:
         """Load the embedder and the replica, wake the agents that left something in their spools, and tend them."""
         with suppress(SwarmError):
+            # What the first hook would else wait for.
+            self.swarm.task_type(self.swarm.embed("what comes first"))
             # With Redis away it begins empty; the tender loads it later.
             self.swarm.replica.refresh()
         self._tender.start()

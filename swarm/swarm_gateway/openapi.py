@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +15,23 @@ def operation_id(route: APIRoute) -> str:
     The tags of routes are the things that they are about.
     """
     return f"{route.tags[0]}_{route.name}" if route.tags else route.name
+
+
+def links(**operations: Mapping[str, str]) -> dict[str, Any]:
+    """What can be done with an answer, for `responses`: operation -> its parameters, from `$request` or `$response`.
+
+    Names that begin with "body." are of the body.
+    """
+    made = {}
+    for operation, given in operations.items():
+        parameters = {name: value for name, value in given.items() if not name.startswith("body.")}
+        body = {name.removeprefix("body."): value for name, value in given.items() if name.startswith("body.")}
+        made[operation] = {
+            "operationId": operation,
+            "parameters": parameters,
+            **({"requestBody": body} if body else {}),
+        }
+    return {"links": made}
 
 
 def describe(app: FastAPI, *, needs_token: bool) -> None:

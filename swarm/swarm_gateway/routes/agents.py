@@ -6,6 +6,7 @@ from functools import partial
 
 from fastapi import APIRouter, Response
 
+from swarm.errors import BoundsError, UnknownIdError
 from swarm.sona.config import SonaConfig
 from swarm_gateway.identity import Asker, Here, who
 from swarm_gateway.schemas.agents import (
@@ -62,7 +63,11 @@ def history(name: AgentName, asker: Asker) -> History:
 @router.post("/{name}/rollback")
 async def rollback(name: AgentName, body: ToVersion, asker: Asker, here: Here) -> RollbackView:
     """Let it hold again what it held at a version; that makes a new one."""
-    return RollbackView.of(await here.slowly(partial(asker.over(here.patient).rollback, name, body.version)))
+    try:
+        return RollbackView.of(await here.slowly(partial(asker.over(here.patient).rollback, name, body.version)))
+    except BoundsError as error:
+        # A number as good as any other: only there is no such version to go back to.
+        raise UnknownIdError(str(error)) from error
 
 
 def _detail(name: str, asker: Asker, here: Here) -> AgentDetail:

@@ -12,6 +12,7 @@ from pydantic import Field
 from swarm.services.patterns import MAX_OFFSET, MAX_PAGE, PatternOrder
 from swarm.services.retention import PinView
 from swarm_gateway.identity import Asker, Here, who
+from swarm_gateway.openapi import links
 from swarm_gateway.schemas.agents import ForgettingView
 from swarm_gateway.schemas.base import NAME, Body, Key, Name, PatternId, Share, Text, Wait
 from swarm_gateway.schemas.hits import DetailView, PageView
@@ -61,7 +62,7 @@ async def patterns(
     return PageView.of(await here.slowly(ask))
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses={201: links(receipts_receipt={"receipt_id": "$response.body#/id"})})
 async def store(body: NewPattern, request: Request, asker: Asker, here: Here) -> ReceiptView:
     """Store what solved a task; it takes the way of every outcome, and the receipt says how far it is."""
     given = body.model_dump(exclude={"task", "output", "reward", "wait"}, exclude_none=True)

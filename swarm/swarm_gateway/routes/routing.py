@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from swarm_gateway.identity import Asker
+from swarm_gateway.openapi import links
 from swarm_gateway.schemas.base import PRINTABLE, Share, Text
 from swarm_gateway.schemas.routing import DecisionView, RouteOptions, RouteView
 
@@ -27,7 +28,7 @@ class RouteQuestion(RouteOptions):
         return self.model_dump(exclude={"text", "explain"}, exclude_none=True)
 
 
-@router.post("")
+@router.post("", responses={200: links(router_decision={"decision_id": "$response.body#/decision_id"})})
 def route(body: RouteQuestion, asker: Asker) -> RouteView:
     """Which route to take for a task. Bounds are hard; the decision is kept, and counts in the budgets."""
     return RouteView.of_advice(asker.route(body.text, **body.asked()), explain=body.explain)

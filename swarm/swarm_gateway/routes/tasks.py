@@ -10,6 +10,7 @@ from pydantic import Field
 
 from swarm.wire.task_records import MAX_WHY, TaskState
 from swarm_gateway.identity import Asker, Here
+from swarm_gateway.openapi import links
 from swarm_gateway.schemas.base import Body, TaskId, View, Wait
 from swarm_gateway.schemas.receipts import found_view
 from swarm_gateway.schemas.tasks import CountsView, Submission, SubmittedView, TaskStateView
@@ -43,7 +44,19 @@ class Dead(View):
     tasks: tuple[TaskStateView, ...]
 
 
-@router.post("/v1/tasks", status_code=201, responses={200: {"model": SubmittedView, "description": "Known already"}})
+_ITS_ID = "$response.body#/id"
+
+
+@router.post(
+    "/v1/tasks",
+    status_code=201,
+    responses={
+        200: {"model": SubmittedView, "description": "Known already"},
+        201: links(
+            tasks_task={"task": _ITS_ID}, tasks_cancel={"task": _ITS_ID}, receipts_receipt={"receipt_id": _ITS_ID}
+        ),
+    },
+)
 def submit(body: Submission, asker: Asker, response: Response) -> SubmittedView:
     """Put a task on the queue of a role, once per idempotency key; durable when this answers."""
     options = body.model_dump(exclude={"text"}, exclude_none=True)

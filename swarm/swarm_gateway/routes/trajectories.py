@@ -15,6 +15,7 @@ from swarm.services.guard import GuardedSwarm
 from swarm.services.receipts import Receipt
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.identity import Asker, Here
+from swarm_gateway.openapi import links
 from swarm_gateway.schemas.base import (
     NAME,
     PRINTABLE,
@@ -30,6 +31,7 @@ from swarm_gateway.schemas.base import (
     Text,
     View,
     Wait,
+    Whole,
 )
 from swarm_gateway.schemas.hits import HitView
 from swarm_gateway.schemas.receipts import ReceiptView
@@ -46,7 +48,7 @@ class Begin(RouteOptions):
     agent: Name
     role: Name | None = None
     text: Text
-    k: Annotated[int, Field(ge=1, le=1000)] = 5
+    k: Annotated[Whole, Field(ge=1, le=1000)] = 5
     agents: Names | None = None
     roles: Names | None = None
     min_quality: Share = 0.0
@@ -112,7 +114,21 @@ class Outcome(End):
     tools: Annotated[Routes, Field(default_factory=list)]
 
 
-@router.post("/v1/trajectories", status_code=201)
+_OPENED = {"trajectory_id": "$response.body#/trajectory_id"}
+_ITS_AGENT = "$request.body#/agent"
+
+
+@router.post(
+    "/v1/trajectories",
+    status_code=201,
+    responses={
+        201: links(
+            trajectories_step={**_OPENED, "body.agent": _ITS_AGENT},
+            trajectories_end={**_OPENED, "body.agent": _ITS_AGENT},
+            trajectories_abandon={**_OPENED, "agent": _ITS_AGENT},
+        )
+    },
+)
 def begin(body: Begin, asker: Asker, here: Here) -> AdviceView:
     """What has worked for tasks like this one, and an open trajectory for its steps and its end."""
     with here.hooks(asker, body.agent, body.role) as hooks:
@@ -149,7 +165,9 @@ def abandon(
         hooks.abandon(trajectory_id)
 
 
-@router.post("/v1/outcomes", status_code=201)
+@router.post(
+    "/v1/outcomes", status_code=201, responses={201: links(receipts_receipt={"receipt_id": "$response.body#/id"})}
+)
 async def outcome(body: Outcome, request: Request, asker: Asker, here: Here) -> ReceiptView:
     """Report a task that is over, in one call. With an idempotency key it counts once, however often it is sent."""
     receipt = await to_thread.run_sync(partial(_report, body, asker, here))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from swarm.embed.text import MAX_TEXT_BYTES
 from swarm.services.swarm import MAX_KEY_CHARACTERS
@@ -37,6 +37,8 @@ Text = Annotated[
     ),
 ]
 OptionalText = Annotated[str, Field(pattern=r"^$|\S", max_length=MAX_TEXT_BYTES)]
+Whole = Annotated[int, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
+"""JSON has one kind of number: 5.0 is 5."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Milliseconds = Annotated[float, Field(ge=0.0, le=1e12)]
 Dollars = Annotated[float, Field(ge=0.0, le=1e9)]
@@ -49,6 +51,10 @@ TaskId = Annotated[str, Path(pattern=rf"^{TASK_ID}$", description="What submitti
 PatternId = Annotated[
     str, Path(pattern=r"^[ -.0-~]{1,200}$", description="As a query or the list of patterns shows it")
 ]
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 class Body(BaseModel):
