@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
 from swarm_gateway.gateway import Gateway
+from swarm_gateway.mcp.presence import find_mcp
 from swarm_gateway.routes import health, trajectories
 
 
@@ -22,10 +23,13 @@ def create_app(gateway: Gateway) -> FastAPI:
     Its documentation page is off: the page that FastAPI ships loads scripts from elsewhere. `/openapi.json` is there.
     """
 
+    mcp = find_mcp(gateway)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(gateway.start)
-        yield
+        async with nullcontext() if mcp is None else mcp.running():
+            yield
         await to_thread.run_sync(gateway.close)
 
     app = FastAPI(
@@ -41,6 +45,8 @@ def create_app(gateway: Gateway) -> FastAPI:
     failures.install(app)
     for router in (health.router, trajectories.router):
         app.include_router(router)
+    if mcp is not None:
+        app.router.routes.append(mcp.route())
     if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,

@@ -44,6 +44,11 @@ async def asker(
     return await to_thread.run_sync(gateway.guarded, token)
 
 
+async def asker_of(request: Request) -> GuardedSwarm:
+    """The same for a route that is no function of FastAPI's."""
+    return await asker(request, await _bearer(request))
+
+
 def _needs_token(request: Request, gateway: Gateway) -> bool:
     settings = gateway.settings
     if settings.http_require_token:
