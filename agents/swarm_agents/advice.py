@@ -23,7 +23,7 @@ class TaskAdvice:
     route: RouteAdvice | None
     is_fresh: bool
     query: Vector = field(repr=False)
-    """The embedding of the task in base space, of shape (d,)."""
+    """The embedding of the task in base space, of shape (d,); (0,) of what a gateway answered, where it stays."""
 
     @property
     def best(self) -> PatternHit | None:
