@@ -8,8 +8,9 @@ from types import ModuleType
 from swarm.errors import InputError, RuntimeSetupError
 from swarm.settings import Settings, load_settings
 from swarm.wire.keys import check_name
+from swarm_agents.agent import Agent
 from swarm_agents.client.interface import AsyncSwarmClient, SwarmClient
-from swarm_agents.client.local import AsyncLocalClient, LocalClient
+from swarm_agents.client.local import AsyncLocalClient, LocalClient, quick_swarm
 
 _REDIS = ("redis://", "rediss://", "unix://")
 _GATEWAY = ("http://", "https://")
@@ -34,7 +35,7 @@ def connect(target: str | None = None, *, agent: str, role: str | None = None, t
     """
     settings, url = _resolved(target, token)
     if url is None:
-        return LocalClient.open(settings, agent, role)
+        return LocalClient(Agent(agent, role=role, swarm=quick_swarm(settings)))
     client: SwarmClient = _http().HttpClient(url, check_name(agent, "agent"), role=role, token=_token(token))
     return client
 
@@ -45,9 +46,33 @@ def connect_async(
     """The same for coroutines; opening one over Redis loads the embedder here, which takes a moment."""
     settings, url = _resolved(target, token)
     if url is None:
-        return AsyncLocalClient(LocalClient.open(settings, agent, role))
+        return AsyncLocalClient(LocalClient(Agent(agent, role=role, swarm=quick_swarm(settings))))
     client: AsyncSwarmClient = _http().AsyncHttpClient(url, check_name(agent, "agent"), role=role, token=_token(token))
     return client
+
+
+class Opener:
+    """Opens async clients of several agents; parameters and errors as of `connect`.
+
+    Those over Redis share one swarm, with its embedder, replica and connection; `close` closes it, after them.
+    """
+
+    def __init__(self, target: str | None = None, token: str | None = None) -> None:
+        settings, self._url = _resolved(target, token)
+        self._token = _token(token)
+        self._swarm = quick_swarm(settings) if self._url is None else None
+
+    def open(self, agent: str) -> AsyncSwarmClient:
+        """The client of an agent."""
+        if self._swarm is not None:
+            return AsyncLocalClient(LocalClient(Agent(agent, swarm=self._swarm), closes_swarm=False))
+        client: AsyncSwarmClient = _http().AsyncHttpClient(self._url, check_name(agent, "agent"), token=self._token)
+        return client
+
+    def close(self) -> None:
+        """Close what they share."""
+        if self._swarm is not None:
+            self._swarm.close()
 
 
 def _resolved(target: str | None, token: str | None) -> tuple[Settings, str | None]:

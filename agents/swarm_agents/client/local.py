@@ -33,17 +33,13 @@ class LocalClient:
 
     Parameters
     ----------
-    agent : the agent; `close` closes it, and its swarm
+    agent : the agent; `close` closes it
+    closes_swarm : and its swarm, unless others use that, too
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, *, closes_swarm: bool = True) -> None:
         self.agent = agent
-
-    @classmethod
-    def open(cls, settings: Settings, agent: str, role: str | None = None) -> Self:
-        """A client of the swarm of these settings; its connection gives up after `hook_timeout`."""
-        quick = settings.model_copy(update={"socket_timeout": settings.hook_timeout})
-        return cls(Agent(agent, role=role, swarm=Swarm(settings, client=connect_redis(quick))))
+        self._closes_swarm = closes_swarm
 
     @property
     def name(self) -> str:
@@ -107,7 +103,8 @@ class LocalClient:
     def close(self) -> None:
         """Send what is spooled, and let go."""
         self.agent.close()
-        self.agent.swarm.close()
+        if self._closes_swarm:
+            self.agent.swarm.close()
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +184,12 @@ class AsyncLocalClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def quick_swarm(settings: Settings) -> Swarm:
+    """The swarm of these settings, over a connection that gives up after `hook_timeout`."""
+    quick = settings.model_copy(update={"socket_timeout": settings.hook_timeout})
+    return Swarm(settings, client=connect_redis(quick))
 
 
 async def _threaded(call: Callable[[], _T]) -> _T:

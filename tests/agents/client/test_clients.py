@@ -18,11 +18,12 @@ from swarm.services.tasks import TaskView
 from swarm.settings import Settings
 from swarm.wire.records import decode_trajectory
 from swarm.wire.task_records import TaskState
+from swarm_agents import Agent
 from swarm_agents.advice import TaskAdvice
 from swarm_agents.client import SwarmClient
 from swarm_agents.client.attempts import Patience
 from swarm_agents.client.http import AsyncHttpClient, HttpClient
-from swarm_agents.client.local import AsyncLocalClient, LocalClient
+from swarm_agents.client.local import AsyncLocalClient, LocalClient, quick_swarm
 
 PATIENCE = Patience(hook_timeout=20.0, timeout=20.0)
 """Two cores that others work on, too: no test is about how long a call takes."""
@@ -33,7 +34,8 @@ def ada(request: pytest.FixtureRequest, settings: Settings, swarm: Swarm) -> Ite
     """Agent ada, whichever way she reaches the swarm."""
     # `swarm` comes first, so that what the test leaves in Redis is removed.
     if "local" in request.param:
-        local = LocalClient.open(settings.model_copy(update={"hook_timeout": 5.0}), "ada", "coder")
+        quick = quick_swarm(settings.model_copy(update={"hook_timeout": 5.0}))
+        local = LocalClient(Agent("ada", role="coder", swarm=quick))
         with local if request.param == "local" else blocking(lambda: AsyncLocalClient(local)) as client:
             yield client
         return
