@@ -102,6 +102,10 @@ def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_p
         "adaptive_chatbot": "round 3: 6 of 6",
         "langgraph_store": "coder-2 answers csv.DictReader at once, short as ada likes it",
         "tasks_for_agents": "editor has 3 outcomes to learn from",
+        "openai_agents_hooks": "csv.DictReader(file)",
+        "claude_agent_hooks": "awk '{s += $2} END {print s}'",
+        "mcp_client": "found: use csv.DictReader (from coder-1)",
+        "http_client": "tester-1 found: use csv.DictWriter (from coder-1)",
     }
     assert expected[example.stem] in done.stdout.splitlines()[-1]
 

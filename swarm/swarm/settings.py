@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)
     """The same for agents: a hook rather goes on without Redis than holds its task up."""
 
+    gateway_url: str | None = Field(default=None, repr=False)
+    """The gateway that clients go to; without it they go to Redis themselves."""
     http_host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
     """Where the gateway listens. Off loopback every caller needs a token ..."""
     http_port: int = Field(default=8787, ge=0, le=65_535)

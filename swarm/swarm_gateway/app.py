@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.identity import needs_token
+from swarm_gateway.mcp.presence import find_mcp
 from swarm_gateway.metrics import route as metrics
 from swarm_gateway.observed import Observed
 from swarm_gateway.openapi import describe, operation_id
@@ -44,10 +45,13 @@ def create_app(gateway: Gateway) -> FastAPI:
     Its documentation page is off: the page that FastAPI ships loads scripts from elsewhere. `/openapi.json` is there.
     """
 
+    mcp = find_mcp(gateway)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(gateway.start)
-        yield
+        async with nullcontext() if mcp is None else mcp.running():
+            yield
         await to_thread.run_sync(gateway.close)
 
     app = FastAPI(
@@ -67,6 +71,8 @@ def create_app(gateway: Gateway) -> FastAPI:
         app.include_router(router)
     app.state.routes = [route for router in routers for route in router.routes]
     describe(app, needs_token=needs_token(gateway.settings))
+    if mcp is not None:
+        app.router.routes.append(mcp.route())
     if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,

@@ -45,6 +45,11 @@ async def asker(
     return await to_thread.run_sync(gateway.guarded, token)
 
 
+async def asker_of(request: Request) -> GuardedSwarm:
+    """The same for a route that is no function of FastAPI's."""
+    return await asker(request, await _bearer(request))
+
+
 def who(asker: GuardedSwarm) -> str:
     """How whoever asks is named in what is kept of a pin or a forgetting."""
     return "http" if asker.access is None else str(asker.access)

@@ -9,17 +9,19 @@ from swarm import __version__
 from swarm.errors import StoreUnavailableError
 from swarm.store.connection import redis_errors
 from swarm_gateway.identity import Here
+from swarm_gateway.mcp.presence import REMEDY, has_mcp
 
 router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """How the gateway stands. `redis` is "ok", or why Redis does not answer."""
+    """How the gateway stands. `redis` is "ok", or why Redis does not answer; `mcp` is "ok", or how to get it."""
 
     status: str
     version: str
     swarm: str
     redis: str
+    mcp: str
     patterns: int
     engines: int
     spooled: int
@@ -54,6 +56,7 @@ def ready(here: Here, response: Response) -> Health:
         version=__version__,
         swarm=here.settings.name,
         redis=redis,
+        mcp="ok" if has_mcp() else REMEDY,
         patterns=len(here.swarm.replica.index),
         engines=len(here.engines),
         spooled=here.engines.spooled,
