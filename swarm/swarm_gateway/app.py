@@ -13,7 +13,8 @@ from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
 from swarm_gateway.gateway import Gateway
-from swarm_gateway.routes import health, trajectories
+from swarm_gateway.hooks.service import HookService
+from swarm_gateway.routes import health, hooks, trajectories
 
 
 def create_app(gateway: Gateway) -> FastAPI:
@@ -25,7 +26,9 @@ def create_app(gateway: Gateway) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(gateway.start)
+        app.state.hooks.start()
         yield
+        await to_thread.run_sync(app.state.hooks.close)
         await to_thread.run_sync(gateway.close)
 
     app = FastAPI(
@@ -38,8 +41,9 @@ def create_app(gateway: Gateway) -> FastAPI:
         responses={"default": {"model": failures.FailureBody, "description": "What went wrong"}},
     )
     app.state.gateway = gateway
+    app.state.hooks = HookService(gateway)
     failures.install(app)
-    for router in (health.router, trajectories.router):
+    for router in (health.router, trajectories.router, hooks.router):
         app.include_router(router)
     if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
         app.add_middleware(
