@@ -131,10 +131,10 @@ def target_of(settings: Settings, client: Client, scope: Scope, agent: str, is_h
     """Where hooks of a scope go: to this machine's gateway; in files that others share, to theirs."""
     if agent:
         check_name(agent, "agent")
-    running = find_gateway(settings)
-    if running is None and settings.http_port == 0:
-        raise InputError("SWARM_HTTP_PORT is 0 and no gateway runs: start it (swarm up), or set a port")
     is_shared = scope == "project"
+    running = None if is_shared else find_gateway(settings)
+    if running is None and settings.http_port == 0 and client == "claude-code" and is_http:
+        raise InputError("SWARM_HTTP_PORT is 0, so the gateway's port is not known before it runs: set it, or swarm up")
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     return Target(
         url=running.url if running else f"http://{host}:{settings.http_port}",

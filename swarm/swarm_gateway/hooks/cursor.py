@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,12 +53,22 @@ def read(client: str, body: object, event_id: str, at_s: float) -> HookEvent:
         tool={"Shell": "Bash"}.get(tool := id_of(payload, "tool_name"), tool),
         tool_use_id=tool_use_id,
         tool_input=mapping_of(payload, "tool_input"),
-        tool_response=payload.get("tool_output", payload.get("tool_response")),
+        tool_response=_result(payload.get("tool_output", payload.get("tool_response"))),
         # "aborted" is the user's doing; "error" is the model's or the network's, and says nothing of the work.
         is_interrupt=payload.get("is_interrupt") is True or payload.get("status") == "aborted",
         duration_ms=number_of(payload, "duration") if duration_ms is None else duration_ms,
         model=id_of(payload, "model"),
     )
+
+
+def _result(output: object) -> object:
+    """A tool's output; what Cursor wrote into a text as JSON, as what it was."""
+    if not isinstance(output, str) or not output.startswith("{"):
+        return output
+    try:
+        return json.loads(output)
+    except (ValueError, RecursionError):
+        return output
 
 
 def answer(event: HookEvent, context: str) -> Mapping[str, Any]:

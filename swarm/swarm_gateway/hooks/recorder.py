@@ -16,11 +16,12 @@ from typing import Any
 from swarm.errors import CapacityError, InputError, SwarmError, UnknownIdError
 from swarm.services.guard import GuardedSwarm
 from swarm.services.guard_hooks import GuardedHooks
-from swarm.services.hits import PatternHit
+from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
 from swarm.sona.routing.request import check_route
 from swarm.wire.hook_records import MAX_TURNS
 from swarm.wire.keys import check_name
 from swarm.wire.token_records import Role
+from swarm_agents.advice import TaskAdvice
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.hooks.clients import CLIENTS
 from swarm_gateway.hooks.context import context_of
@@ -280,7 +281,7 @@ class _Session:
         turn.began_s = at_s
         turn.trajectory_id = _trajectory_id(self._session, agent_id, event_id)
         hits = self._open(turn)
-        turn.offered = tuple(Offered(pattern_id=hit.pattern_id, words=_words(hit.response)) for hit in hits[:PATTERNS])
+        turn.offered = tuple(Offered(pattern_id=hit.pattern_id, words=_words(hit.response)) for hit in hits)
         context = context_of(hits, self._settings.hook_tokens) if self._settings.hook_tokens else ""
         if EventKind.PROMPT not in CLIENTS[self._session.client].answered and not agent_id:
             turn.unsaid, context = context, ""
@@ -290,7 +291,14 @@ class _Session:
         with self._hooks(turn.agent, turn.role) as hooks:
             advice = hooks.before_task(turn.text, k=PATTERNS, trajectory_id=turn.trajectory_id)
         self._counts.did("begun")
-        return tuple(advice.patterns)
+        return (*advice.patterns, *self._failures(advice))
+
+    def _failures(self, advice: TaskAdvice) -> Iterator[PatternHit]:
+        """What did not work in tasks like this one, of those that the advice does not hold: it ranks what may work."""
+        advised = {hit.action for hit in advice.patterns}
+        for hit in self._gateway.swarm.replica.nearest(advice.query, PATTERNS):
+            if hit.cluster.confirmed and not hit.cluster.positive and hit.cluster.action not in advised:
+                yield pattern_hit(found_by_similarity(hit), {})
 
     def _reopen(self, turn: Turn) -> None:
         """Take a task up again after its outcome: what follows is an outcome of its own, of the same task."""

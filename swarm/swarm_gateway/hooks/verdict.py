@@ -39,9 +39,8 @@ _CORRECTION = re.compile(
 )
 _CONFIRMATION = re.compile(
     r"(?:(?:yes|great|perfect|excellent|awesome|nice|ok|okay|thanks|thank you)[,.!: ]+)?"
-    r"(?:(?:that|this|it) works|works (?:now|great|perfectly|well)|(?:all )?tests pass now|perfect|excellent"
-    r"|lgtm|looks good)"
-    r"(?:[,.!: ]|$)",
+    r"(?:(?:(?:that|this|it) )?works(?: (?:now|great|perfectly|well|fine))?|(?:all )?tests pass now"
+    r"|perfect|excellent|lgtm|looks good)\s*(?:[,.!]|$)",
     re.IGNORECASE,
 )
 _BUT = re.compile(r"\b(?:but|however|except|although|still|only|if|when)\b", re.IGNORECASE)
