@@ -76,7 +76,10 @@ def install(
     """Put the hooks into a settings file, and show the difference."""
     settings, scope = cli_settings(name), scope or "user"
     installer = Installer(settings, client, settings_file(client, scope, Path.cwd()))
-    change = installer.install(entries_of(client, target_of(settings, client, scope, agent or "", via == "http")))
+    target = target_of(settings, client, scope, agent or "", via == "http")
+    if not target.url:
+        raise InputError("SWARM_HTTP_PORT is 0, so the gateway's port is not known before it runs: set it, or swarm up")
+    change = installer.install(entries_of(client, target))
     _carry_out(installer, change, dry_run, as_json, "The hooks are in place already.")
 
 
@@ -132,17 +135,21 @@ def target_of(settings: Settings, client: Client, scope: Scope, agent: str, is_h
     if agent:
         check_name(agent, "agent")
     is_shared = scope == "project"
-    running = None if is_shared else find_gateway(settings)
-    if running is None and settings.http_port == 0 and client == "claude-code" and is_http:
-        raise InputError("SWARM_HTTP_PORT is 0, so the gateway's port is not known before it runs: set it, or swarm up")
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     return Target(
-        url=running.url if running else f"http://{host}:{settings.http_port}",
+        url=_url(settings, is_shared),
         command=portable_command(client) if is_shared else shim_command(client, settings.gateway_socket, agent),
         needs_token=settings.http_require_token or not is_loopback(settings.http_host),
         agent=agent,
         is_http=is_http,
     )
+
+
+def _url(settings: Settings, is_shared: bool) -> str:
+    """The gateway's; "" while its port is not known."""
+    if not is_shared and (running := find_gateway(settings)) is not None:
+        return running.url
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    return f"http://{host}:{settings.http_port}" if settings.http_port else ""
 
 
 def _carry_out(installer: Installer, change: Change, dry_run: bool, as_json: bool, nothing: str) -> None:

@@ -12,7 +12,7 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 OUTCOMES = ("answered", "silent", "late", "bypassed", "failed", "bad", "dropped")
 """answered: with context. silent: nothing to say. late: the deadline came first; it was recorded behind it. bypassed:
 the breaker was open; recorded, too. failed: refused, see the last errors. bad: no payload of a hook. dropped: too many
-waited."""
+waited, so the command of a hook keeps it for later."""
 _MOST_ERRORS = 5
 
 

@@ -44,6 +44,11 @@ def waiting_bytes(path: Path) -> int:
     return sum(one.stat().st_size for one in (path, _taken(path)) if one.exists())
 
 
+def is_waiting(path: Path) -> bool:
+    """Whether anything waits, or did when somebody was killed."""
+    return path.exists() or _taken(path).exists()
+
+
 def take(path: Path) -> Path | None:
     """Take the waiting events away from the writers; the file they are in now, None if there are none.
 

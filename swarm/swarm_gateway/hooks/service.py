@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from swarm.errors import InputError, SwarmError
@@ -31,7 +32,7 @@ from swarm_gateway.hooks.sessions import Sessions
 logger = logging.getLogger(__name__)
 THREADS = 8
 MAX_WAITING = 1_000
-"""Events taken in and not recorded yet; the next one is dropped, and counted."""
+"""Events taken in and not recorded yet; the next one is not taken, and counted."""
 TEND_S = 1.0
 """Between two looks for events that waited in the file."""
 SWEEP_S = 60.0
@@ -54,17 +55,21 @@ class HookService:
         self._spool = replay.spool_path(gateway.settings.gateway_socket)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="swarm-hook")
         self._waiting = 0
+        self._replaying = threading.Lock()
         self._stop = threading.Event()
         self._tender = threading.Thread(target=self._tend, name="swarm-hooks-tender", daemon=True)
 
     async def answer(
         self, client: str, body: bytes, event_id: str, agent: str, asker: GuardedSwarm
-    ) -> Mapping[str, Any]:
-        """What to tell the agent; empty where there is nothing to say, or not in time. Never raises for a payload."""
+    ) -> Mapping[str, Any] | None:
+        """What to tell the agent; empty where there is nothing to say, or not in time. Never raises for a payload.
+
+        None if it was not taken, because too many wait.
+        """
         began = time.perf_counter()
         if self._waiting >= MAX_WAITING:
             self.counts.hook(client, "any", "dropped", 0.0)
-            return {}
+            return None
         self._waiting += 1
         loop = asyncio.get_running_loop()
         work = self._pool.submit(self._record, client, body, event_id, agent, asker, time.time())
@@ -115,7 +120,14 @@ class HookService:
         self._waiting -= 1
 
     def _record(self, client: str, body: bytes, event_id: str, agent: str, asker: GuardedSwarm, at_s: float) -> _Answer:
-        """Record an event, and word the answer. Every failure is counted, and none raised."""
+        """Record an event, and word the answer; what waited in the file was before it."""
+        self._replay()
+        return self._take_in(client, body, event_id, agent, asker, at_s)
+
+    def _take_in(
+        self, client: str, body: bytes, event_id: str, agent: str, asker: GuardedSwarm, at_s: float
+    ) -> _Answer:
+        """Record one event. Every failure is counted, and none raised."""
         try:
             event = CLIENTS[client].read(client, _json(body), event_id, at_s)
         except InputError as error:
@@ -150,21 +162,26 @@ class HookService:
                 return
 
     def _replay(self) -> None:
-        """Have the events of the file their effect, in their order."""
-        try:
-            if (taken := replay.take(self._spool)) is None:
-                return
-            # The file lies in this user's private directory, as the socket does, where no token is needed.
-            whole = self._gateway.guarded(None)
-            for event in replay.events(taken):
-                if event is None or event.client not in CLIENTS:
-                    self.counts.did("unusable")
-                    continue
-                self._record(event.client, event.body, event.id, event.agent, whole, event.at_s)
-                self.counts.did("replayed")
-            replay.done(taken)
-        except OSError as error:
-            self.counts.error(error)
+        """Have the events of the file their effect, in their order; whoever comes meanwhile waits."""
+        if not replay.is_waiting(self._spool):
+            return
+        with self._replaying:
+            try:
+                while (taken := replay.take(self._spool)) is not None:
+                    self._take_in_all(taken)
+                    replay.done(taken)
+            except OSError as error:
+                self.counts.error(error)
+
+    def _take_in_all(self, taken: Path) -> None:
+        # The file lies in this user's private directory, as the socket does, where no token is needed.
+        whole = self._gateway.guarded(None)
+        for event in replay.events(taken):
+            if event is None or event.client not in CLIENTS:
+                self.counts.did("unusable")
+                continue
+            self._take_in(event.client, event.body, event.id, event.agent, whole, event.at_s)
+            self.counts.did("replayed")
 
     def _sweep(self) -> None:
         before_s = time.time() - IDLE_S

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
 
+from swarm.errors import CapacityError
 from swarm_gateway.hooks.events import MAX_ID
-from swarm_gateway.hooks.service import HookService
+from swarm_gateway.hooks.service import MAX_WAITING, HookService
 from swarm_gateway.identity import Asker
 
 router = APIRouter(prefix="/v1/hooks", tags=["hooks"])
@@ -52,4 +53,8 @@ async def hook(
 
     `X-Swarm-Event` names the event: one that is sent again has no effect. `X-Swarm-Agent` says who the agent is.
     """
-    return await hooks.answer(client, await request.body(), x_swarm_event or uuid.uuid4().hex, x_swarm_agent, asker)
+    said = await hooks.answer(client, await request.body(), x_swarm_event or uuid.uuid4().hex, x_swarm_agent, asker)
+    if said is None and x_swarm_event:
+        # Who names its events keeps those that are not taken, and sends them again.
+        raise CapacityError(f"{MAX_WAITING} events wait; send it again")
+    return said or {}

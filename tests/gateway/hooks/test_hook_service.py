@@ -119,6 +119,9 @@ def test_more_than_can_wait_is_dropped_and_counted(
         for number in range(5):
             claude.prompt(f"{TASK} {number}")
         assert outcomes_of_hooks(claude)["dropped"] == 2
+        # The command keeps what is not taken.
+        named = claude.http.post("/v1/hooks/claude-code", content=b"{}", headers={"X-Swarm-Event": "e1"})
+        assert named.status_code == 409
         held.set()
 
 
@@ -160,9 +163,8 @@ def test_with_redis_away_answers_come_in_time_and_outcomes_come_later(
 def test_a_repeated_event_has_no_second_effect(claude: HookClient) -> None:
     claude.prompt(TASK, **{"X-Swarm-Event": "e1"})
     claude.prompt(TASK, **{"X-Swarm-Event": "e1"})
-    call = {"tool_name": "Bash", "tool_input": {"command": "pytest"}, "tool_use_id": "t1", "tool_response": {}}
-    claude.send("PostToolUse", **call)
-    claude.send("PostToolUse", **call)
+    for _ in range(2):
+        claude.send("PostToolUse", tool_name="Bash", tool_input={"command": "pytest"}, tool_use_id="t1")
     claude.stop("Done.", headers={"X-Swarm-Event": "e2"})
     claude.stop("Done.", headers={"X-Swarm-Event": "e2"})
     [outcome] = claude.outcomes()
