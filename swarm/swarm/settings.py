@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     """On loopback, too: for a host that several people use."""
     http_origins: str = ""
     """Origins beside its own from which pages may call the gateway, with commas between them."""
+    hook_deadline: float = Field(default=0.15, ge=0.01, le=60.0)
+    """A coding agent's hook is answered within this: empty if need be, and what it told is recorded behind it."""
+    hook_tokens: int = Field(default=600, ge=0, le=2_500)
+    """About so many tokens of what is known are put before a prompt; 0 for none."""
+    hook_price: float = Field(default=3.0, ge=0.0, le=1e4)
+    """USD that a million tokens of a sub-agent are counted as."""
     max_engines: int = Field(default=256, ge=1, le=100_000)
     """Agents that the gateway keeps in memory; the one not used for longest is let go."""
 

@@ -20,6 +20,8 @@ COMMANDS = {
     "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
     "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
     "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
+    "retrieve": ("swarm_cli.commands.retrieve", "Print what worked for a task, for an agent's pre hook."),
+    "store": ("swarm_cli.commands.store", "Tell what came of a task, for an agent's post hook."),
     "submit": ("swarm_cli.commands.submit", "Put a task on the queue of a role, for its workers to do."),
     "task": ("swarm_cli.commands.task", "Show a task: where it stands, and what came of it."),
     "tasks": ("swarm_cli.commands.tasks", "Count the tasks of each role: waiting, running, done, dead."),
@@ -38,6 +40,8 @@ COMMANDS = {
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),
     "serve": ("swarm_cli.commands.serve", "Serve hooks, REST, MCP, dashboard and metrics over HTTP."),
     "mcp": ("swarm_cli.commands.mcp", "Serve the swarm as MCP tools over stdin and stdout."),
+    "hook": ("swarm_cli.commands.hook", "Pass one event of a coding agent on; its settings call this."),
+    "hooks": ("swarm_cli.commands.hooks", "Install, remove and examine the hooks of coding agents."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),
 }

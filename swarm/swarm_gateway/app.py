@@ -13,6 +13,7 @@ from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
 from swarm_gateway.gateway import Gateway
+from swarm_gateway.hooks.service import HookService
 from swarm_gateway.identity import needs_token
 from swarm_gateway.mcp.presence import find_mcp
 from swarm_gateway.metrics import route as metrics
@@ -23,6 +24,7 @@ from swarm_gateway.routes import (
     care,
     events,
     health,
+    hooks,
     patterns,
     query,
     receipts,
@@ -34,7 +36,7 @@ from swarm_gateway.routes import (
 )
 
 _MODULES = (
-    *(agents, care, events, health, metrics, patterns),
+    *(agents, care, events, health, hooks, metrics, patterns),
     *(query, receipts, routing, seeds, status, tasks, trajectories),
 )
 
@@ -45,13 +47,15 @@ def create_app(gateway: Gateway) -> FastAPI:
     Its documentation page is off: the page that FastAPI ships loads scripts from elsewhere. `/openapi.json` is there.
     """
 
-    mcp = find_mcp(gateway)
+    hook_service, mcp = HookService(gateway), find_mcp(gateway)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(gateway.start)
+        hook_service.start()
         async with nullcontext() if mcp is None else mcp.running():
             yield
+        await to_thread.run_sync(hook_service.close)
         await to_thread.run_sync(gateway.close)
 
     app = FastAPI(
@@ -65,6 +69,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         responses={"default": {"model": failures.FailureBody, "description": "What went wrong"}},
     )
     app.state.gateway = gateway
+    app.state.hooks = hook_service
     failures.install(app)
     routers = [module.router for module in _MODULES]
     for router in routers:

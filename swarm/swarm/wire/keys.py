@@ -62,6 +62,8 @@ Swarm, tag `{NAME}`
   tokens    hash    token id -> its record, with a digest and never the token; written by `swarm token`, until revoked
   tokenuse  hash    token id -> when it was used last, ms since the epoch; written by the guard, removed with `tokens`
   rate      hash    per agent or token, and kind of call -> what is left of its allowance; written by the guard, expires
+  hooksession string per session of a coding agent -> its tasks under way, no text; written by the gateway, expires
+  hooksessions zset those sessions by the time of their last event; written with `hooksession`, removed when they end
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
@@ -380,6 +382,13 @@ class SwarmKeys:
 
     def rate(self, whose: str) -> str:
         return self._key(f"rate:{whose}")
+
+    def hook_session(self, name: str) -> str:
+        return self._key(f"hooksession:{name}")
+
+    @property
+    def hook_sessions(self) -> str:
+        return self._key("hooksessions")
 
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)

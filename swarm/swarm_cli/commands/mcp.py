@@ -6,10 +6,9 @@ import click
 
 from swarm.errors import RuntimeSetupError
 from swarm.wire.keys import check_name
-from swarm_cli.guarded import given_token
 from swarm_cli.local.statedir import prepare_state_dir
 from swarm_cli.logs import log_to_stderr
-from swarm_cli.options import cli_settings, swarm_option
+from swarm_cli.options import cli_settings, given_token, swarm_option
 from swarm_gateway.mcp.presence import REMEDY, has_mcp
 
 
