@@ -165,6 +165,21 @@ def test_vectors_of_two_embedders_are_not_mixed(settings: Settings, client: Clie
         ours.search(query=np.ones(2, dtype=np.float32))
 
 
+def test_a_view_follows_a_collection_that_was_emptied_and_filled_by_another_embedder(
+    settings: Settings, client: Client, notes: Documents, new: New
+) -> None:
+    other = new()
+    notes.write([note("1", vectors=rows([0, 1])), note("2", vectors=rows([1, 1])), note("3", ttl_s=0.2)])
+    notes.write([note("3", ttl_s=0.05, vectors=rows([1, 0]))])
+    assert len(other.look()) >= 2
+    places = [Place(("users", "ada"), key) for key in "123"]
+    wait_until(lambda: notes.get(places[2:]) == [None], 10.0, "the document to expire")
+    notes.write([], places[:2])
+    # The one that has expired is still on the list, but binds nobody any more.
+    notes.write([note("1", vectors=rows([0, 1, 0])), note("2", vectors=rows([1, 1, 0]))])
+    assert keys_of(other.search(query=np.array([0, 1, 0], dtype=np.float32))) == ["1", "2"]
+
+
 def test_texts_that_say_nothing_are_zero_and_long_ones_are_cut(swarm: Swarm) -> None:
     texts = ["a date", " ", "a date" + " again" * 30_000, "\ud800"]
     vectors = embed_leniently(swarm.embedder, texts)

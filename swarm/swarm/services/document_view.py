@@ -12,7 +12,7 @@ import numpy as np
 
 from swarm.errors import EmbedderMismatchError
 from swarm.sona.vectors import Integers, Vector, check_vector, unit, unit_rows
-from swarm.store.documents import Changes, DocumentStore, Position, Stored
+from swarm.store.documents import DocumentStore, Position, Stored
 from swarm.wire.document_records import Namespace, Place
 
 Accept = Callable[[Any], bool]
@@ -116,24 +116,20 @@ class DocumentView:
         if changes.is_full:
             self._held, self._in, self._mortal, self._rows = {}, {}, {}, _Rows()
         self._space = changes.space
-        for name in changes.gone:
+        # First all that goes: what comes may have vectors of another dimension.
+        for name in (*changes.gone, *changes.put):
             self._drop(name)
-        self._fetch(changes)
         for name, expires_s in changes.expires_s.items():
             if name in self._held:
                 self._held[name].expires_s = expires_s
         self._expire(changes.now_s)
+        self._fetch(list(changes.put))
         # Last: if something went wrong before, it is followed anew from where it stood.
         self._position = changes.position
 
-    def _fetch(self, changes: Changes) -> None:
-        wanted = list(changes.put)
+    def _fetch(self, wanted: Sequence[str]) -> None:
         stored = self._store.read(wanted)
-        missing = [name for name, one in zip(wanted, stored, strict=True) if one is None]
-        for name in missing:
-            self._drop(name)
-        if missing:
-            self._store.tidy(missing)
+        self._store.tidy([name for name, one in zip(wanted, stored, strict=True) if one is None])
         for one in stored:
             if one is not None:
                 self._hold(one)
@@ -144,11 +140,9 @@ class DocumentView:
         ]
         for name in expired:
             self._drop(name)
-        if expired:
-            self._store.tidy(expired)
+        self._store.tidy(expired)
 
     def _hold(self, stored: Stored) -> None:
-        self._drop(stored.id)
         document = stored.document
         rows = () if document.vectors is None else self._rows.add(document.vectors)
         held = Held(stored.id, document.place, document.value, stored.created_s, stored.expires_s, rows)

@@ -102,7 +102,7 @@ class DocumentStore:
         if not ids:
             return 0
         done, detail = self._attempt(ids, args)
-        if done == _TOO_MANY:
+        if done in (_OF_ANOTHER, _TOO_MANY):
             # What has expired may still be counted.
             self.tidy(list(self._everything().put))
             done, detail = self._attempt(ids, args)
