@@ -157,7 +157,8 @@ def test_an_agent_that_cannot_be_told_is_told_later(
     claimed = begin(swarm, other)
     die(swarm, claimed)
     assert tell_agents(swarm.tasks, Agents(broken), PLAN) == 0  # type: ignore[arg-type]
-    assert "no agent today" in caplog.text
+    assert "cannot be reported now: RuntimeError" in caplog.text
+    assert "no agent today" not in caplog.text
     assert swarm.tasks.unreported("coder") == []
     swarm.client.zadd(swarm.keys.unreported("coder"), {claimed.id: 1.0}, xx=True)
     assert tell_agents(swarm.tasks, agents, PLAN) == 1

@@ -40,7 +40,8 @@ class BackgroundTasks:
     def consolidate(self, task: Any, agent: str) -> None:
         """Consolidate what an agent has waiting."""
         # A message may come from anybody who can write to the queue.
-        with about(agent=str(agent)[:80]), processing(task), _dropped_when_unavailable("consolidation"):
+        what = f"consolidation of {agent!r:.80}"
+        with about(agent=str(agent)[:80]), processing(task), _dropped_when_unavailable(what):
             self.background.consolidate(agent, _owner(task), time.time())
 
     def merge(self, task: Any) -> None:
@@ -82,7 +83,8 @@ def _dropped_when_unavailable(what: str) -> Iterator[None]:
     """Log and drop what the next sweep repairs: Redis is away, another worker was faster, or the agent is forgotten."""
     try:
         yield
-    except UnknownIdError:
-        logger.warning("%s dropped: the agent is not registered", what)
+    except UnknownIdError as error:
+        # It shows the name of an agent and nothing else.
+        logger.warning("%s dropped: %s", what, error)
     except (StoreUnavailableError, StaleWriterError) as error:
         logger.warning("%s dropped, the sweep comes again: %s", what, told(error))
