@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rest_support import RunningGateway, consolidate_all, served
+from support import wait_until
 from swarm_support import DIM
 
 from swarm.services.access import AccessControl
@@ -77,7 +78,8 @@ def test_a_session_may_ask_again_and_again_and_each_answer_is_judged(gateway: Ru
 def test_what_was_learned_comes_back_as_similar_patterns(gateway: RunningGateway) -> None:
     gateway.post("/v1/patterns", {"task": "change my avatar", "output": "open the profile page"}, 201)
     consolidate_all(gateway.settings)
-    [similar, *_] = ask(gateway, "avatar", "change my avatar")["similarPatterns"]
+    # Hooks look at what changed four times a second.
+    [similar, *_] = wait_until(lambda: ask(gateway, "avatar", "change my avatar")["similarPatterns"], 10.0, "a pattern")
     assert similar["response"] == "open the profile page"
     assert (similar["avgQuality"], similar["clusterSize"]) == (1.0, 1)
     assert similar["patternType"] in ("General", "Reasoning", "Factual", "Creative", "CodeGen", "Conversational")
