@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from swarm import __version__
 from swarm.errors import SwarmError, shown
+from swarm_gateway.gateway import Gateway
 from swarm_gateway.mcp.arguments import Arguments, Operation
 from swarm_gateway.mcp.caller import Caller
 from swarm_gateway.mcp.tools import TOOLS, Look, ToolSpec
@@ -81,16 +82,16 @@ async def _answer(spec: ToolSpec, caller: Caller, asked: Arguments) -> BaseModel
     if isinstance(answer, BaseModel):
         return answer
     assert isinstance(asked, Operation)
-    return await _when_ended(answer, asked.wait_s)
+    return await _when_ended(answer, asked.wait_s, caller.gateway)
 
 
-async def _when_ended(look: Look, wait_s: float) -> BaseModel:
-    """How it stands when it has ended, or after `wait_s`; no thread is held meanwhile."""
+async def _when_ended(look: Look, wait_s: float, gateway: Gateway) -> BaseModel:
+    """How it stands when it has ended, after `wait_s`, or when the process is told to; no thread is held meanwhile."""
     deadline = anyio.current_time() + wait_s
     while True:
         state = await to_thread.run_sync(look)
         left = deadline - anyio.current_time()
-        if state.has_ended or left <= 0.0:
+        if state.has_ended or left <= 0.0 or gateway.is_closing:
             return state
         await anyio.sleep(min(_POLL_S, left))
 
