@@ -25,9 +25,8 @@ class TaskAdvice:
     query: Vector = field(repr=False)
     """The embedding of the task in base space, of shape (d,) ..."""
     adapted: Vector = field(repr=False)
-    """... and as the adapters bent it, which is what the patterns were ranked by.
-
-    Both are of shape (0,) in what a gateway answered: they stay there."""
+    """... and as the adapters bent it, which is what the patterns were ranked by; both are (0,) of what a gateway
+    answered, where they stay."""
 
     @property
     def best(self) -> PatternHit | None:

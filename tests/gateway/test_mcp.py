@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -15,6 +18,7 @@ from gateway_process import running_gateway
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 from mcp.shared.exceptions import MCPError
 from mcp_support import NEW, OLD, Era, McpClient, over_http, over_stdio
+from swarm_support import environment
 from tokenizers import Tokenizer
 
 from swarm.services.access import AccessControl
@@ -229,3 +233,37 @@ def test_without_redis_tasks_go_on_and_the_rest_says_that_it_is_away(settings: S
         assert begun["is_fresh"] is False
         assert client.call("trajectory_end", trajectory_id=begun["trajectory_id"], success=True)["state"] == "spooled"
         assert client.error("swarm_status").startswith("StoreUnavailableError: ")
+
+
+def test_without_its_package_the_gateway_runs_and_says_what_to_install(settings: Settings, tmp_path: Path) -> None:
+    # As if it were not installed: nothing finds it, and nothing imports it.
+    (tmp_path / "sitecustomize.py").write_text('import sys\n\nsys.modules["mcp"] = None\n')
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    with running_gateway(settings, PYTHONPATH=path) as gateway, _client(gateway.url) as client:
+        assert client.get("/health").json()["mcp"] == "pip install 'sona-swarm[mcp]'"
+        assert client.post("/mcp", json=INITIALIZE).status_code == 404
+        assert client.post("/v1/trajectories", json={"agent": "ada", "text": "x"}).status_code == 201
+    variables = environment(settings) | {"PYTHONPATH": path}
+    command = [sys.executable, "-m", "swarm_cli", "mcp"]
+    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "sona-swarm[mcp]" in ended.stderr
+
+
+def test_nothing_but_the_protocol_comes_out_of_stdio(settings: Settings) -> None:
+    command = [sys.executable, "-m", "swarm_cli", "mcp"]
+    given = json.dumps(INITIALIZE) + "\n"
+    ended = subprocess.run(
+        command, env=environment(settings), input=given, capture_output=True, text=True, timeout=60, check=True
+    )
+    [line] = ended.stdout.splitlines()
+    assert json.loads(line)["result"]["serverInfo"]["name"] == "sona-swarm"
+
+
+@pytest.mark.parametrize("token", ["", "swarm_0123456789abcdef_" + "x" * 43])
+def test_over_stdio_a_bad_token_ends_the_server_and_is_not_shown(settings: Settings, token: str) -> None:
+    command = [sys.executable, "-m", "swarm_cli", "mcp"]
+    variables = environment(settings) | {"SWARM_TOKEN": token}
+    ended = subprocess.run(command, env=variables, input="", capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "x" * 43 not in ended.stderr

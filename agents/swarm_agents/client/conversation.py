@@ -32,6 +32,7 @@ from swarm_agents.client.interface import AfterOptions, BeforeOptions, PatternOp
 from swarm_agents.client.rebuild import rebuild
 
 _T = TypeVar("_T")
+_NO_VECTOR = np.zeros(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +209,6 @@ class Conversation:
 
 
 def _advice(name: str, text: str, told: _Told) -> TaskAdvice:
-    unknown = np.zeros(0, dtype=np.float32)
     return TaskAdvice(
         trajectory_id=name,
         text=text,
@@ -216,8 +216,8 @@ def _advice(name: str, text: str, told: _Told) -> TaskAdvice:
         patterns=told.patterns,
         route=told.route,
         is_fresh=told.is_fresh,
-        query=unknown,
-        adapted=unknown,
+        query=_NO_VECTOR,
+        adapted=_NO_VECTOR,
     )
 
 

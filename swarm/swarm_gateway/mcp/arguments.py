@@ -12,7 +12,7 @@ Agent = Annotated[str, Field(description="default: yours")]
 Handle = Annotated[str, Field(description="from trajectory_begin")]
 Strategy = Literal["balanced", "quality", "cost", "speed"]
 MAX_WAIT_S = 30.0
-"""One call holds a thread of the gateway so long at most."""
+"""So long a call may take: clients give up after a minute."""
 
 
 class Arguments(BaseModel):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 
+import anyio
 from anyio import to_thread
 from mcp.server import Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
@@ -21,14 +23,17 @@ from pydantic import BaseModel, ValidationError
 
 from swarm import __version__
 from swarm.errors import SwarmError, shown
+from swarm_gateway.gateway import Gateway
+from swarm_gateway.mcp.arguments import Arguments, Operation
 from swarm_gateway.mcp.caller import Caller
-from swarm_gateway.mcp.tools import TOOLS, ToolSpec
+from swarm_gateway.mcp.tools import TOOLS, Look, ToolSpec
 
 logger = logging.getLogger(__name__)
 INSTRUCTIONS = (
     "Shared memory of a swarm of agents. Before a task call trajectory_begin and consider its patterns; "
     "after it call trajectory_end with its trajectory_id and how it went."
 )
+_POLL_S = 0.1
 WhoCalls = Callable[[ServerRequestContext], Caller]
 """Who sent a request; one that may not be here was turned away before."""
 
@@ -45,7 +50,7 @@ def build_server(who: WhoCalls) -> Server:
         spec = tools.get(params.name)
         if spec is None:
             raise MCPError(code=INVALID_PARAMS, message=f"there is no tool {shown(params.name)}")
-        return await to_thread.run_sync(_called, spec, who(context), params.arguments or {})
+        return await _called(spec, who(context), params.arguments or {})
 
     return Server(
         "sona-swarm",
@@ -56,10 +61,10 @@ def build_server(who: WhoCalls) -> Server:
     )
 
 
-def _called(spec: ToolSpec, caller: Caller, given: dict[str, object]) -> CallToolResult:
+async def _called(spec: ToolSpec, caller: Caller, given: dict[str, object]) -> CallToolResult:
     """What the tool answers; what went wrong is an answer, too, which the model can read and act on."""
     try:
-        return _success(spec.run(caller, spec.takes.model_validate(given)))
+        return _success(await _answer(spec, caller, spec.takes.model_validate(given)))
     except ValidationError as error:
         return _failure("InputError", "; ".join(_lines(error)))
     except SwarmError as error:
@@ -68,6 +73,27 @@ def _called(spec: ToolSpec, caller: Caller, given: dict[str, object]) -> CallToo
         # Its words may hold anything, so they stay in the log.
         logger.exception("tool %s", spec.name)
         return _failure("InternalError", "a fault of the server; its log has more")
+
+
+async def _answer(spec: ToolSpec, caller: Caller, asked: Arguments) -> BaseModel:
+    work = partial(spec.run, caller, asked)
+    # What destroys takes seconds, and no hook is to wait for a thread meanwhile.
+    answer = await (caller.gateway.slowly(work) if spec.is_destructive else to_thread.run_sync(work))
+    if isinstance(answer, BaseModel):
+        return answer
+    assert isinstance(asked, Operation)
+    return await _when_ended(answer, asked.wait_s, caller.gateway)
+
+
+async def _when_ended(look: Look, wait_s: float, gateway: Gateway) -> BaseModel:
+    """How it stands when it has ended, after `wait_s`, or when the process is told to; no thread is held meanwhile."""
+    deadline = anyio.current_time() + wait_s
+    while True:
+        state = await to_thread.run_sync(look)
+        left = deadline - anyio.current_time()
+        if state.has_ended or left <= 0.0 or gateway.is_closing:
+            return state
+        await anyio.sleep(min(_POLL_S, left))
 
 
 def _success(answer: BaseModel) -> CallToolResult:

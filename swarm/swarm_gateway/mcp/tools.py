@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from mcp.types import Tool, ToolAnnotations
 from pydantic import BaseModel
 
-from swarm.errors import InputError, WaitTimeoutError
-from swarm.services.find import Found
-from swarm.services.guard import GuardedSwarm
-from swarm.services.receipts import Receipt
-from swarm.services.tasks import TaskView
 from swarm_gateway.mcp import answers, arguments
 from swarm_gateway.mcp.caller import NOBODY, Caller
 from swarm_gateway.mcp.schema import lean_schema
 
+Look: TypeAlias = Callable[[], answers.State]
+"""Says how something stands, each time it is called."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:
-    """One tool. `run` is called in a thread, with checked arguments."""
+    """One tool. `run` is called in a thread, with checked arguments; what it answers may be a look, to be repeated."""
 
     name: str
     text: str
     takes: type[arguments.Arguments]
     answers: type[BaseModel]
-    run: Callable[[Caller, Any], BaseModel]
+    run: Callable[[Caller, Any], BaseModel | Look]
     is_write: bool = True
     is_destructive: bool = False
     is_idempotent: bool = False
@@ -66,7 +63,9 @@ def memory_add(caller: Caller, told: arguments.Add) -> answers.Accepted:
 
 
 def memory_forget(caller: Caller, meant: arguments.Forget) -> answers.Forgotten:
-    return answers.forgotten(caller.swarm.forget(**meant.model_dump(), by=caller.agent("") or NOBODY))
+    # It takes longer than a hook may wait for Redis.
+    patient = caller.swarm.over(caller.gateway.patient)
+    return answers.forgotten(patient.forget(**meant.model_dump(), by=caller.agent("") or NOBODY))
 
 
 def trajectory_begin(caller: Caller, asked: arguments.Begin) -> answers.Advice:
@@ -102,23 +101,9 @@ def route_model(caller: Caller, asked: arguments.Route) -> answers.RouteAnswer:
     return answers.route_of(caller.swarm.route(options.pop("text"), **options))
 
 
-def op_status(caller: Caller, asked: arguments.Operation) -> answers.State:
-    found = caller.swarm.find(asked.id)
-    if asked.wait_s > 0.0 and isinstance(found, Receipt | TaskView) and not found.has_ended:
-        # What has not ended by then is answered as it stands.
-        with suppress(WaitTimeoutError):
-            _wait(caller.swarm, found, asked.wait_s)
-        found = caller.swarm.find(asked.id)
-    return answers.state_of(found)
-
-
-def _wait(swarm: GuardedSwarm, found: Found, wait_s: float) -> None:
-    if isinstance(found, Receipt):
-        swarm.wait(found, wait_s)
-    elif isinstance(found, TaskView):
-        swarm.tasks.wait(found.id, wait_s)
-    else:
-        raise InputError(f"{found.id} is done: there is nothing to wait for")
+def op_status(caller: Caller, asked: arguments.Operation) -> Look:
+    look = caller.swarm.follow(asked.id)
+    return lambda: answers.state_of(look())
 
 
 TOOLS: tuple[ToolSpec, ...] = (
