@@ -39,7 +39,7 @@ COMMANDS = {
     "acl": ("swarm_cli.commands.acl", "Print the Redis users of a swarm: operator, worker, reader, agents."),
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),
     "serve": ("swarm_cli.commands.serve", "Serve hooks, REST, MCP, dashboard and metrics over HTTP."),
-    "hook": ("swarm_cli.commands.hook", "Pass one event of a coding agent on; its settings call this."),
+    "hook": ("swarm_cli.commands.hook", "Pass one event of a coding agent on, as its settings ask."),
     "hooks": ("swarm_cli.commands.hooks", "Install, remove and examine the hooks of coding agents."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),
