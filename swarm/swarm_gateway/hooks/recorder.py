@@ -290,7 +290,8 @@ class _Session:
 
     def _open(self, turn: Turn) -> tuple[PatternHit, ...]:
         with self._hooks(turn.agent, turn.role) as hooks:
-            advice = hooks.before_task(turn.text, k=PATTERNS, trajectory_id=turn.trajectory_id)
+            # No routes: which model it is was chosen already.
+            advice = hooks.before_task(turn.text, k=PATTERNS, trajectory_id=turn.trajectory_id, routes=())
         self._counts.did("begun")
         return (*advice.patterns, *self._failures(advice))
 
