@@ -40,7 +40,7 @@ COMMANDS = {
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),
     "serve": ("swarm_cli.commands.serve", "Serve hooks, REST, MCP, dashboard and metrics over HTTP."),
     "mcp": ("swarm_cli.commands.mcp", "Serve the swarm as MCP tools over stdin and stdout."),
-    "hook": ("swarm_cli.commands.hook", "Pass one event of a coding agent on; its settings call this."),
+    "hook": ("swarm_cli.commands.hook", "Pass one event of a coding agent on, as its settings ask."),
     "hooks": ("swarm_cli.commands.hooks", "Install, remove and examine the hooks of coding agents."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),

@@ -67,7 +67,16 @@ def encode_session(record: SessionRecord) -> bytes:
     InputError
         If a value is out of its bounds: what is encoded can be decoded.
     """
-    return encode("hook_session", asdict(_checked(record)))
+    _checked(record)
+    payload = {
+        "client": record.client,
+        "session": record.session,
+        "model": record.model,
+        "at_s": record.at_s,
+        "turns": {agent_id: asdict(turn) for agent_id, turn in record.turns.items()},
+        "seen": list(record.seen),
+    }
+    return encode("hook_session", payload)
 
 
 def decode_session(data: bytes) -> SessionRecord:

@@ -7,7 +7,7 @@ import click
 from swarm_cli import hook_shim
 
 
-@click.command("hook", short_help="Pass one event of a coding agent on; its settings call this.")
+@click.command("hook", short_help="Pass one event of a coding agent on, as its settings ask.")
 @click.argument("client", type=click.Choice(hook_shim.CLIENTS))
 @click.argument("socket", required=False)
 @click.argument("agent", required=False)

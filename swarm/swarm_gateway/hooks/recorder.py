@@ -66,7 +66,8 @@ class Recorder:
         if event.kind is EventKind.OTHER:
             return ""
         with self._sessions.open(event.client, event.session) as session:
-            if event.id and session.is_repeated(event.id):
+            is_prompt = event.kind is EventKind.PROMPT
+            if session.is_repeated(event.id) or session.is_echo(event.text if is_prompt else "", event.at_s):
                 self._counts.did("repeated")
                 return ""
             session.at_s, session.model = max(session.at_s, event.at_s), event.model or session.model
@@ -289,7 +290,8 @@ class _Session:
 
     def _open(self, turn: Turn) -> tuple[PatternHit, ...]:
         with self._hooks(turn.agent, turn.role) as hooks:
-            advice = hooks.before_task(turn.text, k=PATTERNS, trajectory_id=turn.trajectory_id)
+            # No routes: which model it is was chosen already.
+            advice = hooks.before_task(turn.text, k=PATTERNS, trajectory_id=turn.trajectory_id, routes=())
         self._counts.did("begun")
         return (*advice.patterns, *self._failures(advice))
 

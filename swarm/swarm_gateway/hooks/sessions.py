@@ -25,6 +25,7 @@ _V = TypeVar("_V")
 
 MAX_SESSIONS = 2_000
 """Sessions in memory; the one not heard of for longest is let go, and comes back from Redis."""
+ECHO_S = 2.0
 MAX_WAITING = 64
 """Calls of one session that have begun and not ended; tasks of it that were handed over."""
 
@@ -104,6 +105,8 @@ class HookSession:
     starts: OrderedDict[str, float] = field(default_factory=OrderedDict)
     """When a call began, by its id."""
     seen: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    prompted: tuple[str, float] = ("", 0.0)
+    """The last prompt and its time, until something else happens."""
     is_changed: bool = False
     is_over: bool = False
 
@@ -114,6 +117,11 @@ class HookSession:
             return True
         bounded(self.seen, MAX_SEEN)[digest] = None
         return False
+
+    def is_echo(self, prompt: str, at_s: float) -> bool:
+        """Whether a prompt is the one just heard: hooks that are installed twice tell it twice, without a name."""
+        before, self.prompted = self.prompted, (prompt, at_s)
+        return bool(prompt) and before[0] == prompt and abs(at_s - before[1]) < ECHO_S
 
     def record(self) -> SessionRecord:
         """What is kept of it."""

@@ -279,6 +279,17 @@ def test_secrets_do_not_become_experience(claude: HookClient) -> None:
     assert not any(secret in outcome.text + outcome.response for secret in ("sk-abc", "hunter2", "abcdef123456"))
 
 
+def test_hooks_that_are_installed_twice_count_once(claude: HookClient) -> None:
+    for prompt in (TASK, "it works"):
+        claude.prompt(prompt)
+        claude.prompt(prompt)
+        for _ in range(2):
+            claude.send("PostToolUse", tool_name="Edit", tool_use_id=f"call of {prompt}")
+        for _ in range(2):
+            claude.stop("Done.")
+    assert [one.quality for one in claude.outcomes()] == [0.7, 0.9]
+
+
 def test_commands_and_blank_prompts_are_no_tasks(claude: HookClient) -> None:
     for text in ("/clear", "   ", "", "ok"):
         claude.prompt(text)
