@@ -18,7 +18,7 @@ from swarm.settings import Settings
 TOKEN = "SWARM_TOKEN"
 GUARDED = frozenset(
     {
-        *("status", "query", "route task", "submit", "task", "tasks", "receipt", "rewind"),
+        *("status", "top", "query", "route task", "submit", "task", "tasks", "receipt", "rewind"),
         *("dead list", "dead show", "dead replay", "dead drop"),
         *("agents list", "agents history", "agents rollback"),
     }

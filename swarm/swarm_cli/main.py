@@ -18,6 +18,7 @@ COMMANDS = {
     "up": ("swarm_cli.commands.up", "Start Redis and workers on this machine, or mend what is missing."),
     "demo": ("swarm_cli.commands.demo", "Watch a swarm learn on real text, in about a minute."),
     "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
+    "top": ("swarm_cli.commands.top", "Watch the swarm at work, with rates, until q is pressed."),
     "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
     "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
     "submit": ("swarm_cli.commands.submit", "Put a task on the queue of a role, for its workers to do."),
