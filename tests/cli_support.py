@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.settings import Settings
+from swarm_cli.local.gateway import end_gateway
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.supervisor import end_supervisor
 from swarm_cli.local.workers import local_workers
@@ -28,7 +29,9 @@ class CommandLine:
         # A socket's path may have 107 bytes at most; pytest's own directories can be longer.
         self.state_dir = Path(tempfile.mkdtemp(prefix="swarm-cli-")).resolve()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SWARM_")}
-        self.environment = {**kept, "SWARM_STATE_DIR": str(self.state_dir), "COLUMNS": "80", **environment}
+        self.environment = {**kept, "SWARM_STATE_DIR": str(self.state_dir), "COLUMNS": "80"}
+        # Many run at once: each gateway takes a free port.
+        self.environment |= {"SWARM_HTTP_PORT": "0", **environment}
 
     @property
     def settings(self) -> Settings:
@@ -70,9 +73,11 @@ class CommandLine:
         return ended.stderr
 
     def close(self) -> None:
-        """End the supervisors, the workers and Redis, and remove the directory."""
+        """End the supervisors, the gateways, the workers and Redis, and remove the directory."""
         for supervisor in supervisors(self.settings):
             end_supervisor(self.settings.model_copy(update={"name": supervisor.swarm}))
+        for note in (self.state_dir / "gateway").glob("*.json"):
+            end_gateway(self.settings.model_copy(update={"name": note.stem}))
         for worker in local_workers(self.settings):
             processes.terminate(worker.pid, worker.started_s, 5.0)
         RedisServer(self.settings).stop()

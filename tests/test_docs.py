@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cli_support import CommandLine
@@ -62,14 +63,17 @@ def test_python_blocks_run_in_order(page: Path, stack: CommandLine, tmp_path: Pa
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_run(page: Path, stack: CommandLine, tmp_path: Path) -> None:
     bin_dir = str(Path(sys.executable).parent)
+    # The pages name the port that the gateway has by default.
+    here = urlsplit(stack.json("up")["gateway"]["url"]).netloc
     environment = {**stack.environment, "PATH": f"{bin_dir}:{os.environ['PATH']}"}
     for body in blocks(page, "bash"):
         if body.startswith(SET_UP):
             continue
-        done = _run(["bash", "-euo", "pipefail", "-c", body], environment, ROOT)
+        command = body.replace("127.0.0.1:8787", here)
+        done = _run(["bash", "-euo", "pipefail", "-c", command], environment, ROOT)
         assert done.returncode == 0, f"{body}\n{done.stdout}\n{done.stderr}"
         if "swarm down" in body:
-            stack.run("up")
+            here = urlsplit(stack.json("up")["gateway"]["url"]).netloc
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

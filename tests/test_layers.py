@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = {
     "swarm": ROOT / "swarm" / "swarm",
+    "swarm_gateway": ROOT / "swarm" / "swarm_gateway",
     "swarm_cli": ROOT / "swarm" / "swarm_cli",
     "swarm_agents": ROOT / "agents" / "swarm_agents",
     "swarm_workers": ROOT / "workers" / "swarm_workers",
@@ -24,6 +25,7 @@ MAY_IMPORT = {
     "swarm": {"swarm"},
     "swarm_agents": {"swarm", "swarm_agents"},
     "swarm_workers": {"swarm", "swarm_workers"},
+    "swarm_gateway": {"swarm", "swarm_agents", "swarm_workers", "swarm_gateway"},
     "swarm_cli": set(PACKAGES),
 }
 NEVER = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}

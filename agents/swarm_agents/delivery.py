@@ -12,7 +12,7 @@ from swarm.sona.trajectory import Trajectory
 from swarm.store.outcomes import Origin, Outcome
 from swarm.wire.records import decode_trajectory, encode_trajectory
 from swarm_agents.breaker import Breaker
-from swarm_agents.spool import Spool, Spooled
+from swarm_agents.spool import Spool, Spooled, spool_folder
 
 _AT_ONCE = 100
 _REPLAY_S = 0.1
@@ -28,7 +28,7 @@ class Delivery:
         self._swarm = swarm
         self._outcomes = swarm.outcomes(agent)
         self._breaker = breaker
-        self._spool = Spool(settings.state_dir / "spool" / settings.name / f"{agent}.sqlite", settings.spool_max_bytes)
+        self._spool = Spool(spool_folder(settings) / f"{agent}.sqlite", settings.spool_max_bytes)
         self._behind: CapacityError | None = None
         self._life = self._spool.life
         self.spooled = len(self._spool)

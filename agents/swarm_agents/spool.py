@@ -11,11 +11,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from swarm.errors import CapacityError, StoreUnavailableError
+from swarm.settings import Settings
 from swarm.store.private import make_private
 
 _BUSY_TIMEOUT_S = 10.0
@@ -48,6 +49,11 @@ class Spooled:
     trajectory_id: str
     record: bytes
     life: str
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where the spool files of a swarm's agents are on this host, `AGENT.sqlite`."""
+    return settings.state_dir / "spool" / settings.name
 
 
 class Spool:
@@ -135,6 +141,20 @@ class Spool:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailableError(f"spool {self._path}: {type(error).__name__}: {error}") from error
+
+
+def waiting_agents(folder: Path) -> list[str]:
+    """Names of the agents that have outcomes waiting in a folder of spool files."""
+    return [path.stem for path in sorted(folder.glob("*.sqlite")) if _has_waiting(path)]
+
+
+def _has_waiting(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.1)) as db:
+            return db.execute("SELECT 1 FROM outcome LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        # Being made or written just now, or damaged: its agent says so when it comes.
+        return False
 
 
 def _use_wal(db: sqlite3.Connection) -> None:

@@ -60,6 +60,22 @@ class Settings(BaseSettings):
     hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)
     """The same for agents: a hook rather goes on without Redis than holds its task up."""
 
+    http_host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
+    """Where the gateway listens. Off loopback every caller needs a token ..."""
+    http_port: int = Field(default=8787, ge=0, le=65_535)
+    """... and 0 takes any free port."""
+    http_require_token: bool = False
+    """On loopback, too: for a host that several people use."""
+    http_origins: str = ""
+    """Origins beside its own from which pages may call the gateway, with commas between them."""
+    max_engines: int = Field(default=256, ge=1, le=100_000)
+    """Agents that the gateway keeps in memory; the one not used for longest is let go."""
+
+    @property
+    def gateway_socket(self) -> Path:
+        """Unix socket of the gateway."""
+        return self.state_dir / f"{self.name}.gateway.sock"
+
     @property
     def socket_path(self) -> Path:
         """Unix socket of the embedded Redis."""

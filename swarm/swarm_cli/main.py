@@ -15,7 +15,7 @@ from swarm_cli.redact import redact
 EXIT_ERROR = 2
 
 COMMANDS = {
-    "up": ("swarm_cli.commands.up", "Start Redis and workers on this machine, or mend what is missing."),
+    "up": ("swarm_cli.commands.up", "Start Redis, workers and gateway on this machine, or mend what is missing."),
     "demo": ("swarm_cli.commands.demo", "Watch a swarm learn on real text, in about a minute."),
     "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
     "top": ("swarm_cli.commands.top", "Watch the swarm at work, with rates, until q is pressed."),
@@ -37,6 +37,7 @@ COMMANDS = {
     "token": ("swarm_cli.commands.token", "Make, list and revoke tokens for readers, agents and operators."),
     "acl": ("swarm_cli.commands.acl", "Print the Redis users of a swarm: operator, worker, reader, agents."),
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),
+    "serve": ("swarm_cli.commands.serve", "Serve hooks, REST, MCP, dashboard and metrics over HTTP."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),
 }

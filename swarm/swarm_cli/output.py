@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -85,6 +85,15 @@ def count(n: int, one: str, many: str | None = None) -> str:
     ('1 pool', '2,000 pools')
     """
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def enumerated(things: Sequence[str]) -> str:
+    """Several things in a sentence.
+
+    >>> enumerated(["a"]), enumerated(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, (", ".join(things[:-1]), things[-1])))
 
 
 def duration(seconds: float) -> str:

@@ -27,7 +27,7 @@ from swarm_workers.poolstate import PoolState
 
 CHECKS = (
     *("Python", "State directory", "Disk", "Redis", "Eviction", "Durability", "Memory", "Clock"),
-    *("Workers", "Supervisor", "Outcomes", "Embedder"),
+    *("Workers", "Supervisor", "Gateway", "Outcomes", "Embedder"),
 )
 
 

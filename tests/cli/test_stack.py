@@ -35,7 +35,7 @@ def is_alive(pid: int) -> bool:
 
 def test_stack_comes_up_is_mended_and_goes_down(command_line: CommandLine) -> None:
     first = command_line.json("up")
-    assert first["done"] == ["started Redis", "started pool local", "started the supervisor"]
+    assert first["done"] == ["started Redis", "started pool local", "started the supervisor", "started the gateway"]
     assert first["pool"]["concurrency"] == 2
     [worker] = command_line.json("status")["workers"]
     assert worker["pid"] == first["pool"]["pid"]
@@ -65,12 +65,13 @@ def test_stack_comes_up_is_mended_and_goes_down(command_line: CommandLine) -> No
     assert fourth["redis_pid"] == third["redis_pid"]
 
     ended = command_line.json("down")
-    assert (ended["pools"], ended["redis"]) == (["local"], True)
+    assert (ended["pools"], ended["gateway"], ended["redis"]) == (["local"], True, True)
+    assert not is_alive(first["gateway"]["pid"])
     assert not is_alive(fourth["pool"]["pid"])
     assert not is_alive(third["redis_pid"])
     assert not command_line.settings.socket_path.exists()
     ended = command_line.json("down")
-    assert (ended["pools"], ended["redis"]) == ([], False)
+    assert (ended["pools"], ended["gateway"], ended["redis"]) == ([], False, False)
     assert "swarm up" in command_line.error("status")
 
 

@@ -49,6 +49,7 @@ class Supervisor:
     Parameters
     ----------
     revive_redis : starts a Redis of this host again if it died, and answers whether it did; it may raise `SwarmError`
+    keep : starts what else is to run on this host again if it died, likewise
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Supervisor:
         limits: Limits | None = None,
         revive_redis: Callable[[], bool] = lambda: False,
         client: Client | None = None,
+        keep: Callable[[], bool] = lambda: False,
     ) -> None:
         quick = settings.model_copy(update={"socket_timeout": min(REDIS_TIMEOUT, settings.socket_timeout)})
         self._settings = quick
         self._limits = limits or Limits()
         self._revive_redis = revive_redis
+        self._keep_else, self._keeping = keep, Backoff(self._limits.settled_s, self._limits.forget_s)
         self._client = client or connect(quick)
         self._keys = SwarmKeys(settings.name)
         self._steps = PoolSteps(quick, self._client, create_app(quick))
@@ -101,6 +104,7 @@ class Supervisor:
         now = time.monotonic()
         if now - self._looked_at > _STALL:
             self._forgive(now)
+        self._keep_what_else_runs(now)
         try:
             self._look(now)
         except StoreUnavailableError as error:
@@ -185,6 +189,18 @@ class Supervisor:
         except SwarmError as problem:
             pause = self._reviving.failed(time.monotonic())
             logger.error("Redis cannot be started, next try in %g s: %s", pause, problem)
+
+    def _keep_what_else_runs(self, now: float) -> None:
+        if now < self._keeping.next_at:
+            return
+        self._keeping.ran_well(now)
+        try:
+            if self._keep_else():
+                logger.warning("the gateway had died, and was started again")
+                self._keeping.failed(time.monotonic())
+        except SwarmError as problem:
+            pause = self._keeping.failed(time.monotonic())
+            logger.error("the gateway cannot be started, next try in %g s: %s", pause, problem)
 
     def _forgive(self, now: float) -> None:
         for keeper in self._keepers.values():

@@ -8,7 +8,7 @@ from typing import Any
 
 from swarm.errors import CapacityError, ForbiddenError, InputError, shown
 from swarm.services.access import Access, AccessControl
-from swarm.services.policy import POLICY
+from swarm.services.policy import POLICY, Rule
 from swarm.settings import Settings
 from swarm.sona.vectors import check_number
 from swarm.wire.token_records import Role
@@ -46,13 +46,23 @@ class Gate:
         TokenError
             If the token was revoked or has expired.
         """
-        rule = POLICY.get(operation)
         if self.access is None:
             return
-        if rule is None or self.access.role not in rule.roles:
-            raise ForbiddenError(f"{self.access} may not {operation}{_needed(operation)}")
-        self._control.spend(self.access, is_write=rule.is_write)
+        self._control.spend(self.access, is_write=self.allowed(self.access, operation).is_write)
         check_size(values, self._max_bytes)
+
+    def allowed(self, access: Access, operation: str) -> Rule:
+        """The rule by which the role of `access` allows an operation.
+
+        Raises
+        ------
+        ForbiddenError
+            If it does not.
+        """
+        rule = POLICY.get(operation)
+        if rule is None or access.role not in rule.roles:
+            raise ForbiddenError(f"{access} may not {operation}{_needed(operation)}")
+        return rule
 
     def own(self, operation: str, agent: object) -> None:
         """Refuse an agent that asks as, or about, another."""

@@ -69,6 +69,12 @@ class GuardedSwarm:
         """Refuse everybody but an operator to do `what`."""
         self._gate.require_operator(what)
 
+    def require_hooks(self, agent: str) -> None:
+        """Refuse who may not use the hooks of the agent of this name, before a process hosts it for them."""
+        if self._gate.access is not None:
+            self._gate.allowed(self._gate.access, "hooks.before_task")
+        self._gate.own("hooks.before_task", agent)
+
     def hooks(self, agent: Hooks) -> GuardedHooks:
         """The hooks of an agent that this process hosts, for its own token or an operator's."""
         return GuardedHooks(agent, self._gate)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from swarm_cli.local.stack import Ended, down
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import NOTE, console, mark, print_json, working
+from swarm_cli.output import NOTE, console, enumerated, mark, print_json, working
 
 
 @click.command("down", short_help="Stop the workers and the embedded Redis; the data stay.")
@@ -30,10 +30,10 @@ def command(name: str | None, as_json: bool) -> None:
 
 def _show(ended: Ended) -> None:
     out = console()
-    stopped = ["the supervisor"] if ended.supervisor else []
+    stopped = ["the supervisor"] * ended.supervisor + ["the gateway"] * ended.gateway
     stopped += [f"pool {pool}" for pool in ended.pools] + (["Redis"] if ended.redis else [])
     if stopped:
-        out.print(Text.assemble(mark(True), " ", f"Stopped {' and '.join(stopped)}."))
+        out.print(Text.assemble(mark(True), " ", f"Stopped {enumerated(stopped)}."))
     else:
         out.print(f"Nothing of swarm {ended.swarm} was running here.")
     if ended.kept_for:

@@ -15,6 +15,7 @@ from swarm.store.workers import WorkerBeat
 from swarm_cli.commands.tasks import tasks_table
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.address import shown_url
+from swarm_cli.local.gateway import find_gateway
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, console, count, duration, facts, plain, print_json, table
@@ -41,14 +42,16 @@ def command(name: str | None, show_all: bool, as_json: bool) -> None:
     if as_json:
         print_json(status.as_dict())
     else:
-        _show(status, shown_url(settings), show_all=show_all)
+        gateway = find_gateway(settings)
+        _show(status, shown_url(settings), gateway.url if gateway else "none on this machine", show_all=show_all)
 
 
-def _show(status: SwarmStatus, url: str, *, show_all: bool) -> None:
+def _show(status: SwarmStatus, url: str, gateway: str, *, show_all: bool) -> None:
     out, grid = console(), facts()
     grid.add_row("swarm", Text(status.name, "bold"))
     grid.add_row("embedder", status.embedder or "none yet: no agent has been here")
     grid.add_row("Redis", url)
+    grid.add_row("gateway", gateway)
     grid.add_row("bank", _bank(status))
     grid.add_row("outcomes", _outcomes(status))
     grid.add_row("queue", f"{count(status.queue_depth, 'nudge')} for workers")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 
 import click
 
+from swarm_cli.local.gateway import keep_gateway
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.statedir import prepare_state_dir
+from swarm_cli.logs import log_to_stderr
 from swarm_cli.options import cli_settings, swarm_option
-from swarm_cli.redact import redact
 from swarm_workers.limits import Limits
 from swarm_workers.supervisor import Supervisor
 
@@ -37,28 +37,15 @@ from swarm_workers.supervisor import Supervisor
 def command(silent: float, deaf: float, name: str | None) -> None:
     """Look after the pools of this host, in the foreground.
 
-    Workers that die are started again, those that are frozen or deaf are replaced, pools with bounds grow and shrink.
-    `swarm up` starts one in the background; on other machines run it under systemd or the like. It ends on SIGTERM;
-    the workers go on, and the next supervisor takes them over.
+    Workers that die are started again, and so is the gateway of `swarm up`; those that are frozen or deaf are
+    replaced, pools with bounds grow and shrink. `swarm up` starts one in the background; on other machines run it under
+    systemd or the like. It ends on SIGTERM; the workers go on, and the next supervisor takes them over.
     """
     settings = cli_settings(name)
     prepare_state_dir(settings)
-    _log_to_stderr()
+    log_to_stderr("swarm_workers")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Supervisor(settings, Limits(silent_s=silent, deaf_s=deaf), RedisServer(settings).revive).run(stop)
-
-
-class _Redacting(logging.Formatter):
-    """The second line of defence against a password in a message that another library worded."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("swarm_workers").setLevel(logging.INFO)
+    limits = Limits(silent_s=silent, deaf_s=deaf)
+    Supervisor(settings, limits, RedisServer(settings).revive, keep=lambda: keep_gateway(settings)).run(stop)

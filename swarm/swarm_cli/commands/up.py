@@ -10,7 +10,7 @@ from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, facts, mark, print_json, working
 
 
-@click.command("up", short_help="Start Redis and workers on this machine, or mend what is missing.")
+@click.command("up", short_help="Start Redis, workers and gateway on this machine, or mend what is missing.")
 @click.option(
     "-c",
     "--concurrency",
@@ -21,7 +21,7 @@ from swarm_cli.output import NOTE, console, count, facts, mark, print_json, work
 @swarm_option
 @json_option
 def command(concurrency: int | None, name: str | None, as_json: bool) -> None:
-    """Start Redis and workers on this machine, or mend what is missing.
+    """Start Redis, workers and gateway on this machine, or mend what is missing.
 
     They go on in the background until `swarm down`. Whatever runs already is left alone.
     """
@@ -43,6 +43,7 @@ def _show(state: StackState) -> None:
     grid.add_row("workers", f"pool {pool.pool}, {count(pool.concurrency, 'process', 'processes')}, process {pool.pid}")
     grid.add_row("", Text(pool.log, NOTE))
     grid.add_row("", f"supervisor, process {state.supervisor_pid}")
+    grid.add_row("gateway", Text(state.gateway.url, "bold") if state.gateway else Text(state.gateway_fault, "bold red"))
     out.print(grid)
     done = "; ".join(state.done) if state.done else "everything was running"
     out.print(Text.assemble("\n", mark(True), " ", f"{done[0].upper()}{done[1:]}."))

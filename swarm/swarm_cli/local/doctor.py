@@ -7,6 +7,7 @@ from swarm.services.status import read_status
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
 from swarm.wire.keys import SwarmKeys
+from swarm_cli.local.checks_gateway import check_gateway
 from swarm_cli.local.checks_host import check_directory, check_disk, check_embedder, check_python
 from swarm_cli.local.checks_redis import redis_findings, unreachable
 from swarm_cli.local.checks_swarm import check_outcomes, check_supervisors, check_workers
@@ -41,4 +42,5 @@ def _swarm_findings(settings: Settings, client: Client) -> list[Finding]:
         remedy = "if it stays, restore Redis's file or name a new swarm"
         return [Finding(check="Swarm", ok=False, detail=str(error), remedy=remedy), check_embedder(settings, None)]
     workers = [check_workers(pools), check_supervisors(pools, supervisors)]
-    return [*workers, check_outcomes(status), check_embedder(settings, status.embedder)]
+    rest = [check_gateway(settings), check_outcomes(status), check_embedder(settings, status.embedder)]
+    return [*workers, *rest]

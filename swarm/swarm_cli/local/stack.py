@@ -1,4 +1,4 @@
-"""The stack of one machine: Redis, a worker pool and its supervisor, up and down.
+"""The stack of one machine: Redis, a worker pool, its supervisor and the gateway, up and down.
 
 `up` looks at what is there and starts only what is missing, so that it may be called at any time; `down` ends
 what `up` started. Both hold one lock: of several at once each does its work after the other.
@@ -17,6 +17,7 @@ from swarm.settings import Settings
 from swarm.store.connection import connect
 from swarm_cli.local import POOL
 from swarm_cli.local.address import shown_url
+from swarm_cli.local.gateway import GatewayProcess, end_gateway, start_gateway
 from swarm_cli.local.redis_facts import read_facts, require_version
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.statedir import LOCKS, check_state_dir, prepare_state_dir
@@ -52,6 +53,9 @@ class StackState:
     redis_pid: int | None
     """None for an external one."""
     supervisor_pid: int
+    gateway: GatewayProcess | None
+    """None if it cannot be started: the rest works without, and `gateway_fault` says why."""
+    gateway_fault: str
     pool: PoolState
     done: tuple[str, ...]
     """What was started or mended; empty when all was well."""
@@ -68,6 +72,7 @@ class Ended:
     swarm: str
     state_dir: str
     supervisor: bool
+    gateway: bool
     pools: tuple[str, ...]
     redis: bool
     kept_for: tuple[str, ...]
@@ -79,7 +84,7 @@ class Ended:
 
 
 def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _: None) -> StackState:
-    """Have Redis, the pool `local` and a supervisor run on this machine.
+    """Have Redis, the pool `local`, a supervisor and the gateway run on this machine.
 
     Parameters
     ----------
@@ -105,6 +110,8 @@ def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _
         pool, mended = _have_pool(settings, concurrency, tell)
         supervisor = await_supervisor(settings, spawned)
         mended += ["started the supervisor"] if spawned else []
+        tell("starting the gateway")
+        gateway, fault = _have_gateway(settings, mended)
         return StackState(
             swarm=settings.name,
             state_dir=str(settings.state_dir),
@@ -112,6 +119,8 @@ def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _
             redis_version=facts.version,
             redis_pid=None if server.is_external else server.state(),
             supervisor_pid=supervisor.pid,
+            gateway=gateway,
+            gateway_fault=fault,
             pool=pool,
             done=(*done, *mended),
         )
@@ -125,10 +134,11 @@ def down(settings: Settings, tell: Tell = lambda _: None) -> Ended:
     """
     pools: tuple[str, ...] = ()
     kept_for: set[str] = set()
-    redis_ended = supervisor_ended = False
+    redis_ended = supervisor_ended = gateway_ended = False
     if check_state_dir(settings):
         with _locked(settings):
             supervisor_ended = end_supervisor(settings)
+            gateway_ended = end_gateway(settings)
             pools = _stop_pools(settings, tell)
             server = RedisServer(settings)
             if not server.is_external:
@@ -140,10 +150,21 @@ def down(settings: Settings, tell: Tell = lambda _: None) -> Ended:
         swarm=settings.name,
         state_dir=str(settings.state_dir),
         supervisor=supervisor_ended,
+        gateway=gateway_ended,
         pools=pools,
         redis=redis_ended,
         kept_for=tuple(sorted(kept_for)),
     )
+
+
+def _have_gateway(settings: Settings, mended: list[str]) -> tuple[GatewayProcess | None, str]:
+    """The gateway, or why there is none: its port may be taken, and the rest of the stack works without it."""
+    try:
+        gateway, is_new = start_gateway(settings)
+    except RuntimeSetupError as error:
+        return None, str(error).strip().splitlines()[-1]
+    mended += ["started the gateway"] if is_new else []
+    return gateway, ""
 
 
 def _have_pool(settings: Settings, concurrency: int | None, tell: Tell) -> tuple[PoolState, list[str]]:

@@ -1,0 +1,1 @@
+"""The gateway: where agents that are no Python functions live, and what people look at, over HTTP."""

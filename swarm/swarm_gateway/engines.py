@@ -1,0 +1,143 @@
+"""The engines of agents that live outside of Python: kept here by name, the ones not used for longest let go.
+
+Nothing is lost by letting go: open trajectories and outcomes are in Redis or in the agent's spool, and an agent that
+comes back learns what was not consolidated yet from its stream.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from swarm.errors import CapacityError, SwarmError
+from swarm.services.swarm import Swarm
+from swarm.wire.keys import check_name
+from swarm_agents.agent import Agent
+
+logger = logging.getLogger(__name__)
+_CLOSE_S = 0.2
+"""How long an agent that is let go may take to send its spool; what is left waits there."""
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One agent's place. `lock` is held while the agent is made, so that it is made once."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    agent: Agent | None = None
+    users: int = 0
+
+
+class Engines:
+    """Agents by name, `capacity` of them at most. Safe to use from several threads.
+
+    Parameters
+    ----------
+    swarm : the swarm that all of them share, with its replica
+    capacity : agents in memory; when all of them are at work, the next one is refused
+    """
+
+    def __init__(self, swarm: Swarm, capacity: int) -> None:
+        self._swarm = swarm
+        self._capacity = capacity
+        self._seats: OrderedDict[str, _Seat] = OrderedDict()
+        self._lock = threading.Lock()
+        self.let_go = 0
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    @property
+    def names(self) -> list[str]:
+        """The agents in memory, the one not used for longest first."""
+        with self._lock:
+            return list(self._seats)
+
+    @property
+    def spooled(self) -> int:
+        """Outcomes of the agents in memory that wait for Redis."""
+        return sum(agent.health().spooled for agent in self._agents())
+
+    @property
+    def redis_failures(self) -> int:
+        """How often the agents in memory found Redis away."""
+        return sum(agent.breaker.failures for agent in self._agents())
+
+    @contextmanager
+    def use(self, name: str, role: str | None = None) -> Iterator[Agent]:
+        """The agent of this name, for as long as the block lasts; it is not let go meanwhile.
+
+        Parameters
+        ----------
+        role : for an agent that is not in memory yet, as for `Agent`
+
+        Raises
+        ------
+        CapacityError
+            If as many agents as there is room for are at work.
+        """
+        seat = self._take(check_name(name, "agent"))
+        try:
+            with seat.lock:
+                if seat.agent is None:
+                    seat.agent = Agent(name, role=role, swarm=self._swarm)
+            yield seat.agent
+        finally:
+            with self._lock:
+                seat.users -= 1
+                if seat.agent is None and not seat.users:
+                    self._seats.pop(name, None)
+
+    def refresh(self) -> None:
+        """Send what is spooled, and pick up what was learned elsewhere, for each agent in memory."""
+        for name in self.names:
+            with self._lock:
+                if name not in self._seats:
+                    continue
+            with self.use(name) as agent:
+                agent.refresh()
+
+    def close(self) -> None:
+        """Let all of them go."""
+        with self._lock:
+            seats, self._seats = self._seats, OrderedDict()
+        for name, seat in seats.items():
+            _close(name, seat)
+
+    def _take(self, name: str) -> _Seat:
+        with self._lock:
+            seat = self._seats.get(name)
+            gone = self._make_room() if seat is None else None
+            if seat is None:
+                seat = self._seats[name] = _Seat()
+            self._seats.move_to_end(name)
+            seat.users += 1
+        if gone is not None:
+            _close(*gone)
+        return seat
+
+    def _make_room(self) -> tuple[str, _Seat] | None:
+        if len(self._seats) < self._capacity:
+            return None
+        idle = next((name for name, seat in self._seats.items() if not seat.users), None)
+        if idle is None:
+            raise CapacityError(f"max_engines is {self._capacity}: as many agents are at work here; try again")
+        self.let_go += 1
+        return idle, self._seats.pop(idle)
+
+    def _agents(self) -> list[Agent]:
+        with self._lock:
+            return [seat.agent for seat in self._seats.values() if seat.agent is not None]
+
+
+def _close(name: str, seat: _Seat) -> None:
+    if seat.agent is None:
+        return
+    try:
+        seat.agent.close(timeout_s=_CLOSE_S)
+    except SwarmError as error:
+        logger.warning("agent %s: %s", name, error)

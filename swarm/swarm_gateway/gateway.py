@@ -1,0 +1,143 @@
+"""`Gateway`: one swarm with its replica, the engines of outside agents, and the swarm as each token may use it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import Self
+
+from swarm.errors import SwarmError
+from swarm.services.guard import GuardedSwarm
+from swarm.services.guard_hooks import GuardedHooks
+from swarm.services.swarm import Swarm
+from swarm.settings import Settings
+from swarm.store.connection import connect
+from swarm_agents.spool import spool_folder, waiting_agents
+from swarm_gateway.engines import Engines
+
+logger = logging.getLogger(__name__)
+MAX_GUARDS = 1_024
+"""Tokens whose owners are remembered; that they still hold is asked at every call."""
+TEND_S = 1.0
+"""Between two looks at what was learned elsewhere, and tries to send what is spooled."""
+WAKE_S = 60.0
+"""Between two looks into the spools of agents that are not in memory."""
+
+
+class Gateway:
+    """What the routes of one process share. Safe to use from several threads.
+
+    Parameters
+    ----------
+    settings : the swarm, and where to listen; the connection gives up after `hook_timeout`
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        quick = settings.model_copy(update={"socket_timeout": settings.hook_timeout})
+        self.settings = settings
+        self.swarm = Swarm(settings, client=connect(quick))
+        self.engines = Engines(self.swarm, settings.max_engines)
+        self._whole = GuardedSwarm(self.swarm, None)
+        self._guards: OrderedDict[bytes, GuardedSwarm] = OrderedDict()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._tender = threading.Thread(target=self._tend, name="swarm-gateway-tender", daemon=True)
+
+    def guarded(self, token: str | None) -> GuardedSwarm:
+        """The swarm as `token` may use it; whole without one.
+
+        Raises
+        ------
+        TokenError
+            If the token is none of this swarm's, or has expired.
+        """
+        if (known := self.known(token)) is not None:
+            return known
+        guarded = GuardedSwarm(self.swarm, token)
+        with self._lock:
+            self._guards[_name_of(token or "")] = guarded
+            while len(self._guards) > MAX_GUARDS:
+                self._guards.popitem(last=False)
+        return guarded
+
+    def known(self, token: str | None) -> GuardedSwarm | None:
+        """The same for a token that was seen already, and without asking Redis; None for another one."""
+        if token is None:
+            return self._whole
+        name = _name_of(token)
+        with self._lock:
+            if (known := self._guards.get(name)) is not None:
+                self._guards.move_to_end(name)
+        return known
+
+    @contextmanager
+    def hooks(self, asker: GuardedSwarm, agent: str, role: str | None = None) -> Iterator[GuardedHooks]:
+        """The hooks of an agent that lives here, as `asker` may use them.
+
+        Raises
+        ------
+        ForbiddenError
+            If it may not; then the agent is not made.
+        CapacityError
+            If as many agents as there is room for are at work.
+        """
+        asker.require_hooks(agent)
+        if role is not None and asker.access is not None:
+            # The role decides which tasks an agent may claim: who may give one is the guard's to say.
+            asker.register(agent, role)
+        with self.engines.use(agent, role) as engine:
+            yield asker.hooks(engine)
+
+    def start(self) -> None:
+        """Load the embedder and the replica, wake the agents that left something in their spools, and tend them."""
+        with suppress(SwarmError):
+            # With Redis away it begins empty; the tender loads it later.
+            self.swarm.replica.refresh()
+        self._tender.start()
+
+    def close(self) -> None:
+        """Let all agents go."""
+        self._stop.set()
+        if self._tender.is_alive():
+            self._tender.join()
+        self.engines.close()
+        self.swarm.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tend(self) -> None:
+        wake_at = 0.0
+        while True:
+            try:
+                # Here, so that no hook has to do it while its caller waits.
+                self.swarm.replica.refresh()
+                if time.monotonic() >= wake_at:
+                    wake_at = time.monotonic() + WAKE_S
+                    self._wake()
+                self.engines.refresh()
+            except SwarmError as error:
+                logger.debug("tending: %s", error)
+            if self._stop.wait(TEND_S):
+                return
+
+    def _wake(self) -> None:
+        """Take in agents whose process is gone, and whose outcomes wait in a spool of this host."""
+        for name in set(waiting_agents(spool_folder(self.settings))) - set(self.engines.names):
+            logger.info("agent %s: outcomes wait in its spool", name)
+            with self.engines.use(name) as agent:
+                agent.refresh()
+
+
+def _name_of(token: str) -> bytes:
+    """What a token is known by here: what is kept in memory is no token."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
