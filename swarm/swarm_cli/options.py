@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from swarm.settings import Settings, load_settings
+from swarm_cli import completion
 from swarm_cli.local import POOL
 from swarm_cli.local.address import check_redis_url
 
@@ -43,7 +44,14 @@ def _user() -> str:
 
 def pool_option(function: F) -> F:
     """`--pool NAME`."""
-    return click.option("--pool", metavar="NAME", default=POOL, show_default=True, help="The worker pool.")(function)
+    return click.option(
+        "--pool",
+        metavar="NAME",
+        shell_complete=completion.pools,
+        default=POOL,
+        show_default=True,
+        help="The worker pool.",
+    )(function)
 
 
 def timeout_option(default: float) -> Callable[[F], F]:

@@ -43,7 +43,7 @@ def command(interval: float, once: bool, name: str | None, as_json: bool) -> Non
     """
     settings = cli_settings(name)
     with reachable(settings):
-        watch = Watch.begin(open_swarm(settings))
+        watch = Watch.begin(settings, open_swarm(settings))
     url = shown_url(settings)
     try:
         if once:
@@ -96,6 +96,7 @@ def _frame(watch: Watch, url: str, height: int | None, hint: str = "") -> Frame:
         redis_url=url,
         height=height,
         alarm=redact(watch.alarm),
+        gateway=watch.gateway,
         hint=hint,
     )
 

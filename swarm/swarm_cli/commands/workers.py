@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from swarm.errors import UnknownIdError
+from swarm_cli import completion
 from swarm_cli.commands.supervise import command as supervise
 from swarm_cli.local import POOL
 from swarm_cli.local.reach import reachable
@@ -171,7 +172,7 @@ def scale(
 
 
 @command.command("restart")
-@click.option("--pool", metavar="NAME", help="The worker pool.")
+@click.option("--pool", metavar="NAME", shell_complete=completion.pools, help="The worker pool.")
 @click.option("--all", "every", is_flag=True, help="Every pool of this host, one after the other.")
 @swarm_option
 @timeout_option(300.0)

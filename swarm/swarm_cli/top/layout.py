@@ -17,6 +17,7 @@ from swarm.store.tasks import RoleCounts
 from swarm.store.workers import WorkerBeat, worker_name
 from swarm_cli.demo.layout import sparkline
 from swarm_cli.output import BAD, NOTE, OK, count, duration, plain, table
+from swarm_cli.top.gateway import GatewayLook
 from swarm_cli.top.pace import SAMPLES, Pace
 
 _LINES_AROUND = 9
@@ -38,6 +39,7 @@ class Frame:
     """Lines of the terminal; None shows every row."""
     alarm: str = ""
     """Why there is no newer state; empty when there is."""
+    gateway: GatewayLook | None = None
     hint: str = ""
 
 
@@ -63,8 +65,14 @@ def _header(frame: Frame) -> Table:
     embedder = frame.status.embedder or "no embedder yet"
     title = Text.assemble((f"swarm {frame.status.name}", "bold"), (f"  {embedder} · {frame.redis_url}", NOTE))
     header.add_row(title, Text(time.strftime("%H:%M:%S", time.localtime(frame.at_s)), NOTE))
-    header.add_row(Text(frame.alarm, BAD), Text(frame.hint, NOTE))
+    header.add_row(Text(frame.alarm, BAD) if frame.alarm else _gateway(frame.gateway), Text(frame.hint, NOTE))
     return header
+
+
+def _gateway(gateway: GatewayLook | None) -> Text:
+    if gateway is None:
+        return Text("no gateway on this machine", NOTE)
+    return Text(str(gateway), BAD if gateway.fault else NOTE)
 
 
 def _figures(frame: Frame) -> Table:
