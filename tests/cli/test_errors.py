@@ -38,7 +38,7 @@ UNKNOWN = [
     (["unpin", "nope"], "swarm pin --list"),
     (["task", "nope"], "a task id is ROLE:32 hexadecimal digits"),
     (["task", NO_TASK], "never submitted, dropped, or ended long ago"),
-    (["receipt", "outcome/x"], "id must be outcome/AGENT/KEY"),
+    (["receipt", "outcomes/x"], "id must be outcome/AGENT/KEY"),
     (["dead", "replay", NO_TASK], "no task"),
     (["token", "revoke", "0" * 16], "see swarm token list"),
     (["route", "replay", "nope"], "swarm route shows the id of each"),
@@ -117,6 +117,6 @@ def test_every_command_that_ends_by_itself_prints_json_when_asked(words: list[st
         assert isinstance(command, click.Group)
         command = command.get_command(click.Context(command), word) or command
     speaks = any("--json" in parameter.opts for parameter in command.params)
-    in_the_foreground = words in (["serve"], ["workers", "supervise"])
+    in_the_foreground = words in (["serve"], ["workers", "supervise"], ["workers", "run"])
     is_script = words == ["completion"]
     assert speaks or isinstance(command, click.Group) or in_the_foreground or is_script
