@@ -106,6 +106,11 @@ def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_p
         "claude_agent_hooks": "awk '{s += $2} END {print s}'",
         "mcp_client": "found: use csv.DictReader (from coder-1)",
         "http_client": "tester-1 found: use csv.DictWriter (from coder-1)",
+        "tutorial_first_application": "right plan for 100 of 100 new requests",
+        "tutorial_ab_test": "arithmetic is won by stepwise, dates by with-examples",
+        "tutorial_router": "talk goes to the small-model, code to the large-model",
+        "tutorial_custom_patterns": "count orders per month: orders, by writer-1",
+        "tutorial_production": "20 outcomes accepted, 20 learned, 0 lost",
     }
     assert expected[example.stem] in done.stdout.splitlines()[-1]
 

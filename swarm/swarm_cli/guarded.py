@@ -15,7 +15,20 @@ from swarm_cli.options import given_token
 
 GUARDED = frozenset(
     {
-        *("status", "query", "retrieve", "store", "route task", "submit", "task", "tasks", "receipt", "rewind", "mcp"),
+        *(
+            "status",
+            "top",
+            "query",
+            "retrieve",
+            "store",
+            "route task",
+            "submit",
+            "task",
+            "tasks",
+            "receipt",
+            "rewind",
+            "mcp",
+        ),
         *("dead list", "dead show", "dead replay", "dead drop"),
         *("agents list", "agents history", "agents rollback"),
     }

@@ -11,6 +11,7 @@ import click
 
 from swarm.errors import TokenError
 from swarm.settings import Settings, load_settings
+from swarm_cli import completion
 from swarm_cli.local import POOL
 from swarm_cli.local.address import check_redis_url
 
@@ -45,7 +46,14 @@ def _user() -> str:
 
 def pool_option(function: F) -> F:
     """`--pool NAME`."""
-    return click.option("--pool", metavar="NAME", default=POOL, show_default=True, help="The worker pool.")(function)
+    return click.option(
+        "--pool",
+        metavar="NAME",
+        shell_complete=completion.pools,
+        default=POOL,
+        show_default=True,
+        help="The worker pool.",
+    )(function)
 
 
 def timeout_option(default: float) -> Callable[[F], F]:

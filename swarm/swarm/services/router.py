@@ -207,5 +207,7 @@ def replay_decision(store: RouteStore, decision_id: str) -> tuple[Decision, Choi
     """
     decision = store.decision(check_route(decision_id, "decision_id"))
     if decision is None:
-        raise UnknownIdError(f"decision {shown(decision_id)} is unknown or has expired")
+        raise UnknownIdError(
+            f"decision {shown(decision_id)} is unknown or has expired: swarm route shows the id of each"
+        )
     return decision, choose(decision.estimates, decision.request)

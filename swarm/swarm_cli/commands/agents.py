@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.history import Version
+from swarm_cli import completion
 from swarm_cli.commands.status import agents_table
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
@@ -42,7 +43,7 @@ def list_agents(name: str | None, as_json: bool) -> None:
 
 
 @command.command("history")
-@click.argument("agent", metavar="NAME")
+@click.argument("agent", metavar="NAME", shell_complete=completion.agents)
 @click.option(
     "--limit", metavar="N", type=click.IntRange(1, 2000), default=20, show_default=True, help="The newest N versions."
 )
@@ -67,7 +68,7 @@ def history(agent: str, limit: int, name: str | None, as_json: bool) -> None:
 
 
 @command.command("rollback")
-@click.argument("agent", metavar="NAME")
+@click.argument("agent", metavar="NAME", shell_complete=completion.agents)
 @click.argument("version", type=int)
 @swarm_option
 @json_option

@@ -1,0 +1,90 @@
+"""In production: is it ready, a token for one agent, hooks over HTTP that hold no task up, and what the metrics say.
+
+swarm up && python examples/tutorial_production.py
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+AGENT = "shop-1"
+HOOK_TIMEOUT = 2.0
+
+
+def swarm(*words: str) -> str:
+    """What `swarm WORDS` prints."""
+    done = subprocess.run([sys.executable, "-m", "swarm_cli", *words], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+class Hooks:
+    """Hooks around a task, which go on without advice when the gateway cannot be reached."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What the gateway answers; {} when it does not, in time."""
+        try:
+            with urlopen(
+                Request(self.url + path, json.dumps(body).encode(), self._headers), timeout=HOOK_TIMEOUT
+            ) as answer:
+                found: dict[str, Any] = json.loads(answer.read())
+                return found
+        except (URLError, TimeoutError) as error:
+            print(f"the task goes on without the swarm: {error}")
+            return {}
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample by its name, summed over its labels."""
+        with urlopen(Request(f"{self.url}/metrics", headers=self._headers), timeout=10.0) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        sums: dict[str, float] = {}
+        for sample in (sample for family in families for sample in family.samples):
+            name = f"{sample.name}:{sample.labels['state']}" if "state" in sample.labels else sample.name
+            sums[name] = sums.get(name, 0.0) + sample.value
+        return sums
+
+
+def main() -> None:
+    url = json.loads(swarm("up", "--json"))["gateway"]["url"]
+    with urlopen(f"{url}/health/ready", timeout=10.0) as answer:
+        print(f"ready: {json.loads(answer.read())['status']}")
+    token = swarm("token", "create", "--role", "agent", "--agent", AGENT, "--ttl", "1h").strip()
+    hooks = Hooks(url, token)
+    before = hooks.metrics()
+
+    for number in range(20):
+        advice = hooks.call("/v1/trajectories", {"agent": AGENT, "text": f"price order {number} for a new customer"})
+        # ... the task ...
+        if advice:
+            hooks.call(
+                f"/v1/trajectories/{advice['trajectory_id']}/end",
+                {"agent": AGENT, "success": True, "output": "use the list price", "idempotency_key": f"order-{number}"},
+            )
+
+    deadline = time.monotonic() + 30.0
+    while (now := hooks.metrics())["swarm_ops_total:consolidated"] < 20 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    answered = now["swarm_hook_duration_seconds_count"] - before.get("swarm_hook_duration_seconds_count", 0.0)
+    took = now["swarm_hook_duration_seconds_sum"] - before.get("swarm_hook_duration_seconds_sum", 0.0)
+    print(f"{answered:.0f} hooks, {1e3 * took / answered:.1f} ms each")
+    down = Hooks("http://127.0.0.1:1", token)
+    down.call("/v1/trajectories", {"agent": AGENT, "text": "anything"})
+    print(
+        f"{now['swarm_ops_total:accepted']:.0f} outcomes accepted, {now['swarm_ops_total:consolidated']:.0f} learned, "
+        f"{now['swarm_lost']:.0f} lost"
+    )
+
+
+if __name__ == "__main__":
+    main()
