@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
+from swarm_gateway.dashboard import actions, assets, data
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.routes import health, trajectories
 
@@ -39,7 +40,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     failures.install(app)
-    for router in (health.router, trajectories.router):
+    for router in (health.router, trajectories.router, assets.router, data.router, actions.router):
         app.include_router(router)
     if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
         app.add_middleware(

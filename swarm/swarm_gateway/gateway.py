@@ -18,6 +18,7 @@ from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.connection import connect
 from swarm_agents.spool import spool_folder, waiting_agents
+from swarm_gateway.dashboard.swarm_map import SwarmMap
 from swarm_gateway.engines import Engines
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Gateway:
         self.settings = settings
         self.swarm = Swarm(settings, client=connect(quick))
         self.engines = Engines(self.swarm, settings.max_engines)
+        self.map = SwarmMap(self.swarm.bank)
         self._whole = GuardedSwarm(self.swarm, None)
         self._guards: OrderedDict[bytes, GuardedSwarm] = OrderedDict()
         self._lock = threading.Lock()
@@ -99,12 +101,14 @@ class Gateway:
             # With Redis away it begins empty; the tender loads it later.
             self.swarm.replica.refresh()
         self._tender.start()
+        self.map.start()
 
     def close(self) -> None:
         """Let all agents go."""
         self._stop.set()
         if self._tender.is_alive():
             self._tender.join()
+        self.map.close()
         self.engines.close()
         self.swarm.close()
 

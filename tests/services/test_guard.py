@@ -167,6 +167,8 @@ def calls(swarm: Swarm, guarded: GuardedSwarm, who: str) -> dict[str, Callable[[
         "learn_from_swarm_execution": lambda: guarded.learn_from_swarm_execution("a task", {who: "an answer"}),
         "rollback": lambda: guarded.rollback(who, 1),
         "rewind": lambda: guarded.rewind(agent=who),
+        "quarantine": lambda: guarded.quarantine(who),
+        "release": lambda: guarded.release(who),
         "find": lambda: guarded.find(f"outcome/{who}/{key}"),
         "record_many": lambda: guarded.record_many([some_outcome(2, who)], [f"{who}-3"]),
         "retention": guarded.retention,

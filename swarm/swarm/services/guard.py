@@ -21,6 +21,7 @@ from swarm.services.guard_hooks import GuardedHooks, Hooks
 from swarm.services.guard_tasks import GuardedTasks
 from swarm.services.history import Version
 from swarm.services.hits import PatternHit
+from swarm.services.quarantine import Quarantine
 from swarm.services.receipts import Receipt
 from swarm.services.retention import PinView, RetentionView
 from swarm.services.rewind_report import Rewind
@@ -269,6 +270,16 @@ class GuardedSwarm:
         """See `Swarm.rewind`."""
         self._gate.enter("rewind", trajectory, agent)
         return self._swarm.rewind(trajectory, agent=agent, retrain=retrain)
+
+    def quarantine(self, agent: str, *, by: str = "") -> Quarantine:
+        """See `Swarm.quarantine`."""
+        self._gate.enter("quarantine", agent, by)
+        return self._swarm.quarantine(agent, by=by)
+
+    def release(self, agent: str, *, by: str = "") -> Quarantine:
+        """See `Swarm.release`."""
+        self._gate.enter("release", agent, by)
+        return self._swarm.release(agent, by=by)
 
     def forget(
         self, *, pattern: str | None = None, trajectory: str | None = None, agent: str | None = None, by: str = ""

@@ -56,6 +56,8 @@ _SWARM = {
     "learn_from_swarm_execution": _OPERATE,  # it writes outcomes of several agents
     "rollback": _OPERATE,
     "rewind": _OPERATE,
+    "quarantine": _OPERATE,
+    "release": _OPERATE,
     "forget": _OPERATE,
     "tombstones": Rule(roles=_OPERATOR),
     "set_retention": _OPERATE,

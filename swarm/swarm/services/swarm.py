@@ -31,6 +31,7 @@ from swarm.services.forget_report import Forgetting
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
 from swarm.services.placement import NEAREST, Placement, candidates_of, choose
+from swarm.services.quarantine import Quarantine, set_quarantine
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt, receipt_of
 from swarm.services.replica import Replica
 from swarm.services.resend import Resender
@@ -637,6 +638,18 @@ class Swarm:
         from swarm.services.rewind import Rewinder
 
         return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
+
+    def quarantine(self, agent: str, *, by: str = "") -> Quarantine:
+        """Keep what an agent learns, and let none of it count, until `release`; see `set_quarantine`."""
+        return self._set_quarantine(agent, True, by)
+
+    def release(self, agent: str, *, by: str = "") -> Quarantine:
+        """Let an agent count again for what its reports have earned; see `set_quarantine`."""
+        return self._set_quarantine(agent, False, by)
+
+    def _set_quarantine(self, agent: str, is_silenced: bool, by: str) -> Quarantine:
+        versions, committer = VersionStore(self.client, self.keys), Committer(self.client, self.keys)
+        return set_quarantine(agent, is_silenced, by, self.agents, versions, committer, self.settings.lease_ttl)
 
     # Retention
 
