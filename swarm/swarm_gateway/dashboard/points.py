@@ -17,12 +17,11 @@ POINT = np.dtype(
         ("x", "<f4"),
         ("y", "<f4"),
         ("agent", "<u2"),
-        ("agents", "<u2"),
         ("type", "u1"),
         ("flags", "u1"),
     ]
 )
-"""Outcomes, mean quality, place, code of the agent with most outcomes, number of agents, code of the task type, flags."""
+"""Outcomes, mean quality, place, code of the agent with most outcomes, code of the task type, flags."""
 POSITIVE, CONFIRMED = 1, 2
 """The flags."""
 _CODES = 2**16 - 1
@@ -59,13 +58,14 @@ class Points:
         """Add patterns, or replace those with their ids; `places` has shape (n, 2)."""
         for pattern, (x, y) in zip(patterns, places.tolist(), strict=True):
             owner = max(pattern.agents, key=lambda name: (pattern.agents[name].n, name), default="")
-            self._points[self._row(pattern.id)] = (
+            # First the row: there may be no room for it yet.
+            row = self._row(pattern.id)
+            self._points[row] = (
                 pattern.n,
                 pattern.mean_quality,
                 x,
                 y,
                 _code(self._agents, owner, _CODES),
-                min(len(pattern.agents), _CODES),
                 _code(self._types, pattern.task_type, 255),
                 POSITIVE * pattern.positive + CONFIRMED * pattern.confirmed,
             )

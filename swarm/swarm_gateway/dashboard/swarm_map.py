@@ -1,7 +1,7 @@
 """The map: every pattern of the bank as a point, kept up with the bank's change log by a thread of its own.
 
-New patterns are projected on the plane that is there, so that the picture does not jump; the plane is laid anew only
-when there are twice as many patterns as it was laid for.
+New patterns are placed on the atlas that is there, so that the picture does not jump; it is made anew, from the old
+one, only while it has few landmarks and there are twice as many patterns as it was made for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from swarm.errors import SwarmError
 from swarm.sona.clusters import Cluster
-from swarm.sona.projection import Plane
+from swarm.sona.projection import LANDMARKS, Atlas
 from swarm.sona.vectors import Vector
 from swarm.store.bank import BankStore
 from swarm_gateway.dashboard.points import Points
@@ -24,8 +24,6 @@ from swarm_gateway.dashboard.points import Points
 logger = logging.getLogger(__name__)
 MAX_POINTS = 200_000
 """So many patterns are drawn; of a larger bank those that were read first. The page says how many are not."""
-_SAMPLE = 4_000
-"""The plane is laid for so many patterns of the bank; they are read in no order."""
 _POLL_S = 1.0
 
 
@@ -44,8 +42,7 @@ class SwarmMap:
         self._bank = bank
         self._lock = threading.Lock()
         self._points = Points()
-        self._plane: Plane | None = None
-        self._laid_for = 0
+        self._atlas: Atlas | None = None
         self._version: str | None = None
         self._picture: MapPicture | None = None
         self._loaded = threading.Event()
@@ -71,7 +68,7 @@ class SwarmMap:
         """The map as bytes, or None while the bank is read for the first time, for which it waits so long.
 
         Little-endian: the length of a header (u32); the header, JSON filled up to a multiple of 4 bytes: version,
-        count, share (of the variance that lies in the plane), agents and types (names by code), columns ([name, offset
+        count, kept (see `Atlas`), agents and types (names by code), columns ([name, offset
         behind the header, bytes]); then the columns of `points.POINT`, and `ids`, a list in JSON.
         """
         if not self._loaded.wait(wait_s):
@@ -100,20 +97,20 @@ class SwarmMap:
             self._points.remove(changes.removed)
             self._add(self._points, changes.put)
             self._version, self._picture = changes.version, None
-        if len(self._points) > 2 * self._laid_for and self._laid_for < _SAMPLE:
+        if self._is_outgrown(len(self._points)):
             self._load(changes.version)
 
     def _load(self, version: str) -> None:
-        """Lay the plane anew if it is due, and read everything."""
+        """Read everything, and make the atlas anew if that is due."""
         pages = self._bank.pages()
         read: list[Cluster] = []
         for page in pages:
             read += page
-            if len(read) >= _SAMPLE:
+            if len(read) >= LANDMARKS:
                 break
-        if len(read) > 2 * self._laid_for or self._plane is None:
-            self._plane = Plane.of(_centroids(read), self._plane) if read else None
-            self._laid_for = len(read)
+        if self._is_outgrown(len(read)):
+            # They are read in no order, so the first are landmarks from everywhere.
+            self._atlas = Atlas.of(_centroids(read), self._atlas)
         points = Points()
         self._add(points, read)
         for page in pages:
@@ -123,12 +120,17 @@ class SwarmMap:
         self._loaded.set()
 
     def _add(self, points: Points, patterns: Sequence[Cluster]) -> None:
-        if self._plane is None and patterns:
-            self._plane, self._laid_for = Plane.of(_centroids(patterns)), len(patterns)
+        if self._atlas is None and patterns:
+            self._atlas = Atlas.of(_centroids(patterns))
         room = MAX_POINTS - len(points)
         drawn = [pattern for pattern in patterns if pattern.id in points or (room := room - 1) >= 0]
-        if drawn and self._plane is not None:
-            points.put(drawn, self._plane.project(_centroids(drawn)))
+        if drawn and self._atlas is not None:
+            points.put(drawn, self._atlas.project(_centroids(drawn)))
+
+    def _is_outgrown(self, count: int) -> bool:
+        """Whether an atlas for so many patterns would be another one."""
+        landmarks = 0 if self._atlas is None else len(self._atlas.landmarks)
+        return count > 2 * landmarks and landmarks < LANDMARKS
 
     def _packed(self) -> MapPicture:
         ids, columns = self._points.packed()
@@ -141,7 +143,7 @@ class SwarmMap:
             {
                 "version": self.version,
                 "count": len(ids),
-                "share": 0.0 if self._plane is None else round(self._plane.share, 4),
+                "kept": 0.0 if self._atlas is None else round(self._atlas.kept, 3),
                 "agents": self._points.agents,
                 "types": self._points.types,
                 "columns": offsets,

@@ -14,7 +14,8 @@ const list = el("div", {});
 const sheet = el("div", { className: "block" });
 let last = null;
 let signature = "";
-let history = { agent: "", generation: -1 };
+/** Whose versions are shown, and as of which state. */
+let history = { agent: "", state: "" };
 
 /** Called when the tab is opened. */
 export async function show(live) {
@@ -33,14 +34,16 @@ export async function follow(live) {
   const name = wanted();
   const agent = last.agents.find((one) => one.name === name);
   if (!agent) {
-    history = { agent: "", generation: -1 };
+    history = { agent: "", state: "" };
     return fill(sheet, empty(last.agents.length ? "Choose an agent to see its versions." : ""));
   }
   const state = `${agent.generation} ${agent.verdict} ${agent.silenced}`;
   if (history.agent === name && history.state === state) return;
+  const isNew = history.agent !== name;
   history = { agent: name, state };
   try {
     fill(sheet, versions(agent, await call(`dashboard/agents/${segment(name)}/history`), live.now_s));
+    if (isNew && matchMedia("(max-width: 1080px)").matches) sheet.scrollIntoView({ block: "start" });
   } catch (error) {
     fill(sheet, empty(error.message));
   }
@@ -80,7 +83,7 @@ function versions(agent, all, now) {
   ]));
   return [
     el("div", { className: "head" }, el("h2", {}, `${agent.name}, ${agent.role}`),
-      agent.silenced ? button("Release", () => release(agent)) : button("Quarantine…", async () => { await quarantine(agent.name); history.agent = ""; }, "danger")),
+      agent.silenced ? button("Release", () => release(agent)) : button("Quarantine…", async () => { await quarantine(agent.name); history.state = ""; }, "danger")),
     learning(all),
     all.length ? table(`Versions of ${agent.name}`, columns, shown) : empty("No versions yet: nothing of it was consolidated."),
     all.length > MAX_VERSIONS ? el("p", { className: "note" }, `${count(all.length - MAX_VERSIONS)} older ones: swarm agents history ${agent.name} --limit ${all.length}`) : null,
@@ -125,11 +128,11 @@ async function rollback(agent, version) {
   if (!await confirmed(`Roll ${agent.name} back?`, text, `Roll back to ${version.version}`)) return;
   const done = await call(`dashboard/agents/${segment(agent.name)}/rollback`, { method: "POST", body: { version: version.version } });
   toast(`Version ${done.generation} of ${agent.name} is what version ${done.version} was.`);
-  history.agent = "";
+  history.state = "";
 }
 
 async function release(agent) {
   const done = await call(`dashboard/agents/${segment(agent.name)}/quarantine`, { method: "DELETE" });
   toast(`${agent.name} is released: its feedback counts as ${done.verdict}.`);
-  history.agent = "";
+  history.state = "";
 }

@@ -34,7 +34,9 @@ async function send(path, method, body) {
     const headers = { ...(token && { Authorization: `Bearer ${token}` }) };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const sent = body === undefined ? undefined : JSON.stringify(body);
-    const answer = await fetch(`/v1/${path}`, { method, headers, body: sent });
+    const answer = await fetch(`/v1/${path}`, { method, headers, body: sent }).catch(() => {
+      throw new Failure(0, "Away", "the gateway is away");
+    });
     if (answer.ok) return answer;
     if (answer.status !== 401) throw await failure(answer);
     // Another call may have brought a new token meanwhile.

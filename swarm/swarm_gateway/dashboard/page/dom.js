@@ -8,14 +8,14 @@ export function el(name, props = {}, ...children) {
     if (key.includes("-") || key === "role" || key === "scope" || key === "colspan") made.setAttribute(key, value);
     else made[key] = value;
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 
 /** Replace what `host` holds, and leave the focus where it was, by `data-key`. */
 export function fill(host, ...children) {
   const focused = host.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  host.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+  host.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   if (focused !== undefined) host.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 

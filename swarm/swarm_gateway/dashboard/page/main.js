@@ -1,6 +1,6 @@
 /** The frame: which view is open, light or dark, and the figures that every view shares. */
 
-import { call } from "./api.js";
+import { Failure, call } from "./api.js";
 import * as agents from "./agents.js";
 import { el, fill } from "./dom.js";
 import { count, duration } from "./format.js";
@@ -78,10 +78,11 @@ async function follow() {
     beat(true, "live");
     await VIEWS[open][isFirst ? "show" : "follow"](live);
   } catch (error) {
-    const reason = error instanceof TypeError ? "the gateway is away" : error.message;
+    // A fault of the page is no news of the gateway.
+    if (!(error instanceof Failure)) console.error(error);
     const clock = new Date(answeredAt).toLocaleTimeString();
     const since = answeredAt ? `stale since ${clock}, ${duration((Date.now() - answeredAt) / 1000)}` : "no answer yet";
-    beat(false, `${since}: ${reason}`);
+    beat(false, `${since}: ${error.message}`);
   }
   setTimeout(follow, document.hidden ? 5 * POLL_MS : Math.max(POLL_MS, 2 * (performance.now() - began)));
 }

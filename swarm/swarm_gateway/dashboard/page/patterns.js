@@ -2,13 +2,16 @@
 
 import { bytes, call, segment } from "./api.js";
 import { button, confirmed, el, empty, fill, pairs, tag, toast } from "./dom.js";
-import { ago, count, counted, duration, fixed, ms, short, usd, when } from "./format.js";
+import { ago, count, counted, fixed, ms, short, usd, when } from "./format.js";
 import { CONFIRMED, read } from "./picture.js";
 import { HIDDEN, Plane } from "./plane.js";
 import { KINDS, rgb } from "./theme.js";
 
 const HOVER_MS = 60;
 const MAX_KNOWN = 500;
+/** So many patterns with most outcomes have a name on the map, and so many of them are listed. */
+const BEST = 14;
+const LISTED = 8;
 /** A large map is fetched again after this many times what fetching it took. */
 const PATIENCE = 20;
 
@@ -50,14 +53,14 @@ export async function follow(live) {
   note(live);
   performance.mark("map-drawn");
   nextAt = performance.now() + PATIENCE * (performance.now() - began);
-  if (!detail.firstChild) await overview();
+  await overview();
 }
 
 function note({ status }) {
   const rest = status.patterns - (picture?.count ?? 0);
   const some = rest > 0 ? `, ${count(rest)} not drawn` : "";
   document.getElementById("caption").textContent = picture?.count
-    ? `${counted(picture.count, "pattern")}${some}. Near means alike; this plane holds ${Math.round(100 * picture.share)} % of their differences. ` +
+    ? `${counted(picture.count, "pattern")}${some}. Close together means alike: ${Math.round(100 * picture.kept)} % of a pattern's nearest are nearest here. ` +
       "Size: outcomes. Rings: what failed. Faint: unconfirmed."
     : "No patterns yet: they come with the first merge of what agents report.";
 }
@@ -250,10 +253,13 @@ export async function quarantine(agent, found = null) {
 
 async function overview() {
   if (!picture?.count) return detail.replaceChildren();
-  const rows = [...Array(Math.min(8, picture.count)).keys()].map((place) => picture.count - 1 - place);
+  const shown = picture;
+  const rows = [...Array(Math.min(BEST, picture.count)).keys()].map((place) => picture.count - 1 - place);
   const best = await Promise.all(rows.map((row) => pattern(picture.idOf(row)).catch(() => null)));
+  if (shown !== picture) return;
+  plane.name(rows.flatMap((row, place) => best[place] ? [[row, short(title(best[place]).split(" · ")[0], 22)]] : []));
   if (plane.chosen >= 0 || hits.length) return;
-  detail.replaceChildren(el("h2", {}, "Most evidence"), listed(best.filter(Boolean)));
+  detail.replaceChildren(el("h2", {}, "Most evidence"), listed(best.filter(Boolean).slice(0, LISTED)));
 }
 
 function listed(found) {
@@ -277,7 +283,7 @@ async function ask(event) {
   plane.mark(rows, -1);
   detail.replaceChildren(
     el("div", { className: "head" }, el("h2", {}, `For “${short(text, 60)}”`), button("Close", () => choose(-1), "quiet")),
-    el("p", { className: "note" }, `${counted(hits.length, "pattern")}, best first, in ${duration((performance.now() - began) / 1000)}; ringed on the map.`),
+    el("p", { className: "note" }, `${counted(hits.length, "pattern")}, best first, in ${ms(performance.now() - began)}; ringed on the map.`),
     hits.length ? listed(hits) : empty("Nothing is known for a task like this."));
 }
 

@@ -2,12 +2,12 @@
 
 const KINDS = {
   n: Float32Array, quality: Float32Array, x: Float32Array, y: Float32Array,
-  agent: Uint16Array, agents: Uint16Array, type: Uint8Array, flags: Uint8Array,
+  agent: Uint16Array, type: Uint8Array, flags: Uint8Array,
 };
 export const POSITIVE = 1;
 export const CONFIRMED = 2;
 
-/** {version, count, share, agents, types, n, quality, x, y, agent, type, flags, idOf(row)} */
+/** {version, count, kept, agents, types, n, quality, x, y, agent, type, flags, idOf(row)} */
 export function read(buffer) {
   const size = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(text(buffer, 4, size));

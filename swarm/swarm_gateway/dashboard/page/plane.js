@@ -14,6 +14,7 @@ export class Plane {
     this.shades = null;
     this.palette = [];
     this.marked = [];
+    this.names = [];
     this.chosen = this.hovered = -1;
     this.view = { x: 0, y: 0, scale: 1 };
     this.pointers = new Map();
@@ -24,7 +25,7 @@ export class Plane {
   /** Show another picture; the first one is shown whole, later ones where one was looking. */
   show(picture) {
     const isFirst = !this.picture?.count;
-    Object.assign(this, { picture, chosen: -1, hovered: -1, marked: [] });
+    Object.assign(this, { picture, chosen: -1, hovered: -1, marked: [], names: [] });
     this.index();
     if (isFirst) this.all();
   }
@@ -39,6 +40,12 @@ export class Plane {
   mark(rows, chosen = this.chosen) {
     this.marked = rows;
     this.chosen = chosen;
+    this.drawMarks();
+  }
+
+  /** Write names at points: [row, name] each, the most important first. */
+  name(names) {
+    this.names = names;
     this.drawMarks();
   }
 
@@ -138,8 +145,8 @@ export class Plane {
     const { width, height } = points;
     const image = context.createImageData(width, height);
     const scale = view.scale * ratio, left = width / 2 - view.x * scale, top = height / 2 + view.y * scale;
-    // Of many the points are small; they grow, slowly, as one looks closer.
-    const crowd = Math.min(1, Math.max(0.34, Math.sqrt(2500 / picture.count)));
+    // In little room for many the points are small; they grow, slowly, as one looks closer.
+    const crowd = Math.min(1, Math.max(0.34, Math.sqrt((this.width * this.height) / picture.count) / 18));
     const size = crowd * ratio * Math.min(2.6, Math.max(1, (view.scale / this.whole) ** 0.3));
     for (let row = 0; row < picture.count; row++) {
       if (shades[row] === HIDDEN) continue;
@@ -167,9 +174,30 @@ export class Plane {
       context.arc(...this.at(row), radius, 0, 7);
       context.stroke();
     };
+    this.drawNames(context, ink);
     for (const row of this.marked) ring(row, 8, 1.25);
     ring(this.hovered, 9, 1.25);
     ring(this.chosen, 11, 2.25);
+  }
+
+  /** The names of some points, each where no other one is. */
+  drawNames(context, ink) {
+    const taken = [];
+    context.font = "600 11.5px system-ui, sans-serif";
+    context.lineWidth = 3.5;
+    context.lineJoin = "round";
+    context.fillStyle = ink;
+    context.strokeStyle = getComputedStyle(this.host).backgroundColor;
+    for (const [row, name] of this.names) {
+      const [x, y] = this.at(row);
+      const width = context.measureText(name).width, left = x - width / 2;
+      if (left < 4 || left + width > this.width - 4 || y < 18 || this.shades?.[row] === HIDDEN) continue;
+      if (taken.some(([a, b, c]) => Math.abs(b - y) < 17 && a < left + width + 6 && left < c + 6)) continue;
+      taken.push([left, y, left + width]);
+      context.strokeText(name, left, y - 12);
+      context.fillText(name, left, y - 12);
+    }
+    context.strokeStyle = ink;
   }
 
   hover(row) {

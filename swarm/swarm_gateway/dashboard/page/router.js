@@ -22,7 +22,7 @@ export async function follow(live) {
   nextAt = performance.now() + EVERY_MS;
   let found;
   try {
-    found = await call("dashboard/routes");
+    found = await call("dashboard/routes?count=25");
   } catch (error) {
     signature = "";
     return fill(host, empty(error.message));

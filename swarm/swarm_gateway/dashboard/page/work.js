@@ -42,12 +42,13 @@ function remarks(pool, now) {
 }
 
 function tasks({ tasks: roles }) {
-  const columns = [["role"], ["waiting", true], ["running", true], ["later", true], ["succeeded", true], ["dead", true], ["cancelled", true], ["expired", true], ["oldest waits", true], ["drained in", true]];
-  const rows = roles.map((one) => [one.role, ...["waiting", "running", "later", "succeeded"].map((name) => count(one[name] ?? 0)),
-    el("span", { className: one.dead ? "bad" : "" }, count(one.dead ?? 0)), ...["cancelled", "expired"].map((name) => count(one[name] ?? 0)),
-    one.oldest_waiting_s === null || one.oldest_waiting_s === undefined ? "" : duration(one.oldest_waiting_s),
-    one.drain_s === null || one.drain_s === undefined ? "" : `≈ ${duration(one.drain_s)}`]);
-  return block("Tasks by role", null, rows.length ? table("Tasks by role", columns, rows) : empty("No tasks were submitted yet: swarm submit TEXT --role ROLE."));
+  const names = ["submitted", "waiting", "retrying", "running", "succeeded", "cancelled", "dead", "dropped", "lost"];
+  const rows = roles.map((one) => [one.role,
+    ...names.map((name) => el("span", { className: one[name] && ["dead", "lost"].includes(name) ? "bad" : "" }, count(one[name]))),
+    one.oldest_waiting_s === null ? "" : duration(one.oldest_waiting_s)]);
+  return block("Tasks by role", null, rows.length
+    ? table("Tasks by role", [["role"], ...names.map((name) => [name, true]), ["oldest waits", true]], rows)
+    : empty("No tasks were submitted yet: swarm submit TEXT --role ROLE."));
 }
 
 function waiting(status) {
