@@ -10,6 +10,8 @@ LANDMARKS = 600
 """So many vectors are laid out; where the others lie follows from them."""
 _NEAR = 5
 _TEMPERATURE = 0.03
+_SCATTER = 0.02
+"""How far what the landmarks do not say moves a vector aside: else all of one group would lie on one point."""
 _PERPLEXITY = 20.0
 _ROUNDS = 400
 _EXAGGERATED = 100
@@ -32,12 +34,13 @@ class Atlas:
     kept : of the ten landmarks that are most like one, the part that is among the ten closest here; the mean, in [0, 1]
     """
 
-    __slots__ = ("kept", "landmarks", "places")
+    __slots__ = ("_aside", "kept", "landmarks", "places")
 
     def __init__(self, landmarks: Vector, places: Vector) -> None:
         self.landmarks = landmarks
         self.places = places
         self.kept = _kept(landmarks, places)
+        self._aside = np.random.default_rng(0).standard_normal((landmarks.shape[1], 2)).astype(np.float32)
 
     @classmethod
     def of(cls, x: Vector, before: Atlas | None = None) -> Atlas:
@@ -49,18 +52,26 @@ class Atlas:
         landmarks = np.ascontiguousarray(x[:LANDMARKS], dtype=np.float32)
         start = _principal(landmarks) if before is None else before.project(landmarks)
         start = start / max(float(start.std()), 1e-12)
-        places = _laid_out(landmarks, 1e-2 * start, _EXAGGERATED) if before is None else _laid_out(landmarks, _SPREAD * start)
+        places = (
+            _laid_out(landmarks, 1e-2 * start, _EXAGGERATED)
+            if before is None
+            else _laid_out(landmarks, _SPREAD * start)
+        )
         places = places - (places.max(axis=0) + places.min(axis=0)) / 2.0
         return cls(landmarks, np.asarray(places / max(float(np.abs(places).max()), 1e-12), dtype=np.float32))
 
     def project(self, x: Vector) -> Vector:
-        """Places, of shape (n, 2), of vectors `x` (n, d): means of those of the nearest landmarks, by likeness."""
+        """Places, of shape (n, 2), of vectors `x` (n, d): means of those of the nearest landmarks, by likeness,
+        and a little aside, by a fixed random projection (Johnson and Lindenstrauss 1984) of the rest.
+        """
         cosines = x.dot(self.landmarks.T)
         near = np.argpartition(-cosines, min(_NEAR, cosines.shape[1]) - 1, axis=1)[:, :_NEAR]
         likeness = np.take_along_axis(cosines, near, axis=1)
         weights = np.exp((likeness - likeness.max(axis=1, keepdims=True)) / _TEMPERATURE)
         weights /= weights.sum(axis=1, keepdims=True)
-        return np.asarray(np.einsum("nk,nkc->nc", weights, self.places[near]), dtype=np.float32)
+        rest = x - np.einsum("nk,nkd->nd", weights, self.landmarks[near])
+        places = np.einsum("nk,nkc->nc", weights, self.places[near])
+        return np.asarray(places + _SCATTER * rest.dot(self._aside), dtype=np.float32)
 
 
 def _principal(x: Vector) -> Vector:

@@ -58,8 +58,9 @@ Swarm, tag `{NAME}`
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
-                    skipped, verdict; by append and commit. silenced, by `swarm agents quarantine`. life (how often the
-                    name was forgotten), forgotten_s (when last) and refused (outcomes of what was forgotten), by forget and append; for ever
+                    skipped, verdict; by append and commit. silenced, by `swarm agents quarantine`. life (how often
+                    the name was forgotten), forgotten_s (when last) and refused (outcomes of what was forgotten), by
+                    forget and append; for ever
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task, standing and credit after the current generation; written by the commit, read by the next

@@ -46,12 +46,13 @@ export async function follow(live) {
   } finally {
     host.classList.remove("busy");
   }
+  // Where very many agents have a part, no few of them say much by their colours.
+  if (!drawn && named(picture.agent, picture.agents, String).entries.at(-1)?.[1] > picture.count / 2) by = "quality";
   drawn = picture.version;
   known.clear();
   plane.show(picture);
   paint();
   note(live);
-  performance.mark("map-drawn");
   nextAt = performance.now() + PATIENCE * (performance.now() - began);
   await overview();
 }

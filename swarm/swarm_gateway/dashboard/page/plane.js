@@ -158,6 +158,7 @@ export class Plane {
     }
     context.putImageData(image, 0, 0);
     this.drawMarks();
+    performance.mark("map-painted");
   }
 
   drawMarks() {
