@@ -5,6 +5,7 @@ SwarmError
 │   ├── BoundsError                     a number outside its range, or not finite
 │   ├── ShapeError                      an array of the wrong shape or dimension
 │   ├── TextError                       text that is empty, too large or not text
+│   ├── DeadlineError                   a deadline that has passed already
 │   ├── UnknownIdError (also KeyError)  an id that was never issued, has ended or was forgotten
 │   └── EmbedderMismatchError           vectors of two embedders would be mixed
 ├── NoRouteError                        every route breaks a bound, and there is no fallback
@@ -59,6 +60,10 @@ class ShapeError(InputError):
 
 class TextError(InputError):
     """Text that is empty, too large, or not text."""
+
+
+class DeadlineError(InputError):
+    """A deadline that has passed already; nothing was taken."""
 
 
 class UnknownIdError(InputError, KeyError):

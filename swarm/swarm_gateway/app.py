@@ -12,9 +12,29 @@ from starlette.middleware.cors import CORSMiddleware
 from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
-from swarm_gateway.dashboard import actions, assets, data
+from swarm_gateway.dashboard import assets, data
 from swarm_gateway.gateway import Gateway
-from swarm_gateway.routes import health, trajectories
+from swarm_gateway.identity import needs_token
+from swarm_gateway.openapi import describe, operation_id
+from swarm_gateway.routes import (
+    agents,
+    care,
+    events,
+    health,
+    patterns,
+    query,
+    receipts,
+    routing,
+    seeds,
+    status,
+    tasks,
+    trajectories,
+)
+
+_MODULES = (
+    *(agents, care, events, health, patterns, query, receipts, routing, seeds, status, tasks, trajectories),
+    *(assets, data),
+)
 
 
 def create_app(gateway: Gateway) -> FastAPI:
@@ -36,12 +56,16 @@ def create_app(gateway: Gateway) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
         responses={"default": {"model": failures.FailureBody, "description": "What went wrong"}},
     )
     app.state.gateway = gateway
     failures.install(app)
-    for router in (health.router, trajectories.router, assets.router, data.router, actions.router):
+    routers = [module.router for module in _MODULES]
+    for router in routers:
         app.include_router(router)
+    app.state.routes = [route for router in routers for route in router.routes]
+    describe(app, needs_token=needs_token(gateway.settings))
     if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,

@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import Self
+from typing import Self, TypeVar
 
-from swarm.errors import SwarmError
+from anyio import CapacityLimiter, to_thread
+
+from swarm.errors import StoreUnavailableError, SwarmError
 from swarm.services.guard import GuardedSwarm
 from swarm.services.guard_hooks import GuardedHooks
 from swarm.services.swarm import Swarm
@@ -20,6 +22,7 @@ from swarm.store.connection import connect
 from swarm_agents.spool import spool_folder, waiting_agents
 from swarm_gateway.dashboard.swarm_map import SwarmMap
 from swarm_gateway.engines import Engines
+from swarm_gateway.live import LiveFeed
 
 logger = logging.getLogger(__name__)
 MAX_GUARDS = 1_024
@@ -28,6 +31,10 @@ TEND_S = 1.0
 """Between two looks at what was learned elsewhere, and tries to send what is spooled."""
 WAKE_S = 60.0
 """Between two looks into the spools of agents that are not in memory."""
+SLOW_AT_ONCE = 2
+"""So many operations that take seconds (rewind, forget, backup) run at a time; the others wait for their turn."""
+
+_T = TypeVar("_T")
 
 
 class Gateway:
@@ -42,8 +49,12 @@ class Gateway:
         quick = settings.model_copy(update={"socket_timeout": settings.hook_timeout})
         self.settings = settings
         self.swarm = Swarm(settings, client=connect(quick))
+        self.patient = Swarm(settings, client=connect(settings))
+        """For operators, whose work may take longer than a hook may wait for Redis."""
         self.engines = Engines(self.swarm, settings.max_engines)
+        self.live = LiveFeed(self.swarm)
         self.map = SwarmMap(self.swarm.bank)
+        self._slow = CapacityLimiter(SLOW_AT_ONCE)
         self._whole = GuardedSwarm(self.swarm, None)
         self._guards: OrderedDict[bytes, GuardedSwarm] = OrderedDict()
         self._lock = threading.Lock()
@@ -89,15 +100,30 @@ class Gateway:
             If as many agents as there is room for are at work.
         """
         asker.require_hooks(agent)
-        if role is not None and asker.access is not None:
-            # The role decides which tasks an agent may claim: who may give one is the guard's to say.
-            asker.register(agent, role)
+        if role is not None and self.engines.role_of(agent) != role:
+            self._give_role(asker, agent, role)
         with self.engines.use(agent, role) as engine:
             yield asker.hooks(engine)
+
+    async def slowly(self, work: Callable[[], _T]) -> _T:
+        """Run what takes seconds, few at a time, so that hooks do not wait for a thread."""
+        return await to_thread.run_sync(work, limiter=self._slow)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether whoever waits for something is to be answered now."""
+        return self._stop.is_set()
+
+    def begin_close(self) -> None:
+        """Let nobody wait any longer: the process is told to end. Called on the event loop."""
+        self._stop.set()
+        self.live.close()
 
     def start(self) -> None:
         """Load the embedder and the replica, wake the agents that left something in their spools, and tend them."""
         with suppress(SwarmError):
+            # What the first hook would else wait for.
+            self.swarm.task_type(self.swarm.embed("what comes first"))
             # With Redis away it begins empty; the tender loads it later.
             self.swarm.replica.refresh()
         self._tender.start()
@@ -111,6 +137,7 @@ class Gateway:
         self.map.close()
         self.engines.close()
         self.swarm.close()
+        self.patient.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -118,6 +145,15 @@ class Gateway:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _give_role(self, asker: GuardedSwarm, agent: str, role: str) -> None:
+        """The role decides which tasks an agent may claim: who may give one is the guard's to say."""
+        try:
+            asker.register(agent, role)
+        except StoreUnavailableError:
+            # Hooks fail open; its engine makes the role known when Redis is back.
+            if asker.access is not None:
+                raise
 
     def _tend(self) -> None:
         wake_at = 0.0

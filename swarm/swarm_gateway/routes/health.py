@@ -26,13 +26,19 @@ class Health(BaseModel):
     redis_failures: int
 
 
+class Alive(BaseModel):
+    """The process lives."""
+
+    status: str
+
+
 @router.get("/health/live")
-def live() -> dict[str, str]:
-    """200 as long as the process answers."""
-    return {"status": "ok"}
+async def live() -> Alive:
+    """200 as long as the process answers, whatever its threads wait for."""
+    return Alive(status="ok")
 
 
-@router.get("/health", responses={503: {"model": Health}})
+@router.get("/health", name="health", responses={503: {"model": Health}})
 @router.get("/health/ready", responses={503: {"model": Health}})
 def ready(here: Here, response: Response) -> Health:
     """200 if Redis answers, else 503; hooks are answered, and outcomes taken into the spool, all the same."""

@@ -42,7 +42,7 @@ export async function follow(live) {
   const isNew = history.agent !== name;
   history = { agent: name, state };
   try {
-    fill(sheet, versions(agent, await call(`dashboard/agents/${segment(name)}/history`), live.now_s));
+    fill(sheet, versions(agent, (await call(`agents/${segment(name)}/history`)).versions, live.now_s));
     if (isNew && matchMedia("(max-width: 1080px)").matches) sheet.scrollIntoView({ block: "start" });
   } catch (error) {
     fill(sheet, empty(error.message));
@@ -126,13 +126,13 @@ async function rollback(agent, version) {
   const text = `${agent.name} holds and ranks again as it did at version ${version.version}. This makes a new version, so it can be rolled back, too. ` +
     "Outcomes reported since are not learned again. Workers publish it with the next merge.";
   if (!await confirmed(`Roll ${agent.name} back?`, text, `Roll back to ${version.version}`)) return;
-  const done = await call(`dashboard/agents/${segment(agent.name)}/rollback`, { method: "POST", body: { version: version.version } });
+  const done = await call(`agents/${segment(agent.name)}/rollback`, { method: "POST", body: { version: version.version } });
   toast(`Version ${done.generation} of ${agent.name} is what version ${done.version} was.`);
   history.state = "";
 }
 
 async function release(agent) {
-  const done = await call(`dashboard/agents/${segment(agent.name)}/quarantine`, { method: "DELETE" });
+  const done = await call(`agents/${segment(agent.name)}/quarantine`, { method: "DELETE" });
   toast(`${agent.name} is released: its feedback counts as ${done.verdict}.`);
   history.state = "";
 }

@@ -23,7 +23,7 @@ export async function bytes(path) {
   return (await send(path, "GET")).arrayBuffer();
 }
 
-/** A part of a path: names may hold anything. Slashes stay, they are part of ids. */
+/** A part of a path: names may hold anything. The slashes of a receipt's id stay. */
 export function segment(name) {
   return encodeURIComponent(name).replaceAll("%2F", "/");
 }

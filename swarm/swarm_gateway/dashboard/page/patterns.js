@@ -124,7 +124,7 @@ function paint() {
 async function pattern(id) {
   if (!known.has(id)) {
     if (known.size >= MAX_KNOWN) known.delete(known.keys().next().value);
-    known.set(id, await call(`dashboard/patterns/${segment(id)}`));
+    known.set(id, await call(`patterns/${segment(id)}`));
   }
   return known.get(id);
 }
@@ -185,24 +185,23 @@ function sheet(found) {
   return [
     el("div", { className: "head" }, el("h2", {}, short(title(found), 160)), button("Close", () => choose(-1), "quiet")),
     el("p", {}, tag(found.task_type), " ", found.positive ? tag("to repeat", "good") : tag("to avoid", "bad"), " ",
-      found.confirmed ? tag("confirmed", "good") : tag("one agent's word", "warn"), " ", found.pin ? tag("pinned") : null),
+      found.confirmed ? tag("confirmed", "good") : tag("one agent's word", "warn"), " ", found.pinned_as ? tag("pinned") : null),
     found.response ? el("p", { className: "response" }, found.response) : null,
     pairs(
       ["quality", `${fixed(found.expected_quality)} ± ${fixed(found.quality_error)} (mean ${fixed(found.mean_quality)})`],
       ["outcomes", count(found.outcomes)],
       ["last seen", found.last_s ? `${when(found.last_s)}, ${ago(found.last_s, now)}` : "unknown"],
-      found.pin ? ["pinned", `by ${found.pin.by || "somebody"}, ${ago(found.pin.at_s, now)}`] : null,
+      found.pinned_as && found.pinned_as !== found.pattern_id ? ["pinned as", el("span", { className: "mono" }, found.pinned_as)] : null,
       ["pattern", el("span", { className: "mono" }, found.pattern_id)],
     ),
     el("div", { className: "buttons" },
-      found.pin ? button("Unpin", () => act(found, "DELETE", "pins", "It ages again.")) : button("Pin", () => act(found, "POST", "pins", "Pinned: it stays.")),
+      found.pinned_as ? button("Unpin", () => pin(found, "DELETE", "It ages again.")) : button("Pin", () => pin(found, "POST", "Pinned: it stays.")),
       button("Forget…", () => forget(found), "danger")),
     el("h3", {}, "Who learned it"),
     el("ul", { className: "list" }, found.sources.map((source) => origin(found, source))),
-    Object.keys(found.routes).length ? el("h3", {}, "Routes") : null,
-    el("ul", { className: "list" }, Object.entries(found.routes).map(([name, tally]) => el("li", { className: "row" },
-      el("span", {}, name), el("span", { className: "note" },
-        `${counted(tally.n, "outcome")}, quality ${fixed(tally.sum_quality / tally.n)}, ${usd(tally.sum_cost / tally.n)}, ${ms(tally.sum_latency_ms / tally.n)}`)))),
+    found.routes.length ? el("h3", {}, "Routes") : null,
+    el("ul", { className: "list" }, found.routes.map((one) => el("li", { className: "row" }, el("span", {}, one.route), el("span", { className: "note" },
+      `${counted(one.outcomes, "outcome")}, quality ${fixed(one.mean_quality)}, ${usd(one.mean_cost)}, ${ms(one.mean_latency_ms)}`)))),
     el("h3", {}, "From which runs"),
     el("ul", { className: "list" }, found.examples.map((one) => el("li", {}, one.text || "no text was kept",
       el("span", { className: "note" }, `${one.agent}, quality ${fixed(one.quality)}, ${ago(one.at_s, now)}`),
@@ -211,17 +210,17 @@ function sheet(found) {
 }
 
 function origin(found, source) {
-  const standing = found.verdicts[source.agent];
-  const bad = standing?.verdict === "quarantined";
+  const verdict = found.verdicts[source.agent];
+  const isOut = verdict === "quarantined";
   return el("li", { className: "row" },
     el("span", {}, el("a", { href: `#agents/${encodeURIComponent(source.agent)}` }, source.agent), " ",
       el("span", { className: "note" }, `${counted(source.outcomes, "outcome")}, quality ${fixed(source.mean_quality)}`)),
-    el("span", {}, standing ? tag(standing.verdict, bad ? "bad" : "") : tag("not here any more"), " ",
-      standing && !standing.silenced ? button("Quarantine…", () => quarantine(source.agent, found)) : null));
+    el("span", {}, tag(verdict ?? "not here any more", isOut ? "bad" : ""), " ",
+      verdict && !isOut ? button("Quarantine…", () => quarantine(source.agent, found)) : null));
 }
 
-async function act(found, method, what, said) {
-  await call(`dashboard/${what}/${segment(found.pattern_id)}`, { method });
+async function pin(found, method, said) {
+  await call(`patterns/${segment(found.pattern_id)}/pin`, { method });
   known.delete(found.pattern_id);
   toast(said);
   await open(found.pattern_id);
@@ -231,7 +230,7 @@ async function forget(found) {
   const text = `“${short(title(found), 80)}” is erased from the bank and from every agent that holds it, with its ` +
     `${counted(found.outcomes, "outcome")}. It cannot come back, and this cannot be undone. Backups keep what they hold.`;
   if (!await confirmed("Forget this pattern?", text, "Forget for good", true)) return;
-  await call(`dashboard/patterns/${segment(found.pattern_id)}`, { method: "DELETE" });
+  await call(`patterns/${segment(found.pattern_id)}`, { method: "DELETE" });
   known.delete(found.pattern_id);
   nextAt = 0;
   toast("Forgotten.");
@@ -243,7 +242,7 @@ export async function quarantine(agent, found = null) {
   const text = `What ${agent} has learned and goes on to learn is kept, and does not count for the others any more: ` +
     "with the next merge its part leaves the bank. Nothing is erased; it can be released at any time.";
   if (!await confirmed(`Put ${agent} in quarantine?`, text, "Quarantine", true)) return false;
-  await call(`dashboard/agents/${segment(agent)}/quarantine`, { method: "POST" });
+  await call(`agents/${segment(agent)}/quarantine`, { method: "POST" });
   toast(`${agent} is in quarantine.`);
   known.clear();
   if (found) await open(found.pattern_id);
@@ -276,7 +275,7 @@ async function ask(event) {
   if (!text) return choose(-1);
   const began = performance.now();
   try {
-    hits = await call("dashboard/search", { method: "POST", body: { text, k: 12 } });
+    hits = (await call("query", { method: "POST", body: { text, k: 12 } })).patterns;
   } catch (error) {
     return toast(error.message, true);
   }

@@ -30,7 +30,7 @@ export async function follow({ now_s: now }) {
   if (performance.now() < nextAt) return;
   nextAt = performance.now() + EVERY_MS;
   try {
-    const all = await call("dashboard/dead");
+    const { tasks: all } = await call("dead");
     const state = JSON.stringify(all);
     if (state !== signature) fill(dead, letters(all, now));
     signature = state;
@@ -43,7 +43,7 @@ export async function follow({ now_s: now }) {
 async function look(id) {
   if (!id) return fill(found);
   try {
-    fill(found, receipt(await call(`dashboard/receipts/${segment(id)}`)));
+    fill(found, receipt(await call(`receipts/${segment(id)}`)));
   } catch (error) {
     fill(found, empty(error.message));
   }
@@ -71,7 +71,7 @@ function letters(all, now) {
 
 function letter(one, now) {
   const buttons = el("div", { className: "buttons" },
-    button("Replay", async () => { await call(`dashboard/dead/${segment(one.id)}/replay`, { method: "POST" }); toast("It waits again, with all its attempts."); nextAt = 0; }),
+    button("Replay", async () => { await call(`dead/${segment(one.id)}/replay`, { method: "POST" }); toast("It waits again, with all its attempts."); nextAt = 0; }),
     button("Drop…", () => drop(one), "danger"));
   return el("li", {}, el("div", {}, short(one.text, 140) || "no text",
     el("span", { className: "bad note" }, one.why),
@@ -81,7 +81,7 @@ function letter(one, now) {
 
 async function drop(one) {
   if (!await confirmed("Drop this task?", `“${short(one.text, 80)}” is forgotten, with what it was and why it failed. This cannot be undone.`, "Drop it", true)) return;
-  await call(`dashboard/dead/${segment(one.id)}`, { method: "DELETE" });
+  await call(`dead/${segment(one.id)}`, { method: "DELETE" });
   toast("Dropped.");
   nextAt = 0;
 }

@@ -22,7 +22,7 @@ export async function follow(live) {
   nextAt = performance.now() + EVERY_MS;
   let found;
   try {
-    found = await call("dashboard/routes?count=25");
+    found = await call("dashboard/router");
   } catch (error) {
     signature = "";
     return fill(host, empty(error.message));
@@ -80,7 +80,7 @@ function decision(one, now, open) {
     ["strategy", "max_cost", "min_quality", "timeout_ms", "budget_left", "worth", "sticky"].includes(name) && value !== null && value !== "");
   return el("details", { "data-id": one.decision_id, open: open.has(one.decision_id) },
     el("summary", { "data-key": one.decision_id }, el("span", {}, short(one.text, 70) || "no text"),
-      el("span", {}, tag(one.route || "none", one.is_fallback ? "warn" : "good")),
+      el("span", {}, tag(one.route || "none", one.is_same ? "good" : "warn")),
       el("span", { className: "note" }, `${one.agent ? `${one.agent}, ` : ""}${ago(one.at_s, now)}. ${one.why}`)),
     el("div", { className: "inner" }, table("Candidates", columns, rows),
       el("p", { className: "note" }, bounds.map(([name, value]) => `${name} ${value}`).join(" · ")),

@@ -11,7 +11,7 @@ export function show(live) {
   follow(live);
 }
 
-export function follow({ status, pools, gateway, now_s: now }) {
+export function follow({ status, pools: { pools }, gateway, now_s: now }) {
   fill(host, pooled(status, pools, now), tasks(status), el("div", { className: "columns" }, waiting(status), here(gateway)));
 }
 
