@@ -58,8 +58,8 @@ function rows(status) {
   if (now === signature) return;
   signature = now;
   const extra = ["rewound", "refused", "dead", "lost"].filter((name) => status.agents.some((one) => one[name]));
-  const columns = [["agent"], ["role"], ["trust"], ["gen.", true], ["accepted", true], ["learned", true], ["waiting", true], ["oldest", true], ["open", true],
-    ...extra.map((name) => [name, true])];
+  const columns = [["agent"], ["role"], ["trust"], ["gen.", "num"], ["accepted", "num"], ["learned", "num"], ["waiting", "num"], ["oldest", "num"], ["open", "num"],
+    ...extra.map((name) => [name, "num"])];
   const shown = found.slice(0, MAX_ROWS).map((one) => tableRow(columns, [
     el("a", { href: `#agents/${encodeURIComponent(one.name)}`, "data-key": one.name }, one.name), one.role, trust(one),
     ...["generation", "accepted", "consolidated", "pending"].map((name) => count(one[name])),
@@ -74,7 +74,7 @@ const trust = (agent) => agent.verdict === "quarantined" ? tag(agent.silenced ? 
   : agent.verdict;
 
 function versions(agent, all, now) {
-  const columns = [["version", true], ["age", true], ["what"], ["outcomes", true], ["loss", true], ["after", true], ["weights"], [""]];
+  const columns = [["version", "num"], ["age", "num"], ["what"], ["outcomes", "num"], ["loss", "num"], ["after", "num"], ["weights"], [""]];
   const shown = all.slice(0, MAX_VERSIONS).map((one) => tableRow(columns, [
     one.is_current ? el("strong", {}, count(one.version)) : count(one.version), duration(now - one.at_s), what(one),
     one.outcomes ? count(one.outcomes) : "", fixed(one.loss_before, 3), fixed(one.loss_after, 3),

@@ -19,9 +19,9 @@ export function fill(host, ...children) {
   if (focused !== undefined) host.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
-/** A table in a box that scrolls by itself. Columns: [title, isFigure]; rows: arrays of texts or elements, or elements. */
+/** A table in a box that scrolls by itself. Columns: [title, "num" or "wide"]; rows: arrays of cells, or elements. */
 export function table(label, columns, rows) {
-  const head = columns.map(([title, isFigure]) => el("th", { scope: "col", className: isFigure ? "num" : "" }, title));
+  const head = columns.map(([title, kind]) => el("th", { scope: "col", className: kind ?? "" }, title));
   const body = rows.map((row) => row instanceof Element ? row : tableRow(columns, row));
   const made = el("table", { "aria-label": label }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
   return el("div", { className: "scroll" }, made);
@@ -29,7 +29,7 @@ export function table(label, columns, rows) {
 
 /** One row of such a table. */
 export function tableRow(columns, cells, props = {}) {
-  return el("tr", props, cells.map((cell, place) => el("td", { className: columns[place][1] ? "num" : "" }, cell ?? "")));
+  return el("tr", props, cells.map((cell, place) => el("td", { className: columns[place][1] ?? "" }, cell ?? "")));
 }
 
 /** A block with a title. */

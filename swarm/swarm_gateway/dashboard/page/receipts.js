@@ -52,7 +52,7 @@ async function look(id) {
 /** Every field that says something; what is nested as JSON. */
 function receipt(values) {
   const { state, ...rest } = values;
-  const told = Object.entries(rest).filter(([, value]) => value !== "" && value !== null && value !== 0 && value !== 0.0);
+  const told = Object.entries(rest).filter(([, value]) => value !== "" && value !== null && value !== 0 && !(typeof value === "object" && !Object.keys(value).length));
   return [el("p", {}, tag(state, GOOD.includes(state) ? "good" : BAD.includes(state) ? "bad" : "warn")),
     pairs(...told.map(([name, value]) => [name.replaceAll("_", " "), shown(name, value)]))];
 }

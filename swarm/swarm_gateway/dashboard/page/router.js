@@ -38,7 +38,7 @@ export async function follow(live) {
 function routes(all) {
   const names = Object.keys(all);
   const measured = names.filter((name) => all[name].measured).map((name) => ({ name, x: all[name].measured.cost, y: all[name].measured.quality }));
-  const columns = [["route"], ["outcomes", true], ["quality", true], ["cost", true], ["latency", true], ["declared"]];
+  const columns = [["route"], ["outcomes", "num"], ["quality", "num"], ["cost", "num"], ["latency", "num"], ["declared"]];
   const rows = names.map((name) => {
     const { measured: tried, declared } = all[name];
     return [name, ...(tried ? [count(tried.outcomes), fixed(tried.quality, 3), usd(tried.cost), ms(tried.latency_ms)] : ["0", "", "", ""]), said(declared)];
@@ -62,7 +62,7 @@ function budgets(all) {
       duration(one.period_s), usd(one.left), one.per_task === null ? "" : usd(one.per_task)];
   });
   return block("Budgets", null, rows.length
-    ? table("Budgets", [["scope"], ["spent"], ["period", true], ["left", true], ["a task", true]], rows)
+    ? table("Budgets", [["scope"], ["spent"], ["period", "num"], ["left", "num"], ["a task", "num"]], rows)
     : empty("No budgets: swarm route budget sets one."));
 }
 
@@ -72,7 +72,7 @@ function decisions(all, now, open) {
 }
 
 function decision(one, now, open) {
-  const columns = [["route"], ["quality", true], ["cost", true], ["latency", true], ["utility", true], ["excluded"]];
+  const columns = [["route"], ["quality", "num"], ["cost", "num"], ["latency", "num"], ["utility", "num"], ["excluded", "wide"]];
   const rows = one.candidates.map(({ route, expected, utility, excluded }) => [
     route === one.route ? el("strong", {}, route) : route, `${fixed(expected.quality)} ± ${fixed(expected.quality_error)}`,
     usd(expected.cost), ms(expected.latency_ms), excluded ? "" : fixed(utility, 3), excluded]);

@@ -18,12 +18,14 @@ export function follow({ status, pools: { pools }, gateway, now_s: now }) {
 function pooled(status, pools, now) {
   const hosts = status.supervisors.map((one) => one.host).join(", ");
   const alone = [...new Set(pools.map((one) => one.host))].filter((one) => !status.supervisors.some((beat) => beat.host === one));
-  const columns = [["pool"], ["role"], ["host"], ["state"], ["processes", true], ["busy", true], ["done", true], ["heartbeat", true], ["up for", true], ["remarks"]];
+  const hasRoles = pools.some((one) => one.role);
+  const columns = [["pool"], ...(hasRoles ? [["role"]] : []), ["host"], ["state"], ["processes", "num"], ["busy", "num"], ["done", "num"],
+    ["heartbeat", "num"], ["up for", "num"], ["", "wide"]];
   const rows = pools.map((one) => {
     const lives = !["dead", "asleep"].includes(one.status);
     const bounds = one.min_size !== one.max_size ? ` (${one.min_size}–${one.max_size})` : "";
     const size = one.concurrency !== one.wanted && one.status === "running" ? `${one.concurrency}→${one.wanted}` : `${one.concurrency}`;
-    return [one.pool, one.role, one.host, tag(one.status, KINDS[one.status]), size + bounds,
+    return [one.pool, ...(hasRoles ? [one.role] : []), one.host, tag(one.status, KINDS[one.status]), size + bounds,
       lives ? count(one.active) : "", lives ? count(one.done) : "", one.beat_s ? ago(one.beat_s, now) : "",
       lives ? duration(now - one.started_s) : "", remarks(one, now)];
   });
@@ -47,7 +49,7 @@ function tasks({ tasks: roles }) {
     ...names.map((name) => el("span", { className: one[name] && ["dead", "lost"].includes(name) ? "bad" : "" }, count(one[name]))),
     one.oldest_waiting_s === null ? "" : duration(one.oldest_waiting_s)]);
   return block("Tasks by role", null, rows.length
-    ? table("Tasks by role", [["role"], ...names.map((name) => [name, true]), ["oldest waits", true]], rows)
+    ? table("Tasks by role", [["role"], ...names.map((name) => [name, "num"]), ["oldest waits", "num"]], rows)
     : empty("No tasks were submitted yet: swarm submit TEXT --role ROLE."));
 }
 
