@@ -18,8 +18,8 @@ from swarm_gateway.schemas.routing import DecisionView
 from swarm_gateway.schemas.status import Pools, StatusView
 
 router = APIRouter(prefix="/v1/dashboard", tags=["dashboard"], include_in_schema=False)
-_FIRST_READ_S = 30.0
-"""How long the first picture of a bank may take; later ones are there."""
+_FIRST_READ_S = 2.0
+"""How long a call waits for the first picture; a large bank takes longer to read, and later pictures are there."""
 
 
 class ThisGateway(View):

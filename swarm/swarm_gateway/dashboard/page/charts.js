@@ -1,6 +1,7 @@
 /** Charts by uPlot, in the colours of the page, as wide as their place, drawn anew when the theme changes. */
 
 import { el } from "./dom.js";
+import { when } from "./format.js";
 import { colour } from "./theme.js";
 
 /* global uPlot */
@@ -26,14 +27,21 @@ const axis = (more = {}) => ({
   stroke: colour("--soft"), font: FONT, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, ...more,
 });
 
+/** A tick of a time axis: the day where ticks are days apart, else the time, with seconds where they matter. */
+function clock(at, step) {
+  const date = new Date(at * 1000);
+  if (step >= 86400) return date.toLocaleDateString(undefined, { month: "short", day: "numeric" });
+  return date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", ...(step < 60 && { second: "2-digit" }), hour12: false });
+}
+
 /** Lines over time. series: [{name, values, shade, dash?, isDots?}], values null where there are none; all in [0, 1] or as `range` says. */
 export function lines(label, times, series, range = null) {
   const options = (width) => ({
     width, height: HEIGHT,
     cursor: { points: { size: 7 }, y: false },
     scales: { x: { time: true }, y: range ? { range } : {} },
-    axes: [axis({ grid: { show: false } }), axis({ size: 44 })],
-    series: [{}, ...series.map((one) => ({
+    axes: [axis({ grid: { show: false }, space: 84, size: 26, values: (_, ticks, __, ___, step) => ticks.map((at) => clock(at, step)) }), axis({ size: 44 })],
+    series: [{ label: "time", value: (_, at) => at === null ? "" : when(at) }, ...series.map((one) => ({
       label: one.name, stroke: colour(one.shade), width: 1.75, dash: one.dash,
       paths: one.isDots ? () => null : uPlot.paths.stepped({ align: 1 }),
       points: { show: Boolean(one.isDots), size: 5, fill: colour(one.shade), stroke: colour(one.shade) },

@@ -28,6 +28,8 @@ let nextAt = 0;
 let hovering = 0;
 let now = 0;
 let hits = [];
+/** Where the map is what one came for, it is fetched at once; should that fail, the first look tries again. */
+const early = ["", "#map"].includes(location.hash) ? fetched().catch(() => null) : null;
 
 /** Called when the tab is opened. */
 export async function show(live) {
@@ -38,7 +40,12 @@ export async function show(live) {
 /** Called at each look: draws the map anew when the bank has another version. */
 export async function follow(live) {
   now = live.now_s;
-  if (live.map_version === drawn || performance.now() < nextAt) return note(live);
+  await early;
+  if (live.map_version !== drawn && performance.now() >= nextAt) await fetched();
+  note(live);
+}
+
+async function fetched() {
   const began = performance.now();
   host.classList.toggle("busy", !picture);
   try {
@@ -52,7 +59,6 @@ export async function follow(live) {
   known.clear();
   plane.show(picture);
   paint();
-  note(live);
   nextAt = performance.now() + PATIENCE * (performance.now() - began);
   await overview();
 }
@@ -63,7 +69,7 @@ function note({ status }) {
   document.getElementById("caption").textContent = picture?.count
     ? `${counted(picture.count, "pattern")}${some}. Close together means alike: ${Math.round(100 * picture.kept)} % of a pattern's nearest are nearest here. ` +
       "Size: outcomes. Rings: what failed. Faint: unconfirmed."
-    : "No patterns yet: they come with the first merge of what agents report.";
+    : status.patterns ? "The gateway reads the bank." : "No patterns yet: they come with the first merge of what agents report.";
 }
 
 /* Colours */
@@ -216,7 +222,7 @@ function origin(found, source) {
     el("span", {}, el("a", { href: `#agents/${encodeURIComponent(source.agent)}` }, source.agent), " ",
       el("span", { className: "note" }, `${counted(source.outcomes, "outcome")}, quality ${fixed(source.mean_quality)}`)),
     el("span", {}, tag(verdict ?? "not here any more", isOut ? "bad" : ""), " ",
-      verdict && !isOut ? button("Quarantine…", () => quarantine(source.agent, found)) : null));
+      verdict && !isOut ? button("Quarantine…", () => quarantine(source.agent, found), "quiet") : null));
 }
 
 async function pin(found, method, said) {
