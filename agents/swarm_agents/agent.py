@@ -380,7 +380,7 @@ class Agent:
         the export fails, the agent goes on.
         """
         exported = self.export(timeout_s) if export else None
-        if not export:
+        if not export and self.has_unsent:
             self.flush(timeout_s)
         self._delivery.close()
         return exported

@@ -102,6 +102,16 @@ class Engines:
             seat = self._seats.get(name)
         return None if seat is None or seat.agent is None else seat.agent.role
 
+    def forget(self, name: str) -> None:
+        """Let an agent go that was forgotten: its engine would make it known again."""
+        with self._lock:
+            seat = self._seats.get(name)
+            if seat is None or seat.users:
+                # Whoever uses it now works with an agent that is known anew by that.
+                return
+            del self._seats[name]
+        _close(name, seat)
+
     def refresh(self) -> None:
         """Send what is spooled, and pick up what was learned elsewhere, for those that were used just now.
 

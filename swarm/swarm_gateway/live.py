@@ -23,7 +23,7 @@ from swarm_gateway.snapshots import changes, read_snapshot
 logger = logging.getLogger(__name__)
 READ_S = 1.0
 """Between two looks at what is stored."""
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 5.0
 """Whoever listens hears something at least so often."""
 MAX_LISTENERS = 64
 MAX_BEHIND = 256

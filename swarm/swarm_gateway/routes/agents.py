@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from anyio import to_thread
 from fastapi import APIRouter, Response
 
 from swarm.errors import BoundsError, UnknownIdError
@@ -52,7 +53,9 @@ def agent(name: AgentName, asker: Asker, here: Here) -> AgentDetail:
 @router.delete("/{name}")
 async def forget(name: AgentName, asker: Asker, here: Here) -> ForgettingView:
     """Erase an agent and all that came from it; nothing brings it back."""
-    return ForgettingView.of(await here.slowly(partial(asker.over(here.patient).forget, agent=name, by=who(asker))))
+    done = await here.slowly(partial(asker.over(here.patient).forget, agent=name, by=who(asker)))
+    await to_thread.run_sync(here.engines.forget, name)
+    return ForgettingView.of(done)
 
 
 @router.get("/{name}/history")

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from swarm_gateway.identity import Asker
-from swarm_gateway.schemas.base import Body, Names, Share, Text, View, Whole
+from swarm_gateway.schemas.base import AS_WHOLE, Body, Names, Share, Text, View
 from swarm_gateway.schemas.hits import HitView
 
 router = APIRouter(tags=["patterns"])
@@ -21,7 +21,7 @@ class Question(Body):
     agents: Names | None = None
     roles: Names | None = None
     min_quality: Share = 0.0
-    k: Annotated[Whole, Field(ge=1, le=1000)] = 5
+    k: Annotated[int, Field(ge=1, le=1000), AS_WHOLE] = 5
     group_by: Literal["agent"] | None = None
 
 

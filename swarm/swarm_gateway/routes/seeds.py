@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from swarm.errors import UnknownIdError
+from swarm.errors import InputError, UnknownIdError
 from swarm.services.guard import GuardedSwarm
 from swarm.services.receipts import ReceiptState
 from swarm_gateway.identity import Asker, Here
@@ -76,6 +76,14 @@ class Feedback(_CamelBody):
     session_id: SessionId
     quality: Share | None = None
     was_helpful: bool | None = None
+
+    def judgement(self) -> float:
+        """The quality that was given, or that the thumb stands for."""
+        if self.quality is not None:
+            return self.quality
+        if self.was_helpful is None:
+            raise InputError("give quality or wasHelpful")
+        return HELPFUL if self.was_helpful else UNHELPFUL
 
 
 class Judged(_Camel):
@@ -141,7 +149,7 @@ def query(body: Query, asker: Asker, here: Here) -> Queried:
 @router.post("/feedback")
 def feedback(body: Feedback, asker: Asker, here: Here) -> Judged:
     """End an interaction, and learn from it at once."""
-    quality = body.quality if body.quality is not None else HELPFUL if body.was_helpful else UNHELPFUL
+    quality = body.judgement()
     with here.hooks(asker, _agent(asker)) as hooks:
         try:
             begun_s = hooks.opened(_trajectory(body.session_id)).at_s

@@ -17,6 +17,7 @@ from swarm_gateway.gateway import Gateway
 from swarm_gateway.identity import Asker, Here
 from swarm_gateway.openapi import links
 from swarm_gateway.schemas.base import (
+    AS_WHOLE,
     NAME,
     PRINTABLE,
     Body,
@@ -31,7 +32,6 @@ from swarm_gateway.schemas.base import (
     Text,
     View,
     Wait,
-    Whole,
 )
 from swarm_gateway.schemas.hits import HitView
 from swarm_gateway.schemas.receipts import ReceiptView
@@ -48,7 +48,7 @@ class Begin(RouteOptions):
     agent: Name
     role: Name | None = None
     text: Text
-    k: Annotated[Whole, Field(ge=1, le=1000)] = 5
+    k: Annotated[int, Field(ge=1, le=1000), AS_WHOLE] = 5
     agents: Names | None = None
     roles: Names | None = None
     min_quality: Share = 0.0

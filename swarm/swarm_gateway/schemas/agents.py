@@ -10,7 +10,7 @@ from swarm.services.rewind_report import Dependent, RewoundAgent
 from swarm.services.status import AgentStatus, AgentView
 from swarm.sona.config import PRESETS, SonaConfig
 from swarm.sona.standing import Verdict
-from swarm_gateway.schemas.base import Body, Key, Name, View, Whole
+from swarm_gateway.schemas.base import AS_WHOLE, Body, Key, Name, View
 from swarm_gateway.schemas.receipts import VersionView
 
 
@@ -55,7 +55,7 @@ class History(View):
 class ToVersion(Body):
     """The version to go back to."""
 
-    version: Annotated[Whole, Field(ge=0, le=2**53)]
+    version: Annotated[int, Field(ge=0, le=2**53), AS_WHOLE]
 
 
 class RollbackView(View):

@@ -37,8 +37,8 @@ Text = Annotated[
     ),
 ]
 OptionalText = Annotated[str, Field(pattern=r"^$|\S", max_length=MAX_TEXT_BYTES)]
-Whole = Annotated[int, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
-"""JSON has one kind of number: 5.0 is 5."""
+AS_WHOLE = BeforeValidator(lambda value: int(value) if _is_whole(value) else value)
+"""For integers: JSON has one kind of number, 5.0 is 5."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Milliseconds = Annotated[float, Field(ge=0.0, le=1e12)]
 Dollars = Annotated[float, Field(ge=0.0, le=1e9)]

@@ -11,7 +11,7 @@ from swarm.services.route_advice import RouteAdvice
 from swarm.services.router import Replay
 from swarm.sona.routing.model import RouteEstimate
 from swarm.sona.routing.request import MAX_ROUTES_ASKED, RouteRequest
-from swarm_gateway.schemas.base import Body, Dollars, Key, Label, View, Whole
+from swarm_gateway.schemas.base import AS_WHOLE, Body, Dollars, Key, Label, View
 
 Strategy = Literal["quality", "speed", "cost", "balanced", "cost-optimized", "cost_optimized"]
 Routes = Annotated[list[Key], Field(max_length=MAX_ROUTES_ASKED)]
@@ -29,7 +29,7 @@ class RouteOptions(Body):
     session: Label | None = None
     failed: Routes | None = None
     exploration: Literal["greedy", "thompson", "ucb"] | None = None
-    seed: Annotated[Whole, Field(ge=0, le=2**53)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**53), AS_WHOLE] | None = None
     tools: Annotated[Routes, Field(default_factory=list)]
 
 

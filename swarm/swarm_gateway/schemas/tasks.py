@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from swarm.services.placement import Reason
 from swarm.services.tasks import TaskView
 from swarm.wire.task_records import MAX_ATTEMPTS, MAX_TIME_LIMIT, TaskState
-from swarm_gateway.schemas.base import Body, Key, Label, Name, Text, View, Whole, jsonable
+from swarm_gateway.schemas.base import AS_WHOLE, Body, Key, Label, Name, Text, View, jsonable
 
 Seconds = Annotated[float, Field(ge=0.0, le=MAX_TIME_LIMIT)]
 
@@ -43,12 +43,12 @@ class Submission(Body):
     role: Name | None = None
     agent: Name | None = None
     submitter: Label | None = None
-    priority: Annotated[Whole, Field(ge=0, le=9)] | None = None
+    priority: Annotated[int, Field(ge=0, le=9), AS_WHOLE] | None = None
     deadline: Annotated[float, Field(ge=1.0, le=1e11, description="Seconds since the epoch; later than now")] | None = (
         None
     )
     time_limit: Annotated[float, Field(ge=0.01, le=MAX_TIME_LIMIT)] | None = None
-    max_attempts: Annotated[Whole, Field(ge=1, le=MAX_ATTEMPTS)] | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), AS_WHOLE] | None = None
     backoff: Seconds | None = None
     max_backoff: Seconds | None = None
     idempotency_key: Key | None = None
