@@ -30,7 +30,7 @@ GUARDED = frozenset(
             "mcp",
         ),
         *("dead list", "dead show", "dead replay", "dead drop"),
-        *("agents list", "agents history", "agents rollback"),
+        *("agents list", "agents history", "agents rollback", "agents quarantine"),
     }
 )
 """Commands that ask the guard themselves. Each other one, a new one too, needs an operator's token if there is one."""

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
+from swarm_gateway.dashboard import assets, data
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.hooks.service import HookService
 from swarm_gateway.identity import needs_token
@@ -38,6 +39,7 @@ from swarm_gateway.routes import (
 _MODULES = (
     *(agents, care, events, health, hooks, metrics, patterns),
     *(query, receipts, routing, seeds, status, tasks, trajectories),
+    *(assets, data),
 )
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from cli_support import CommandLine
@@ -37,7 +38,7 @@ ALTERNATE, ORDINARY = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
 def agent(name: str, accepted: int, consolidated: int = 0, **more: int) -> AgentStatus:
-    values = {"dead": 0, "rewound": 0, "lost": 0, "open": 0, **more}
+    values: dict[str, Any] = {"dead": 0, "rewound": 0, "lost": 0, "open": 0, **more}
     return AgentStatus(
         name=name,
         role="coder",

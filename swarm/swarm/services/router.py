@@ -210,4 +210,9 @@ def replay_decision(store: RouteStore, decision_id: str) -> tuple[Decision, Choi
         raise UnknownIdError(
             f"decision {shown(decision_id)} is unknown or has expired: swarm route shows the id of each"
         )
-    return decision, choose(decision.estimates, decision.request)
+    return decision, made_again(decision)
+
+
+def made_again(decision: Decision) -> Choice:
+    """The choice made again from what a decision hung on."""
+    return choose(decision.estimates, decision.request)

@@ -25,6 +25,7 @@ Swarm, tag `{NAME}`
   models    hash    route -> what was declared of it; written by `swarm route declare`, for ever
   decision  string  per decision of the router -> all it hung on; expires
   decided   hash    route NUL reason -> decisions, written with `decision`, for ever
+  decisions stream  ids of the latest decisions; written by routers, trimmed to DECISIONS_LENGTH
   session   string  per session -> its route and those that failed in it; written by routers, expires
   budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
@@ -69,9 +70,10 @@ Swarm, tag `{NAME}`
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
-                    skipped, promotions, refusals, verdict; by append and commit. life (how often the name was
-                    forgotten), forgotten_s (when last), past_* (counts of former lives) and refused (outcomes of what
-                    was forgotten), by forget and append; for ever
+                    skipped, promotions, refusals, verdict; by append and commit. silenced, by
+                    `swarm agents quarantine`. life (how often the name was forgotten), forgotten_s (when last), past_*
+                    (counts of former lives) and refused (outcomes of what was forgotten), by forget and append; for
+                    ever
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task, standing and credit after the current generation; written by the commit, read by the next
@@ -102,6 +104,8 @@ BANKLOG_LENGTH = 10_000
 """A replica that is further behind reloads the whole bank."""
 DOCLOG_LENGTH = 10_000
 """A view of documents that is further behind reloads the whole collection."""
+DECISIONS_LENGTH = 200
+"""So many decisions of the router are listed; all that have not expired are found by their ids."""
 
 
 def check_name(name: str, parameter: str) -> str:
@@ -281,6 +285,10 @@ class SwarmKeys:
     @property
     def counters(self) -> str:
         return self._key("counters")
+
+    @property
+    def decisions(self) -> str:
+        return self._key("decisions")
 
     def session(self, session: str) -> str:
         return self._key(f"session:{session}")
