@@ -176,7 +176,7 @@ def test_no_text_is_ever_run_as_code() -> None:
         ("swarm", ["numpy", "redis", "pydantic", "celery", "sklearn", "msgpack"]),
         ("swarm.sona", ["redis", "pydantic", "celery", "kombu", "sklearn", "msgpack", "scipy", "matplotlib", "rich"]),
         ("swarm.embed", ["redis", "pydantic", "celery", "sklearn", "msgpack", "wordllama", "tokenizers", "httpx"]),
-        ("swarm_agents", ["celery", "kombu", "sklearn", "matplotlib", "rich"]),
+        ("swarm_agents", ["celery", "kombu", "sklearn", "matplotlib", "rich", "opentelemetry", "prometheus_client"]),
     ],
 )
 def test_importing_a_package_loads_nothing_heavy(module: str, heavy: list[str]) -> None:

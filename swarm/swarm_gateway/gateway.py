@@ -17,6 +17,7 @@ from swarm.services.guard_hooks import GuardedHooks
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.connection import connect
+from swarm.telemetry.about import about
 from swarm_agents.spool import spool_folder, waiting_agents
 from swarm_gateway.engines import Engines
 from swarm_gateway.metrics.collectors import ProcessCollectorOfGateway, StoredCollector
@@ -96,7 +97,7 @@ class Gateway:
         if role is not None and asker.access is not None:
             # The role decides which tasks an agent may claim: who may give one is the guard's to say.
             asker.register(agent, role)
-        with self.engines.use(agent, role) as engine:
+        with self.engines.use(agent, role) as engine, about(agent=agent):
             yield asker.hooks(engine)
 
     def start(self) -> None:
