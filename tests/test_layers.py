@@ -170,13 +170,21 @@ def test_no_text_is_ever_run_as_code() -> None:
                 ), where
 
 
+def test_one_module_knows_opentelemetry_and_is_loaded_inside_a_function() -> None:
+    # redis-py imports it where it is installed; this project does not, unless there is somewhere to send spans.
+    assert {f.path.name for f in ALL_IMPORTS if f.name.split(".")[0] == "opentelemetry"} == {"otel.py"}
+    loads = [found for found in ALL_IMPORTS if found.name.startswith("swarm.telemetry.otel")]
+    assert {found.path.name for found in loads} == {"spans.py"}
+    assert any(found.is_local for found in loads)
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
         ("swarm", ["numpy", "redis", "pydantic", "celery", "sklearn", "msgpack"]),
         ("swarm.sona", ["redis", "pydantic", "celery", "kombu", "sklearn", "msgpack", "scipy", "matplotlib", "rich"]),
         ("swarm.embed", ["redis", "pydantic", "celery", "sklearn", "msgpack", "wordllama", "tokenizers", "httpx"]),
-        ("swarm_agents", ["celery", "kombu", "sklearn", "matplotlib", "rich"]),
+        ("swarm_agents", ["celery", "kombu", "sklearn", "matplotlib", "rich", "prometheus_client"]),
     ],
 )
 def test_importing_a_package_loads_nothing_heavy(module: str, heavy: list[str]) -> None:

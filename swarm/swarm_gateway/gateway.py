@@ -19,6 +19,7 @@ from swarm.services.guard_hooks import GuardedHooks
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.connection import connect
+from swarm.telemetry.about import about
 from swarm_agents.spool import spool_folder, waiting_agents
 from swarm_gateway.dashboard.swarm_map import SwarmMap
 from swarm_gateway.engines import Engines
@@ -108,7 +109,7 @@ class Gateway:
         asker.require_hooks(agent)
         if role is not None and self.engines.role_of(agent) != role:
             self._give_role(asker, agent, role)
-        with self.engines.use(agent, role) as engine:
+        with self.engines.use(agent, role) as engine, about(agent=agent):
             yield asker.hooks(engine)
 
     async def slowly(self, work: Callable[[], _T]) -> _T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 from otlp_support import Collector
@@ -17,17 +17,15 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
-@pytest.fixture
-def start(collector: Collector, tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+@pytest.fixture(scope="module")
+def start(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """Starts a stack with these settings, by the names of their variables without SWARM_."""
-    stacks: list[Stack] = []
+    with ExitStack() as stacks:
 
-    def started(**settings: str) -> Stack:
-        stack = Stack(tmp_path, collector, **settings)
-        stacks.append(stack)
-        stack.start()
-        return stack
+        def started(**settings: str) -> Stack:
+            stack = Stack(tmp_path_factory.mktemp("stack"), collector, **settings)
+            stacks.callback(stack.close)
+            stack.start()
+            return stack
 
-    yield started
-    for stack in stacks:
-        stack.close()
+        yield started

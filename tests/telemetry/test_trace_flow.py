@@ -27,9 +27,14 @@ def in_trace(collector: Collector, digit: str, stage: str) -> Received:
     return wait_until(found, PATIENCE, f"the {stage} in trace {digit}")[0]
 
 
+@pytest.fixture(scope="module")
+def stack(start: Callable[..., Stack]) -> Stack:
+    """One whose traces hold no content."""
+    return start(name="traced")
+
+
 @pytest.mark.timeout(180)
-def test_an_outcome_is_one_trace_from_the_hook_to_the_bank(start: Callable[..., Stack], collector: Collector) -> None:
-    stack = start(name="traced")
+def test_an_outcome_is_one_trace_from_the_hook_to_the_bank(stack: Stack, collector: Collector) -> None:
     receipt = stack.report("find zanzibar", "use quetzal", traceparent=traceparent("1"))
     stack.await_state(receipt, "searchable")
     merge, consolidation = in_trace(collector, "1", "merge"), in_trace(collector, "1", "consolidation")
@@ -80,21 +85,7 @@ def test_outcomes_of_several_traces_are_linked_with_the_consolidation_that_learn
 
 
 @pytest.mark.timeout(180)
-def test_the_text_of_a_query_is_exported_where_it_is_asked_for(
-    start: Callable[..., Stack], collector: Collector
-) -> None:
-    stack = start(name="asked", trace_content="1")
-    stack.post("/v1/trajectories", {"agent": "coder-1", "text": "find xylophone"}, traceparent("4"))
-    wait_until(lambda: b"xylophone" in collector.sent, PATIENCE, "the text")
-    [search] = [one for one in collector.named("search_memory") if one.trace == "4" * 32]
-    assert search.attributes["gen_ai.memory.query.text"] == "find xylophone"
-
-
-@pytest.mark.timeout(180)
-def test_an_attempt_at_a_task_is_a_span_around_its_agents_hooks(
-    start: Callable[..., Stack], collector: Collector
-) -> None:
-    stack = start(name="attempted")
+def test_an_attempt_at_a_task_is_a_span_around_its_agents_hooks(stack: Stack, collector: Collector) -> None:
     stack.start_editors()
     stack.line.run("submit", "edit zanzibar", "--role", "editor", "--agent", "editor-1", "--wait", "60")
     stack.line.run("submit", "edit zanzibar", "--role", "editor", "--payload", '{"give up": 1}')
@@ -106,10 +97,21 @@ def test_an_attempt_at_a_task_is_a_span_around_its_agents_hooks(
     [done] = collector.named("invoke_agent editor-1")
     [failed] = [one for one in collector.spans if one.name.startswith("invoke_agent ") and one.is_error]
     assert done.attributes["gen_ai.operation.name"] == "invoke_agent"
-    assert done.attributes["gen_ai.agent.id"] == "attempted/editor-1"
+    assert done.attributes["gen_ai.agent.id"] == "traced/editor-1"
     assert failed.attributes["error.type"] == "Permanent"
     hooks = [one for one in collector.spans if one.parent == done.id]
     assert {one.name for one in hooks} == {"search_memory", "create_memory"}
     [message] = [one for one in collector.spans if one.id == done.parent]
     assert message.name == "process swarm.run"
     assert not any(word.encode() in collector.sent for word in SECRETS)
+
+
+@pytest.mark.timeout(180)
+def test_the_text_of_a_query_is_exported_where_it_is_asked_for(
+    start: Callable[..., Stack], collector: Collector
+) -> None:
+    stack = start(name="asked", trace_content="1")
+    stack.post("/v1/trajectories", {"agent": "coder-1", "text": "find xylophone"}, traceparent("4"))
+    wait_until(lambda: b"xylophone" in collector.sent, PATIENCE, "the text")
+    [search] = [one for one in collector.named("search_memory") if one.trace == "4" * 32]
+    assert search.attributes["gen_ai.memory.query.text"] == "find xylophone"
