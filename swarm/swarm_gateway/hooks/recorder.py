@@ -30,7 +30,7 @@ from swarm_gateway.hooks.events import EventKind, HookEvent, id_of, number_of, t
 from swarm_gateway.hooks.hide import hide_secrets
 from swarm_gateway.hooks.rewards import DELEGATES, Reading, read_result
 from swarm_gateway.hooks.sessions import MAX_WAITING, Delegation, HookSession, Offered, Sessions, Turn, bounded
-from swarm_gateway.hooks.verdict import CORRECTED, Evidence, is_continuation, word_of
+from swarm_gateway.hooks.verdict import CONFIRMED, CORRECTED, Evidence, after_confirmation, is_continuation, word_of
 
 MAX_ANSWER = 4_000
 """Characters of an answer that become a pattern."""
@@ -130,7 +130,11 @@ class _Session:
         if before is not None:
             self._close(before, event.at_s, word)
         text = event.text.strip()
-        if not text or _SLASH.fullmatch(text) or (word is not None and word != CORRECTED):
+        if word == CONFIRMED:
+            text = after_confirmation(text)
+            # What is confirmed is not gone on with.
+            before = None
+        if not text or _SLASH.fullmatch(text):
             return ""
         if before is not None and before.text and (word == CORRECTED or is_continuation(text)):
             # It goes on with the task before; what was corrected belongs to it.
