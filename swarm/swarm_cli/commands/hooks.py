@@ -146,7 +146,8 @@ def target_of(settings: Settings, client: Client, scope: Scope, agent: str, is_h
 
 def _url(settings: Settings, is_shared: bool) -> str:
     """The gateway's; "" while its port is not known."""
-    if not is_shared and (running := find_gateway(settings)) is not None:
+    running = find_gateway(settings)
+    if running is not None and not (is_shared and settings.http_port):
         return running.url
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     return f"http://{host}:{settings.http_port}" if settings.http_port else ""

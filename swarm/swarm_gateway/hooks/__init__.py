@@ -5,6 +5,7 @@ rewards     what a tool's result says
 verdict     what all of it says of a task
 context     what the swarm knows, worded for the agent
 sessions    the tasks under way, in memory and in Redis
+turns       a task begun, stepped, reported, given up
 recorder    what each event does
 service     the answer within a deadline, whatever happens behind it
 replay      events that waited in a file while the gateway was away

@@ -110,6 +110,16 @@ def word_of(prompt: str) -> float | None:
     return CONFIRMED if _CONFIRMATION.match(start) and not _BUT.search(start) else None
 
 
+def after_confirmation(prompt: str) -> str:
+    """What a prompt asks for after it has confirmed the work before it.
+
+    >>> after_confirmation("Perfect, now add a test"), after_confirmation("it works!")
+    ('now add a test', '')
+    """
+    found = _CONFIRMATION.match(prompt)
+    return prompt[found.end() :].strip() if found else prompt
+
+
 def is_continuation(prompt: str) -> bool:
     """Whether a prompt names no task, and so goes on with the one before.
 

@@ -155,6 +155,18 @@ def test_the_user_s_word_is_the_only_one_where_nothing_else_speaks(claude: HookC
     assert claude.open_trajectories() == 0
 
 
+def test_what_a_prompt_asks_for_after_a_confirmation_is_a_task(claude: HookClient) -> None:
+    claude.prompt(TASK)
+    claude.stop("Try fromisoformat.")
+    claude.prompt("Perfect! Now add a test for leap days")
+    claude.bash("pytest")
+    claude.stop("Added one.")
+    assert [(one.text, one.quality) for one in claude.outcomes()] == [
+        (TASK, 0.9),
+        ("Now add a test for leap days", 0.95),
+    ]
+
+
 def test_continue_goes_on_with_the_task_before(claude: HookClient) -> None:
     claude.prompt("continue")
     assert claude.open_trajectories() == 0
@@ -287,7 +299,8 @@ def test_hooks_that_are_installed_twice_count_once(claude: HookClient) -> None:
             claude.send("PostToolUse", tool_name="Edit", tool_use_id=f"call of {prompt}")
         for _ in range(2):
             claude.stop("Done.")
-    assert [one.quality for one in claude.outcomes()] == [0.7, 0.9]
+    # Of the task, of the word on it, and of what was done after that.
+    assert [one.quality for one in claude.outcomes()] == [0.7, 0.9, 0.7]
 
 
 def test_commands_and_blank_prompts_are_no_tasks(claude: HookClient) -> None:
