@@ -56,13 +56,17 @@ function newToken(isRefused, reason) {
     const field = document.getElementById("token");
     if (isRefused) document.getElementById("login-text").textContent = reason.message;
     field.value = "";
-    dialog.addEventListener("close", () => {
-      const token = field.value.trim();
-      token ? sessionStorage.setItem(KEY, token) : sessionStorage.removeItem(KEY);
-      field.value = "";
-      asking = null;
-      resolve();
-    }, { once: true });
+    dialog.addEventListener(
+      "close",
+      () => {
+        const token = field.value.trim();
+        token ? sessionStorage.setItem(KEY, token) : sessionStorage.removeItem(KEY);
+        field.value = "";
+        asking = null;
+        resolve();
+      },
+      { once: true },
+    );
     dialog.showModal();
   });
   return asking;

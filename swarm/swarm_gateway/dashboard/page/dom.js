@@ -1,6 +1,6 @@
 /** Making elements. Texts become text nodes, never markup: whatever an agent reported stays a text. */
 
-/** An element; `props` are properties, or attributes where a name has a dash or is `role`; null children are left out. */
+/** An element; `props` are properties, or attributes by names with a dash and such. Null children are left out. */
 export function el(name, props = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(props)) {
@@ -22,20 +22,28 @@ export function fill(host, ...children) {
 /** A table in a box that scrolls by itself. Columns: [title, "num" or "wide"]; rows: arrays of cells, or elements. */
 export function table(label, columns, rows) {
   const head = columns.map(([title, kind]) => el("th", { scope: "col", className: kind ?? "" }, title));
-  const body = rows.map((row) => row instanceof Element ? row : tableRow(columns, row));
+  const body = rows.map((row) => (row instanceof Element ? row : tableRow(columns, row)));
   const made = el("table", { "aria-label": label }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
   return el("div", { className: "scroll" }, made);
 }
 
 /** One row of such a table. */
 export function tableRow(columns, cells, props = {}) {
-  return el("tr", props, cells.map((cell, place) => el("td", { className: columns[place][1] ?? "" }, cell ?? "")));
+  return el(
+    "tr",
+    props,
+    cells.map((cell, place) => el("td", { className: columns[place][1] ?? "" }, cell ?? "")),
+  );
 }
 
 /** A block with a title. */
 export function block(title, aside, ...children) {
-  return el("section", { className: "block" },
-    el("div", { className: "head" }, el("h2", {}, title), aside ? el("span", { className: "note" }, aside) : null), children);
+  return el(
+    "section",
+    { className: "block" },
+    el("div", { className: "head" }, el("h2", {}, title), aside ? el("span", { className: "note" }, aside) : null),
+    children,
+  );
 }
 
 export function empty(text) {
@@ -48,7 +56,11 @@ export function tag(text, kind = "") {
 
 /** A list of names and values. */
 export function pairs(...entries) {
-  return el("dl", { className: "pairs" }, entries.filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  return el(
+    "dl",
+    { className: "pairs" },
+    entries.filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
+  );
 }
 
 let hide = 0;

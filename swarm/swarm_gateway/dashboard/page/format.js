@@ -8,12 +8,14 @@ export const count = (n) => COUNT.format(Math.round(n));
 /** "1 outcome", "2 outcomes". */
 export const counted = (n, one, many = `${one}s`) => `${count(n)} ${Math.round(n) === 1 ? one : many}`;
 
-export const fixed = (value, digits = 2) => value === null || value === undefined ? "" : value.toFixed(digits);
+export const fixed = (value, digits = 2) => (value === null || value === undefined ? "" : value.toFixed(digits));
 
 /** US dollars, small amounts with the digits that say something. */
-export const usd = (value) => value === null || value === undefined ? "?" : `$${value === 0 ? "0" : Number(value.toPrecision(3))}`;
+export const usd = (value) =>
+  value === null || value === undefined ? "?" : `$${value === 0 ? "0" : Number(value.toPrecision(3))}`;
 
-export const ms = (value) => value === null || value === undefined ? "?" : `${value < 10 ? value.toFixed(1) : count(value)} ms`;
+export const ms = (value) =>
+  value === null || value === undefined ? "?" : `${value < 10 ? value.toFixed(1) : count(value)} ms`;
 
 /** A time span in its largest unit. */
 export function duration(seconds) {

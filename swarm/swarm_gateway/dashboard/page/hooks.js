@@ -42,26 +42,58 @@ async function read() {
 
 function events({ hooks = [], durations = [] }) {
   const outcomes = [...new Set(hooks.map((one) => one.outcome))].sort();
-  const columns = [["event"], ["client"], ["calls", "num"], ["mean", "num"], ["p50", "num"], ["p99", "num"], ...outcomes.map((name) => [name, "num"])];
-  const rows = durations.map((one) => [one.event, one.client, count(one.hooks), one.hooks ? ms((1000 * one.seconds) / one.hooks) : "",
-    one.p50_ms === undefined ? "" : ms(one.p50_ms), one.p99_ms === undefined ? "" : ms(one.p99_ms),
+  const columns = [
+    ["event"],
+    ["client"],
+    ["calls", "num"],
+    ["mean", "num"],
+    ["p50", "num"],
+    ["p99", "num"],
+    ...outcomes.map((name) => [name, "num"]),
+  ];
+  const rows = durations.map((one) => [
+    one.event,
+    one.client,
+    count(one.hooks),
+    one.hooks ? ms((1000 * one.seconds) / one.hooks) : "",
+    one.p50_ms === undefined ? "" : ms(one.p50_ms),
+    one.p99_ms === undefined ? "" : ms(one.p99_ms),
     ...outcomes.map((name) => {
-      const n = hooks.filter((row) => row.event === one.event && row.client === one.client && row.outcome === name).reduce((sum, row) => sum + row.hooks, 0);
+      const n = hooks
+        .filter((row) => row.event === one.event && row.client === one.client && row.outcome === name)
+        .reduce((sum, row) => sum + row.hooks, 0);
       return el("span", { className: n && BAD.includes(name) ? "bad" : "" }, count(n));
-    })]);
-  return block("Hooks", rows.length ? "since this gateway started" : null, rows.length
-    ? table("Hooks by event", columns, rows)
-    : empty("No hooks yet: no coding agent has called. swarm hooks install puts them in place."));
+    }),
+  ]);
+  return block(
+    "Hooks",
+    rows.length ? "since this gateway started" : null,
+    rows.length
+      ? table("Hooks by event", columns, rows)
+      : empty("No hooks yet: no coding agent has called. swarm hooks install puts them in place."),
+  );
 }
 
 function state({ breaker, redis, waiting = 0, spool_bytes: spooled = 0, last_errors: errors = [] }, gateway) {
-  const said = (one) => one ? el("span", {}, one.open ? tag("open: calls go by", "bad") : tag("closed", "good"), ` after ${count(one.failures)} failures`) : "no hooks yet";
-  return block("Breakers", null, pairs(
-    ["hooks", said(breaker)],
-    redis ? ["sessions in Redis", said(redis)] : null,
-    ["events waiting", count(waiting)],
-    ["spooled", `${count(spooled)} bytes of events, ${count(gateway.spooled)} outcomes`],
-    ["Redis found away", count(gateway.redis_failures)],
-    ...errors.map((text) => ["error", el("span", { className: "bad" }, text)]),
-  ));
+  const said = (one) =>
+    one
+      ? el(
+          "span",
+          {},
+          one.open ? tag("open: calls go by", "bad") : tag("closed", "good"),
+          ` after ${count(one.failures)} failures`,
+        )
+      : "no hooks yet";
+  return block(
+    "Breakers",
+    null,
+    pairs(
+      ["hooks", said(breaker)],
+      redis ? ["sessions in Redis", said(redis)] : null,
+      ["events waiting", count(waiting)],
+      ["spooled", `${count(spooled)} bytes of events, ${count(gateway.spooled)} outcomes`],
+      ["Redis found away", count(gateway.redis_failures)],
+      ...errors.map((text) => ["error", el("span", { className: "bad" }, text)]),
+    ),
+  );
 }

@@ -50,12 +50,21 @@ function figures({ status }) {
   const sum = (name) => status.agents.reduce((total, agent) => total + agent[name], 0);
   const tasks = status.tasks.reduce((total, role) => total + role.waiting + role.running, 0);
   const shown = [
-    ["patterns", status.patterns], ["agents", status.agents.length], ["accepted", sum("accepted")],
-    ["learned", sum("consolidated")], ["waiting", status.pending], ["lost", status.lost, status.lost ? "bad" : ""],
-    ["tasks", tasks], ["workers", status.workers.length, !status.workers.length && status.pending ? "bad" : ""],
+    ["patterns", status.patterns],
+    ["agents", status.agents.length],
+    ["accepted", sum("accepted")],
+    ["learned", sum("consolidated")],
+    ["waiting", status.pending],
+    ["lost", status.lost, status.lost ? "bad" : ""],
+    ["tasks", tasks],
+    ["workers", status.workers.length, !status.workers.length && status.pending ? "bad" : ""],
   ];
-  fill(document.getElementById("figures"), shown.map(([name, value, kind]) =>
-    el("div", {}, el("dt", {}, name), el("dd", { className: kind ?? "", id: `figure-${name}` }, count(value)))));
+  fill(
+    document.getElementById("figures"),
+    shown.map(([name, value, kind]) =>
+      el("div", {}, el("dt", {}, name), el("dd", { className: kind ?? "", id: `figure-${name}` }, count(value))),
+    ),
+  );
   document.getElementById("name").textContent = status.name;
   document.title = `${status.name} · swarm`;
 }

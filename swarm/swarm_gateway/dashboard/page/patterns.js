@@ -1,11 +1,13 @@
 /** The map: every pattern of the bank in two dimensions; what one is, who learned it, and what can be done about it. */
 
+import { forget, pin, quarantine } from "./actions.js";
 import { bytes, call, segment } from "./api.js";
-import { button, confirmed, el, empty, fill, pairs, tag, toast } from "./dom.js";
-import { ago, count, counted, fixed, ms, short, usd, when } from "./format.js";
-import { CONFIRMED, read } from "./picture.js";
+import { groups, named, palette, swatches } from "./colours.js";
+import { button, el, empty, fill, toast } from "./dom.js";
+import { count, counted, fixed, ms, short } from "./format.js";
+import { read } from "./picture.js";
 import { HIDDEN, Plane } from "./plane.js";
-import { KINDS, rgb } from "./theme.js";
+import { sheet, summary, title } from "./sheet.js";
 
 const HOVER_MS = 60;
 const MAX_KNOWN = 500;
@@ -67,62 +69,49 @@ function note({ status }) {
   const rest = status.patterns - (picture?.count ?? 0);
   const some = rest > 0 ? `, ${count(rest)} not drawn` : "";
   document.getElementById("caption").textContent = picture?.count
-    ? `${counted(picture.count, "pattern")}${some}. Close together means alike: ${Math.round(100 * picture.kept)} % of a pattern's nearest are nearest here. ` +
+    ? `${counted(picture.count, "pattern")}${some}. Close together means alike: ` +
+      `${Math.round(100 * picture.kept)} % of a pattern's nearest are nearest here. ` +
       "Size: outcomes. Rings: what failed. Faint: unconfirmed."
-    : status.patterns ? "The gateway reads the bank." : "No patterns yet: they come with the first merge of what agents report.";
+    : status.patterns
+      ? "The gateway reads the bank."
+      : "No patterns yet: they come with the first merge of what agents report.";
 }
 
 /* Colours */
 
-/** [name, rows it holds, place in the palette] for each colour, and the place of each row. */
-function groups() {
-  if (by === "agent") return named(picture.agent, picture.agents, (name) => name || "nobody");
-  if (by === "type") return named(picture.type, picture.types, (name) => name);
-  const of = by === "quality"
-    ? (row) => picture.quality[row] >= 2 / 3 ? 0 : picture.quality[row] > 1 / 3 ? 1 : 2
-    : (row) => picture.flags[row] & CONFIRMED ? 0 : 1;
-  const names = by === "quality" ? ["works", "mixed", "fails"] : ["confirmed", "one agent's word"];
-  const shades = new Uint8Array(picture.count), sizes = names.map(() => 0);
-  for (let row = 0; row < picture.count; row++) sizes[shades[row] = of(row)]++;
-  return { shades, entries: names.map((name, place) => [name, sizes[place], place]) };
-}
-
-/** The names with most patterns have colours of their own; the others share one. */
-function named(codes, names, shown) {
-  const sizes = new Float64Array(names.length);
-  for (const code of codes) sizes[code]++;
-  const order = [...sizes.keys()].sort((a, b) => sizes[b] - sizes[a] || a - b);
-  const top = order.slice(0, order.length === KINDS + 1 ? KINDS + 1 : KINDS);
-  const places = new Uint8Array(names.length).fill(KINDS);
-  // By name, so that a colour stays with its name while the sizes change.
-  top.slice(0, KINDS).sort((a, b) => names[a] < names[b] ? -1 : 1).forEach((code, place) => { places[code] = place; });
-  const entries = top.slice(0, KINDS).map((code) => [shown(names[code]), sizes[code], places[code]]).sort((a, b) => a[2] - b[2]);
-  const rest = order.slice(KINDS);
-  if (rest.length) entries.push([rest.length === 1 ? shown(names[rest[0]]) : counted(rest.length, "other"), rest.reduce((sum, code) => sum + sizes[code], 0), KINDS]);
-  return { shades: Uint8Array.from(codes, (code) => places[code]), entries };
-}
-
-function colours() {
-  const kinds = [...Array(KINDS).keys()].map((place) => rgb(`--c${place}`));
-  if (by === "quality") return [rgb("--c0"), rgb("--c6"), rgb("--c1")];
-  return [...kinds, rgb("--other")];
-}
-
-/** Classes of the swatches, in the order of the palette. */
-const swatches = () => by === "quality" ? ["k0", "k6", "k1"] : [...Array(KINDS).keys()].map((place) => `k${place}`);
-
 function paint() {
   if (!picture) return;
-  const { shades, entries } = groups();
+  const { shades, entries } = groups(picture, by);
   if (!entries.some(([, , place]) => place === alone)) alone = null;
   if (alone !== null) for (let row = 0; row < shades.length; row++) if (shades[row] !== alone) shades[row] = HIDDEN;
-  plane.paint(shades, colours());
-  const classes = swatches();
-  fill(document.getElementById("legend"), entries.map(([name, size, place]) => el("li", {}, el("button", {
-    type: "button", "aria-pressed": String(alone === place), "data-key": name,
-    onclick: () => { alone = alone === place ? null : place; paint(); },
-  }, el("span", { className: `swatch ${classes[place] ?? ""}` }), short(name, 40), el("span", { className: "count" }, count(size))))));
-  for (const one of document.querySelectorAll("[data-by]")) one.setAttribute("aria-checked", String(one.dataset.by === by));
+  plane.paint(shades, palette(by));
+  const classes = swatches(by);
+  fill(
+    document.getElementById("legend"),
+    entries.map(([name, size, place]) =>
+      el(
+        "li",
+        {},
+        el(
+          "button",
+          {
+            type: "button",
+            "aria-pressed": String(alone === place),
+            "data-key": name,
+            onclick: () => {
+              alone = alone === place ? null : place;
+              paint();
+            },
+          },
+          el("span", { className: `swatch ${classes[place] ?? ""}` }),
+          short(name, 40),
+          el("span", { className: "count" }, count(size)),
+        ),
+      ),
+    ),
+  );
+  for (const one of document.querySelectorAll("[data-by]"))
+    one.setAttribute("aria-checked", String(one.dataset.by === by));
 }
 
 /* Pointing and choosing */
@@ -163,11 +152,33 @@ async function choose(row) {
 
 async function open(id) {
   try {
-    detail.replaceChildren(...sheet(await pattern(id)));
+    const found = await pattern(id);
+    detail.replaceChildren(...sheet(found, now, doing(found)));
     if (matchMedia("(max-width: 1080px)").matches) detail.scrollIntoView({ block: "start" });
   } catch (error) {
     detail.replaceChildren(empty(error.message));
   }
+}
+
+/** What the buttons of a sheet do, and what is shown afterwards. */
+function doing(found) {
+  const again = async (isDone) => {
+    if (!isDone) return;
+    known.clear();
+    await open(found.pattern_id);
+  };
+  return {
+    close: () => choose(-1),
+    pin: async () => again(await pin(found, true)),
+    unpin: async () => again(await pin(found, false)),
+    quarantine: async (agent) => again(await quarantine(agent)),
+    forget: async () => {
+      if (!(await forget(found))) return;
+      known.clear();
+      nextAt = 0;
+      await choose(-1);
+    },
+  };
 }
 
 /** Open a pattern from a list, and show where it is. */
@@ -180,81 +191,6 @@ async function find(id) {
   await open(id);
 }
 
-/* The sheet of one pattern */
-
-const title = (found) => found.label || found.examples[0]?.text || found.response || found.action;
-
-const summary = (found) => `${counted(found.outcomes, "outcome")}, ${found.positive ? "" : "failed: "}quality ${fixed(found.mean_quality)} · ` +
-  (found.sources.length === 1 ? found.sources[0].agent : counted(found.sources.length, "agent"));
-
-function sheet(found) {
-  return [
-    el("div", { className: "head" }, el("h2", {}, short(title(found), 160)), button("Close", () => choose(-1), "quiet")),
-    el("p", {}, tag(found.task_type), " ", found.positive ? tag("to repeat", "good") : tag("to avoid", "bad"), " ",
-      found.confirmed ? tag("confirmed", "good") : tag("one agent's word", "warn"), " ", found.pinned_as ? tag("pinned") : null),
-    found.response ? el("p", { className: "response" }, found.response) : null,
-    pairs(
-      ["quality", `${fixed(found.expected_quality)} ± ${fixed(found.quality_error)} (mean ${fixed(found.mean_quality)})`],
-      ["outcomes", count(found.outcomes)],
-      ["last seen", found.last_s ? `${when(found.last_s)}, ${ago(found.last_s, now)}` : "unknown"],
-      found.pinned_as && found.pinned_as !== found.pattern_id ? ["pinned as", el("span", { className: "mono" }, found.pinned_as)] : null,
-      ["pattern", el("span", { className: "mono" }, found.pattern_id)],
-    ),
-    el("div", { className: "buttons" },
-      found.pinned_as ? button("Unpin", () => pin(found, "DELETE", "It ages again.")) : button("Pin", () => pin(found, "POST", "Pinned: it stays.")),
-      button("Forget…", () => forget(found), "danger")),
-    el("h3", {}, "Who learned it"),
-    el("ul", { className: "list" }, found.sources.map((source) => origin(found, source))),
-    found.routes.length ? el("h3", {}, "Routes") : null,
-    el("ul", { className: "list" }, found.routes.map((one) => el("li", { className: "row" }, el("span", {}, one.route), el("span", { className: "note" },
-      `${counted(one.outcomes, "outcome")}, quality ${fixed(one.mean_quality)}, ${usd(one.mean_cost)}, ${ms(one.mean_latency_ms)}`)))),
-    el("h3", {}, "From which runs"),
-    el("ul", { className: "list" }, found.examples.map((one) => el("li", {}, one.text || "no text was kept",
-      el("span", { className: "note" }, `${one.agent}, quality ${fixed(one.quality)}, ${ago(one.at_s, now)}`),
-      el("span", { className: "mono" }, one.trajectory_id)))),
-  ].filter(Boolean);
-}
-
-function origin(found, source) {
-  const verdict = found.verdicts[source.agent];
-  const isOut = verdict === "quarantined";
-  return el("li", { className: "row" },
-    el("span", {}, el("a", { href: `#agents/${encodeURIComponent(source.agent)}` }, source.agent), " ",
-      el("span", { className: "note" }, `${counted(source.outcomes, "outcome")}, quality ${fixed(source.mean_quality)}`)),
-    el("span", {}, tag(verdict ?? "not here any more", isOut ? "bad" : ""), " ",
-      verdict && !isOut ? button("Quarantine…", () => quarantine(source.agent, found), "quiet") : null));
-}
-
-async function pin(found, method, said) {
-  await call(`patterns/${segment(found.pattern_id)}/pin`, { method });
-  known.delete(found.pattern_id);
-  toast(said);
-  await open(found.pattern_id);
-}
-
-async function forget(found) {
-  const text = `“${short(title(found), 80)}” is erased from the bank and from every agent that holds it, with its ` +
-    `${counted(found.outcomes, "outcome")}. It cannot come back, and this cannot be undone. Backups keep what they hold.`;
-  if (!await confirmed("Forget this pattern?", text, "Forget for good", true)) return;
-  await call(`patterns/${segment(found.pattern_id)}`, { method: "DELETE" });
-  known.delete(found.pattern_id);
-  nextAt = 0;
-  toast("Forgotten.");
-  choose(-1);
-}
-
-/** Ask, and put an agent in quarantine; true if that was done. */
-export async function quarantine(agent, found = null) {
-  const text = `What ${agent} has learned and goes on to learn is kept, and does not count for the others any more: ` +
-    "with the next merge its part leaves the bank. Nothing is erased; it can be released at any time.";
-  if (!await confirmed(`Put ${agent} in quarantine?`, text, "Quarantine", true)) return false;
-  await call(`agents/${segment(agent)}/quarantine`, { method: "POST" });
-  toast(`${agent} is in quarantine.`);
-  known.clear();
-  if (found) await open(found.pattern_id);
-  return true;
-}
-
 /* Lists: what a question finds, and what is best known */
 
 async function overview() {
@@ -263,16 +199,36 @@ async function overview() {
   const rows = [...Array(Math.min(BEST, picture.count)).keys()].map((place) => picture.count - 1 - place);
   const best = await Promise.all(rows.map((row) => pattern(picture.idOf(row)).catch(() => null)));
   if (shown !== picture) return;
-  plane.name(rows.flatMap((row, place) => best[place] ? [[row, short(title(best[place]).split(" · ")[0], 22)]] : []));
+  const named = rows.map((row, place) => [row, best[place]]).filter(([, found]) => found);
+  plane.name(named.map(([row, found]) => [row, short(title(found).split(" · ")[0], 22)]));
   if (plane.chosen >= 0 || hits.length) return;
   detail.replaceChildren(el("h2", {}, "Most evidence"), listed(best.filter(Boolean).slice(0, LISTED)));
 }
 
 function listed(found) {
-  return el("ol", { className: "list" }, found.map((one) => el("li", {},
-    el("button", { type: "button", className: "link", onclick: () => find(one.pattern_id) }, short(title(one), 110)),
-    el("span", { className: "note" }, "positive" in one ? summary(one)
-      : `votes ${Math.round(100 * one.share)} %, quality ${fixed(one.expected_quality)} ± ${fixed(one.quality_error)} · ${short(one.response, 60)}`))));
+  return el(
+    "ol",
+    { className: "list" },
+    found.map((one) =>
+      el(
+        "li",
+        {},
+        el(
+          "button",
+          { type: "button", className: "link", onclick: () => find(one.pattern_id) },
+          short(title(one), 110),
+        ),
+        el(
+          "span",
+          { className: "note" },
+          "positive" in one
+            ? summary(one)
+            : `votes ${Math.round(100 * one.share)} %, quality ${fixed(one.expected_quality)} ± ` +
+                `${fixed(one.quality_error)} · ${short(one.response, 60)}`,
+        ),
+      ),
+    ),
+  );
 }
 
 async function ask(event) {
@@ -288,16 +244,31 @@ async function ask(event) {
   const rows = hits.map((hit) => picture.rowOf(hit.pattern_id)).filter((row) => row >= 0);
   plane.mark(rows, -1);
   detail.replaceChildren(
-    el("div", { className: "head" }, el("h2", {}, `For “${short(text, 60)}”`), button("Close", () => choose(-1), "quiet")),
-    el("p", { className: "note" }, `${counted(hits.length, "pattern")}, best first, in ${ms(performance.now() - began)}; ringed on the map.`),
-    hits.length ? listed(hits) : empty("Nothing is known for a task like this."));
+    el(
+      "div",
+      { className: "head" },
+      el("h2", {}, `For “${short(text, 60)}”`),
+      button("Close", () => choose(-1), "quiet"),
+    ),
+    el(
+      "p",
+      { className: "note" },
+      `${counted(hits.length, "pattern")}, best first, in ${ms(performance.now() - began)}; ringed on the map.`,
+    ),
+    hits.length ? listed(hits) : empty("Nothing is known for a task like this."),
+  );
 }
 
 document.getElementById("search").addEventListener("submit", ask);
 for (const one of document.querySelectorAll("[data-by]")) {
-  one.addEventListener("click", () => { [by, alone] = [one.dataset.by, null]; paint(); });
+  one.addEventListener("click", () => {
+    [by, alone] = [one.dataset.by, null];
+    paint();
+  });
 }
 for (const one of document.querySelectorAll("[data-zoom]")) {
-  one.addEventListener("click", () => one.dataset.zoom === "all" ? plane.all() : plane.zoom(one.dataset.zoom === "in" ? 1.6 : 1 / 1.6));
+  one.addEventListener("click", () =>
+    one.dataset.zoom === "all" ? plane.all() : plane.zoom(one.dataset.zoom === "in" ? 1.6 : 1 / 1.6),
+  );
 }
 document.addEventListener("theme", paint);

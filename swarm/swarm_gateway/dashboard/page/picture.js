@@ -1,8 +1,13 @@
 /** The map as the gateway sends it, in typed arrays over the bytes that came. */
 
 const KINDS = {
-  n: Float32Array, quality: Float32Array, x: Float32Array, y: Float32Array,
-  agent: Uint16Array, type: Uint8Array, flags: Uint8Array,
+  n: Float32Array,
+  quality: Float32Array,
+  x: Float32Array,
+  y: Float32Array,
+  agent: Uint16Array,
+  type: Uint8Array,
+  flags: Uint8Array,
 };
 export const POSITIVE = 1;
 export const CONFIRMED = 2;
@@ -21,7 +26,7 @@ export function read(buffer) {
     else place = [start, length];
   }
   // Nobody may ever ask for an id: a hundred thousand of them are read when somebody does.
-  const all = () => ids ??= JSON.parse(text(buffer, ...place));
+  const all = () => (ids ??= JSON.parse(text(buffer, ...place)));
   return { ...header, ...columns, idOf: (row) => all()[row], rowOf: (id) => all().indexOf(id) };
 }
 

@@ -1,6 +1,7 @@
 /** The map on a canvas: a hundred thousand points, each stamped into the pixels; pan, zoom, and which one is meant. */
 
 import { CONFIRMED, POSITIVE } from "./picture.js";
+import { stamp, stampOf } from "./stamps.js";
 
 const CELLS = 160;
 const REACH = 14;
@@ -55,7 +56,8 @@ export class Plane {
     if (!picture?.count || !width) return;
     const [left, right] = extent(picture.x);
     const [low, high] = extent(picture.y);
-    const room = Math.max(right - left, 1e-3), rise = Math.max(high - low, 1e-3);
+    const room = Math.max(right - left, 1e-3),
+      rise = Math.max(high - low, 1e-3);
     this.view = { x: (left + right) / 2, y: (low + high) / 2, scale: 0.92 * Math.min(width / room, height / rise) };
     this.whole = this.view.scale;
     this.draw();
@@ -103,7 +105,8 @@ export class Plane {
     const x = (px - this.width / 2) / view.scale + view.x;
     const y = view.y - (py - this.height / 2) / view.scale;
     const around = reach / view.scale;
-    let best = -1, least = around * around;
+    let best = -1,
+      least = around * around;
     for (let row = grid.row(y - around); row <= grid.row(y + around); row++) {
       for (let column = grid.column(x - around); column <= grid.column(x + around); column++) {
         const cell = row * CELLS + column;
@@ -144,17 +147,27 @@ export class Plane {
     const context = points.getContext("2d");
     const { width, height } = points;
     const image = context.createImageData(width, height);
-    const scale = view.scale * ratio, left = width / 2 - view.x * scale, top = height / 2 + view.y * scale;
+    const scale = view.scale * ratio,
+      left = width / 2 - view.x * scale,
+      top = height / 2 + view.y * scale;
     // In little room for many the points are small; they grow, slowly, as one looks closer.
     const crowd = Math.min(1, Math.max(0.34, Math.sqrt((this.width * this.height) / picture.count) / 18));
     const size = crowd * ratio * Math.min(2.6, Math.max(1, (view.scale / this.whole) ** 0.3));
     for (let row = 0; row < picture.count; row++) {
       if (shades[row] === HIDDEN) continue;
-      const x = picture.x[row] * scale + left, y = top - picture.y[row] * scale;
+      const x = picture.x[row] * scale + left,
+        y = top - picture.y[row] * scale;
       if (x < -30 || y < -30 || x > width + 30 || y > height + 30) continue;
       const flags = picture.flags[row];
       const radius = Math.min(22, size * (1.7 + 1.15 * Math.log2(1 + picture.n[row])));
-      stamp(image, x, y, stampOf(radius, !(flags & POSITIVE), ratio), palette[shades[row]], flags & CONFIRMED ? 0.86 : 0.4);
+      stamp(
+        image,
+        x,
+        y,
+        stampOf(radius, !(flags & POSITIVE), ratio),
+        palette[shades[row]],
+        flags & CONFIRMED ? 0.86 : 0.4,
+      );
     }
     context.putImageData(image, 0, 0);
     this.drawMarks();
@@ -191,7 +204,8 @@ export class Plane {
     context.strokeStyle = getComputedStyle(this.host).backgroundColor;
     for (const [row, name] of this.names) {
       const [x, y] = this.at(row);
-      const width = context.measureText(name).width, left = x - width / 2;
+      const width = context.measureText(name).width,
+        left = x - width / 2;
       if (left < 4 || left + width > this.width - 4 || y < 18 || this.shades?.[row] === HIDDEN) continue;
       if (taken.some(([a, b, c]) => Math.abs(b - y) < 17 && a < left + width + 6 && left < c + 6)) continue;
       taken.push([left, y, left + width]);
@@ -211,7 +225,8 @@ export class Plane {
   /** A uniform grid over the points, as one array of rows in the order of their cells. */
   index() {
     const { x, y, count } = this.picture;
-    const [left, right] = extent(x), [low, high] = extent(y);
+    const [left, right] = extent(x),
+      [low, high] = extent(y);
     const clamp = (cell) => Math.min(CELLS - 1, Math.max(0, cell | 0));
     const column = (value) => clamp(((value - left) / (right - left || 1)) * CELLS);
     const row = (value) => clamp(((value - low) / (high - low || 1)) * CELLS);
@@ -219,7 +234,8 @@ export class Plane {
     const cells = new Uint32Array(count);
     for (let one = 0; one < count; one++) starts[(cells[one] = row(y[one]) * CELLS + column(x[one])) + 1]++;
     for (let cell = 0; cell < CELLS * CELLS; cell++) starts[cell + 1] += starts[cell];
-    const order = new Uint32Array(count), next = starts.slice();
+    const order = new Uint32Array(count),
+      next = starts.slice();
     for (let one = 0; one < count; one++) order[next[cells[one]]++] = one;
     this.grid = { starts, order, column, row };
   }
@@ -230,10 +246,14 @@ export class Plane {
       const box = host.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
-    host.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...place(event));
-    }, { passive: false });
+    host.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...place(event));
+      },
+      { passive: false },
+    );
     host.addEventListener("pointerdown", (event) => {
       if (event.target.closest("button")) return;
       host.setPointerCapture(event.pointerId);
@@ -241,7 +261,8 @@ export class Plane {
       this.moved = pointers.size > 1 ? Infinity : 0;
     });
     host.addEventListener("pointermove", (event) => {
-      const before = pointers.get(event.pointerId), now = place(event);
+      const before = pointers.get(event.pointerId),
+        now = place(event);
       if (!before) return this.hover(event.target.closest("button") ? -1 : this.nearest(...now));
       pointers.set(event.pointerId, now);
       const [dx, dy] = [now[0] - before[0], now[1] - before[1]];
@@ -261,9 +282,15 @@ export class Plane {
     host.addEventListener("pointercancel", ended);
     host.addEventListener("pointerleave", () => this.hover(-1));
     const keys = {
-      ArrowLeft: () => this.pan(60, 0), ArrowRight: () => this.pan(-60, 0), ArrowUp: () => this.pan(0, 60),
-      ArrowDown: () => this.pan(0, -60), "+": () => this.zoom(1.5), "=": () => this.zoom(1.5), "-": () => this.zoom(1 / 1.5),
-      0: () => this.all(), Enter: () => this.on.choose(this.nearest(this.width / 2, this.height / 2, this.width)),
+      ArrowLeft: () => this.pan(60, 0),
+      ArrowRight: () => this.pan(-60, 0),
+      ArrowUp: () => this.pan(0, 60),
+      ArrowDown: () => this.pan(0, -60),
+      "+": () => this.zoom(1.5),
+      "=": () => this.zoom(1.5),
+      "-": () => this.zoom(1 / 1.5),
+      0: () => this.all(),
+      Enter: () => this.on.choose(this.nearest(this.width / 2, this.height / 2, this.width)),
     };
     host.addEventListener("keydown", (event) => {
       if (event.target !== host || !keys[event.key] || event.ctrlKey || event.metaKey) return;
@@ -274,50 +301,11 @@ export class Plane {
 }
 
 function extent(values) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (const value of values) {
     if (value < low) low = value;
     if (value > high) high = value;
   }
   return low <= high ? [low, high] : [0, 0];
-}
-
-const STAMPS = new Map();
-
-/** How much of each pixel a disc, or a ring, of a radius covers; one stamp for each quarter of a pixel. */
-function stampOf(radius, isRing, ratio) {
-  const key = 4 * Math.round(4 * radius) + (isRing ? 2 : 0) + ratio - 1;
-  let made = STAMPS.get(key);
-  if (!made) {
-    const half = Math.ceil(radius + 1), side = 2 * half + 1, line = Math.max(1.1, 0.38 * radius);
-    made = { half, side, cover: new Float32Array(side * side) };
-    for (let y = 0; y < side; y++) {
-      for (let x = 0; x < side; x++) {
-        const distance = Math.hypot(x - half, y - half);
-        const inside = Math.min(1, Math.max(0, radius + 0.5 - distance));
-        const hole = isRing ? Math.min(1, Math.max(0, radius - line + 0.5 - distance)) : 0;
-        made.cover[y * side + x] = inside - hole;
-      }
-    }
-    STAMPS.set(key, made);
-  }
-  return made;
-}
-
-/** Lay a stamp over the pixels, by the rule of source over destination, colours not premultiplied. */
-function stamp(image, x, y, { half, side, cover }, [red, green, blue], opacity) {
-  const { data, width, height } = image;
-  const left = Math.round(x) - half, top = Math.round(y) - half;
-  for (let row = Math.max(0, -top); row < side && top + row < height; row++) {
-    for (let column = Math.max(0, -left); column < side && left + column < width; column++) {
-      const alpha = cover[row * side + column] * opacity;
-      if (alpha <= 0) continue;
-      const at = 4 * ((top + row) * width + left + column);
-      const below = (data[at + 3] / 255) * (1 - alpha), total = alpha + below;
-      data[at] = (red * alpha + data[at] * below) / total;
-      data[at + 1] = (green * alpha + data[at + 1] * below) / total;
-      data[at + 2] = (blue * alpha + data[at + 2] * below) / total;
-      data[at + 3] = 255 * total;
-    }
-  }
 }
