@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 AGENT = "shop-1"
+ORDERS = 20
 HOOK_TIMEOUT = 2.0
 
 
@@ -57,6 +58,12 @@ def total(samples: list[Sample], name: str, **labels: str) -> float:
     return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
 
+def is_learned(samples: list[Sample]) -> bool:
+    """Whether all orders have been accepted, and none waits for a worker. The gateway reads once a second at most."""
+    accepted = total(samples, "swarm_ops_total", kind="outcome", state="accepted")
+    return accepted >= ORDERS and not total(samples, "swarm_queue_depth", queue="outcomes")
+
+
 def main() -> None:
     url = json.loads(swarm("up", "--json"))["gateway"]["url"]
     with urlopen(f"{url}/health/ready", timeout=10.0) as answer:
@@ -65,7 +72,7 @@ def main() -> None:
     hooks = Hooks(url, token)
     before = hooks.metrics()
 
-    for number in range(20):
+    for number in range(ORDERS):
         advice = hooks.call("/v1/trajectories", {"agent": AGENT, "text": f"price order {number} for a new customer"})
         # ... the task ...
         if advice:
@@ -75,7 +82,7 @@ def main() -> None:
             )
 
     deadline = time.monotonic() + 30.0
-    while total(now := hooks.metrics(), "swarm_queue_depth", queue="outcomes") and time.monotonic() < deadline:
+    while not is_learned(now := hooks.metrics()) and time.monotonic() < deadline:
         time.sleep(0.2)
     answered, took = (
         total(now, name) - total(before, name)
