@@ -14,8 +14,10 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 AGENT = "shop-1"
+ORDERS = 20
 HOOK_TIMEOUT = 2.0
 
 
@@ -44,15 +46,22 @@ class Hooks:
             print(f"the task goes on without the swarm: {error}")
             return {}
 
-    def metrics(self) -> dict[str, float]:
-        """Every sample by its name, summed over its labels."""
+    def metrics(self) -> list[Sample]:
+        """Every sample that Prometheus would read now."""
         with urlopen(Request(f"{self.url}/metrics", headers=self._headers), timeout=10.0) as answer:
             families = text_string_to_metric_families(answer.read().decode())
-        sums: dict[str, float] = {}
-        for sample in (sample for family in families for sample in family.samples):
-            name = f"{sample.name}:{sample.labels['state']}" if "state" in sample.labels else sample.name
-            sums[name] = sums.get(name, 0.0) + sample.value
-        return sums
+        return [sample for family in families for sample in family.samples]
+
+
+def total(samples: list[Sample], name: str, **labels: str) -> float:
+    """The sum of a metric over all samples with these labels."""
+    return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
+
+
+def is_learned(samples: list[Sample]) -> bool:
+    """Whether all orders have been accepted, and none waits for a worker. The gateway reads once a second at most."""
+    accepted = total(samples, "swarm_ops_total", kind="outcome", state="accepted")
+    return accepted >= ORDERS and not total(samples, "swarm_queue_depth", queue="outcomes")
 
 
 def main() -> None:
@@ -63,7 +72,7 @@ def main() -> None:
     hooks = Hooks(url, token)
     before = hooks.metrics()
 
-    for number in range(20):
+    for number in range(ORDERS):
         advice = hooks.call("/v1/trajectories", {"agent": AGENT, "text": f"price order {number} for a new customer"})
         # ... the task ...
         if advice:
@@ -73,16 +82,17 @@ def main() -> None:
             )
 
     deadline = time.monotonic() + 30.0
-    while (now := hooks.metrics())["swarm_ops_total:consolidated"] < 20 and time.monotonic() < deadline:
+    while not is_learned(now := hooks.metrics()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    answered = now["swarm_hook_duration_seconds_count"] - before.get("swarm_hook_duration_seconds_count", 0.0)
-    took = now["swarm_hook_duration_seconds_sum"] - before.get("swarm_hook_duration_seconds_sum", 0.0)
+    answered, took = (
+        total(now, name) - total(before, name)
+        for name in ("swarm_hook_duration_seconds_count", "swarm_hook_duration_seconds_sum")
+    )
     print(f"{answered:.0f} hooks, {1e3 * took / answered:.1f} ms each")
-    down = Hooks("http://127.0.0.1:1", token)
-    down.call("/v1/trajectories", {"agent": AGENT, "text": "anything"})
+    Hooks("http://127.0.0.1:1", token).call("/v1/trajectories", {"agent": AGENT, "text": "anything"})
     print(
-        f"{now['swarm_ops_total:accepted']:.0f} outcomes accepted, {now['swarm_ops_total:consolidated']:.0f} learned, "
-        f"{now['swarm_lost']:.0f} lost"
+        f"{total(now, 'swarm_ops_total', kind='outcome', state='accepted'):.0f} outcomes accepted, "
+        f"{total(now, 'swarm_queue_depth', queue='outcomes'):.0f} waiting, {total(now, 'swarm_lost'):.0f} lost"
     )
 
 
