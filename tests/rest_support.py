@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -147,3 +148,23 @@ def consolidate_all(settings: Settings, client: Client | None = None) -> None:
         return
     with connect(settings) as made:
         Background(settings, made).drain(time.time())
+
+
+@contextmanager
+def consolidating(settings: Settings) -> Iterator[None]:
+    """What workers do, in a thread, for as long as the block lasts."""
+    stop = threading.Event()
+
+    def work() -> None:
+        with connect(settings) as client:
+            background = Background(settings, client)
+            while not stop.wait(0.1):
+                background.drain(time.time())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -54,6 +54,9 @@ class Routing:
 
         Without Redis it answers from what it knows: then budgets were not asked, and the decision is not kept.
         """
+        if not self._is_kept and self._swarm.router.knowledge.is_empty:
+            # Nobody routes here: looking around the task is most of a hook's time, and would be for nothing.
+            return None
         near = self._swarm.replica.nearest(y, NEIGHBOURS)
         for is_online in (self._is_kept and not self._breaker.is_open, False):
             try:

@@ -22,6 +22,8 @@ from swarm_agents.agent import Agent
 logger = logging.getLogger(__name__)
 _CLOSE_S = 0.2
 """How long an agent that is let go may take to send its spool; what is left waits there."""
+_LOOK_S = 2.0
+"""A hook looks by itself at what changed if nobody has for so long; `refresh` does so every second."""
 _RECENT_S = 10.0
 """An agent that was used within so long is kept up to date; another one looks by itself when it is used again."""
 
@@ -88,7 +90,7 @@ class Engines:
         try:
             with seat.lock:
                 if seat.agent is None:
-                    seat.agent = Agent(name, role=role, swarm=self._swarm)
+                    seat.agent = Agent(name, role=role, swarm=self._swarm, refresh_interval=_LOOK_S)
             yield seat.agent
         finally:
             with self._lock:

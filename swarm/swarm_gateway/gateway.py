@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self, TypeVar
 
@@ -26,10 +27,12 @@ from swarm_gateway.live import LiveFeed
 logger = logging.getLogger(__name__)
 MAX_GUARDS = 1_024
 """Tokens whose owners are remembered; that they still hold is asked at every call."""
+FOLLOW_S = 0.25
+"""Between two looks at the bank ..."""
 TEND_S = 1.0
-"""Between two looks at what was learned elsewhere, and tries to send what is spooled."""
+"""... at what the agents in use learned elsewhere, with a try to send what is spooled ..."""
 WAKE_S = 60.0
-"""Between two looks into the spools of agents that are not in memory."""
+"""... and into the spools of agents that are not in memory."""
 SLOW_AT_ONCE = 2
 """So many operations that take seconds (rewind, forget, backup) run at a time; the others wait for their turn."""
 
@@ -152,19 +155,18 @@ class Gateway:
                 raise
 
     def _tend(self) -> None:
-        wake_at = 0.0
-        while True:
-            try:
-                # Here, so that no hook has to do it while its caller waits.
-                self.swarm.replica.refresh()
-                if time.monotonic() >= wake_at:
-                    wake_at = time.monotonic() + WAKE_S
-                    self._wake()
-                self.engines.refresh()
-            except SwarmError as error:
-                logger.debug("tending: %s", error)
-            if self._stop.wait(TEND_S):
-                return
+        """What no hook has to do then while its caller waits."""
+        tasks = [
+            _Tending(self.swarm.replica.refresh, FOLLOW_S),
+            _Tending(self.engines.refresh, TEND_S),
+            _Tending(self._wake, WAKE_S),
+        ]
+        while not self._stop.wait(FOLLOW_S):
+            for task in tasks:
+                try:
+                    task.do_if_due()
+                except SwarmError as error:
+                    logger.debug("tending: %s", error)
 
     def _wake(self) -> None:
         """Take in agents whose process is gone, and whose outcomes wait in a spool of this host."""
@@ -172,6 +174,22 @@ class Gateway:
             logger.info("agent %s: outcomes wait in its spool", name)
             with self.engines.use(name) as agent:
                 agent.refresh()
+
+
+@dataclass(slots=True)
+class _Tending:
+    """Something that is done every `every_s` seconds, at once for the first time."""
+
+    work: Callable[[], object]
+    every_s: float
+    due_at: float = 0.0
+
+    def do_if_due(self) -> None:
+        """Do it, if it is time. If it fails it waits as long as after a success."""
+        now = time.monotonic()
+        if now >= self.due_at:
+            self.due_at = now + self.every_s
+            self.work()
 
 
 def _name_of(token: str) -> bytes:
