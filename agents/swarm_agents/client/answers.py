@@ -11,7 +11,6 @@ from swarm.errors import (
     GatewayUnavailableError,
     QueueFullError,
     RateLimitError,
-    StoreUnavailableError,
     SwarmError,
 )
 from swarm.services.find import ConsolidationReceipt, Found, MergeReceipt, split_id
@@ -36,7 +35,7 @@ def failure_of(status: int, body: object) -> SwarmError:
     """
     told = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(told, Mapping):
-        return _unworded(status)
+        return _unworded(status, "and does not say why")
     kind, message = str(told.get("type")), str(told.get("message"))
     if kind in _TIMED:
         return _TIMED[kind](message, float(told.get("retry_after_s") or 0.0))
@@ -44,14 +43,13 @@ def failure_of(status: int, body: object) -> SwarmError:
     # One that takes more than a message cannot be made again here.
     if isinstance(known, type) and issubclass(known, SwarmError) and known is not errors.JobFailedError:
         return known(message)
-    return StoreUnavailableError(message) if status == 503 else SwarmError(f"the gateway: {status}, {message}")
+    return _unworded(status, message)
 
 
-def _unworded(status: int) -> SwarmError:
-    """Of an answer that is not the gateway's own, but that of a proxy before it."""
-    if status in (502, 503, 504):
-        return GatewayUnavailableError(f"the gateway is not there: its proxy answers {status}")
-    return SwarmError(f"the gateway answers {status} and does not say why")
+def _unworded(status: int, message: str) -> SwarmError:
+    """Of an answer that is none of our errors: a fault of the gateway, or the word of a proxy before it."""
+    told = f"the gateway answers {status}: {message}"
+    return GatewayUnavailableError(told) if status >= 500 else SwarmError(told)
 
 
 def found_of(values: Any) -> Found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -11,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import anyio
 import httpx
 
-from swarm.errors import DamagedRecordError, GatewayUnavailableError, InputError, StoreUnavailableError, SwarmError
+from swarm.errors import SwarmError
 from swarm.services.find import Found
 from swarm.services.hits import PatternHit
 from swarm.services.receipts import Receipt
@@ -19,62 +18,17 @@ from swarm.services.route_advice import RouteAdvice, RouteOptions
 from swarm.services.status import SwarmStatus
 from swarm.services.tasks import TaskOptions, TaskReceipt
 from swarm_agents.advice import TaskAdvice
-from swarm_agents.breaker import Breaker
-from swarm_agents.client.answers import failure_of
 from swarm_agents.client.attempts import DEFAULT_PATIENCE, Attempts, Patience
 from swarm_agents.client.blocks import async_task_block, task_block
-from swarm_agents.client.conversation import Call, Conversation, Talk
+from swarm_agents.client.conversation import Call, Talk
+from swarm_agents.client.http_calls import DIRECT, GatewayCalls, checked_url, content_of, headers_of
 from swarm_agents.client.interface import AfterOptions, BeforeOptions, PatternOptions, QueryOptions, StepOptions
 from swarm_agents.task import Task
 
 _T = TypeVar("_T")
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_DIRECT = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
-"""No proxy of the environment stands before this machine itself."""
 
 
-class _Common:
-    """What both have: whom they speak for, and how long they wait."""
-
-    def __init__(self, url: str, agent: str, role: str | None, patience: Patience) -> None:
-        self.url = url.rstrip("/")
-        self.breaker = Breaker()
-        self._talk = Conversation(agent, role)
-        self._patience = patience
-
-    @property
-    def name(self) -> str:
-        """The agent."""
-        return self._talk.agent
-
-    @property
-    def lost_steps(self) -> int:
-        """Steps of which nobody knows whether they arrived; they are not sent again."""
-        return self._talk.lost_steps
-
-    def _check_breaker(self, call: Call) -> None:
-        if call.is_hook and self.breaker.is_open:
-            message = f"the gateway at {self.url} was not there a moment ago: {self.breaker.last_error}"
-            raise GatewayUnavailableError(message, was_sent=False)
-
-    def _away(self, error: httpx.RequestError) -> GatewayUnavailableError:
-        # The class says what happened; the words of httpx may be empty.
-        message = f"the gateway at {self.url} does not answer ({type(error).__name__}: {error})"
-        away = GatewayUnavailableError(message, was_sent=not isinstance(error, _UNSENT))
-        self.breaker.failed(away)
-        return away
-
-    def _read(self, response: httpx.Response) -> Any:
-        self.breaker.succeeded()
-        if response.is_success:
-            return _value(response)
-        failure = failure_of(response.status_code, _json(response))
-        if isinstance(failure, StoreUnavailableError):
-            self.breaker.noted(failure)
-        raise failure
-
-
-class HttpClient(_Common):
+class HttpClient(GatewayCalls):
     """A `SwarmClient` of the gateway at `url`.
 
     Parameters
@@ -100,7 +54,7 @@ class HttpClient(_Common):
         patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         super().__init__(url, agent, role, patience)
-        self._http = httpx.Client(base_url=_checked(url), headers=_headers(token), mounts=_DIRECT)
+        self._http = httpx.Client(base_url=checked_url(url), headers=headers_of(token), mounts=DIRECT)
 
     def before_task(self, text: str, **options: Unpack[BeforeOptions]) -> TaskAdvice:
         """See `SwarmClient.before_task`; without the gateway an empty advice, which is not fresh."""
@@ -187,14 +141,14 @@ class HttpClient(_Common):
     def _once(self, call: Call, timeout: float) -> Any:
         try:
             response = self._http.request(
-                call.method, call.path, content=_content(call), params=dict(call.query), timeout=timeout
+                call.method, call.path, content=content_of(call), params=dict(call.query), timeout=timeout
             )
         except httpx.RequestError as error:
             raise self._away(error) from error
         return self._read(response)
 
 
-class AsyncHttpClient(_Common):
+class AsyncHttpClient(GatewayCalls):
     """An `AsyncSwarmClient` of the gateway at `url`; parameters and errors as of `HttpClient`."""
 
     def __init__(
@@ -207,7 +161,7 @@ class AsyncHttpClient(_Common):
         patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         super().__init__(url, agent, role, patience)
-        self._http = httpx.AsyncClient(base_url=_checked(url), headers=_headers(token), mounts=_DIRECT)
+        self._http = httpx.AsyncClient(base_url=checked_url(url), headers=headers_of(token), mounts=DIRECT)
 
     async def before_task(self, text: str, **options: Unpack[BeforeOptions]) -> TaskAdvice:
         """See `HttpClient.before_task`."""
@@ -288,47 +242,8 @@ class AsyncHttpClient(_Common):
     async def _once(self, call: Call, timeout: float) -> Any:
         try:
             response = await self._http.request(
-                call.method, call.path, content=_content(call), params=dict(call.query), timeout=timeout
+                call.method, call.path, content=content_of(call), params=dict(call.query), timeout=timeout
             )
         except httpx.RequestError as error:
             raise self._away(error) from error
         return self._read(response)
-
-
-def _checked(url: str) -> httpx.URL:
-    try:
-        found = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError):
-        found = httpx.URL("")
-    if found.scheme not in ("http", "https") or not found.host:
-        # What it is stays unsaid: it may hold a password.
-        raise InputError("url must be http://HOST:PORT or https://HOST:PORT")
-    return found
-
-
-def _headers(token: str | None) -> dict[str, str]:
-    told = {"Content-Type": "application/json"}
-    return told if token is None else told | {"Authorization": f"Bearer {token}"}
-
-
-def _content(call: Call) -> bytes | None:
-    if call.body is None:
-        return None
-    try:
-        return json.dumps(call.body, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise InputError(f"what is sent to a gateway must be JSON: {error!s:.120}") from error
-
-
-def _value(response: httpx.Response) -> Any:
-    try:
-        return response.json() if response.content else None
-    except ValueError as error:
-        raise DamagedRecordError(f"the gateway's answer is no JSON: {error}") from error
-
-
-def _json(response: httpx.Response) -> object:
-    try:
-        return response.json()
-    except ValueError:
-        return None

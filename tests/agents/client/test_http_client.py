@@ -139,6 +139,13 @@ def test_a_step_that_perhaps_arrived_is_counted_and_not_sent_again() -> None:
         assert [asked.rpartition("/")[2] for asked in server.asked] == ["trajectories", "steps", "end"]
 
 
+def test_a_fault_of_the_gateway_breaks_no_task() -> None:
+    fault = (500, {"error": {"type": "InternalError", "message": "a fault", "retry_after_s": None}})
+    with scripted_server(fault) as server, HttpClient(server.url, "ada", patience=PATIENCE) as client:
+        assert client.before_task("x").is_fresh is False
+        assert "a fault" in client.breaker.last_error
+
+
 def test_a_call_gives_up_when_the_wait_would_be_too_long() -> None:
     later = (429, {"error": {"type": "QueueFullError", "message": "full", "retry_after_s": 3600.0}})
     with scripted_server(later) as server, HttpClient(server.url, "ada", patience=PATIENCE) as client:
@@ -163,8 +170,8 @@ def test_an_answer_that_is_none_of_ours_is_said_to_be_damaged(body: object) -> N
         (404, {"type": "UnknownIdError", "message": "no such"}, UnknownIdError),
         (403, {"type": "ForbiddenError", "message": "no"}, ForbiddenError),
         (429, {"type": "RateLimitError", "message": "slow", "retry_after_s": 1.5}, RateLimitError),
-        (503, {"type": "Novel", "message": "away"}, StoreUnavailableError),
-        (500, {"type": "InternalError", "message": "a fault"}, SwarmError),
+        (503, {"type": "Novel", "message": "away"}, GatewayUnavailableError),
+        (500, {"type": "InternalError", "message": "a fault"}, GatewayUnavailableError),
         (409, {"type": "JobFailedError", "message": "job"}, SwarmError),
         (404, {"type": "annotations", "message": "not one of ours"}, SwarmError),
     ],
