@@ -8,18 +8,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import click
 
 from swarm.settings import Settings
 from swarm_cli.local.gateway import end_gateway
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.supervisor import end_supervisor
 from swarm_cli.local.workers import local_workers
+from swarm_cli.main import COMMANDS
 from swarm_workers import processes
 from swarm_workers.sole import supervisors
 
 TIMEOUT = 60.0
+
+
+def all_commands() -> list[list[str]]:
+    """The words of every command, groups included."""
+    words: list[list[str]] = [[]]
+    for name, (module, _) in COMMANDS.items():
+        words.append([name])
+        command = import_module(module).command
+        if isinstance(command, click.Group):
+            words += [[name, inner] for inner in command.commands]
+    return words
 
 
 class CommandLine:

@@ -83,10 +83,11 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-# Those of the topologies are run, and have members killed, by workers/test_topology_pools.py.
+# Those of the topologies are run, and have members killed, by workers/test_topology_pools.py; that of CrewAI by
+# adapters/test_crewai.py, where CrewAI is.
 @pytest.mark.parametrize(
     "example",
-    [path for path in sorted((ROOT / "examples").glob("*.py")) if not path.stem.startswith("topology_")],
+    [path for path in sorted((ROOT / "examples").glob("*.py")) if not path.stem.startswith(("topology_", "crewai_"))],
     ids=lambda path: path.stem,
 )
 def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_path: Path) -> None:
@@ -99,7 +100,17 @@ def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_p
     expected = {
         "first_swarm": "csv.DictReader (from coder-1",
         "adaptive_chatbot": "round 3: 6 of 6",
+        "langgraph_store": "coder-2 answers csv.DictReader at once, short as ada likes it",
         "tasks_for_agents": "editor has 3 outcomes to learn from",
+        "openai_agents_hooks": "csv.DictReader(file)",
+        "claude_agent_hooks": "awk '{s += $2} END {print s}'",
+        "mcp_client": "found: use csv.DictReader (from coder-1)",
+        "http_client": "tester-1 found: use csv.DictWriter (from coder-1)",
+        "tutorial_first_application": "right plan for 100 of 100 new requests",
+        "tutorial_ab_test": "arithmetic is won by stepwise, dates by with-examples",
+        "tutorial_router": "talk goes to the small-model, code to the large-model",
+        "tutorial_custom_patterns": "count orders per month: orders, by writer-1",
+        "tutorial_production": "20 outcomes accepted, 0 waiting, 0 lost",
     }
     assert expected[example.stem] in done.stdout.splitlines()[-1]
 

@@ -23,7 +23,10 @@ class TaskAdvice:
     route: RouteAdvice | None
     is_fresh: bool
     query: Vector = field(repr=False)
-    """The embedding of the task in base space, of shape (d,)."""
+    """The embedding of the task in base space, of shape (d,) ..."""
+    adapted: Vector = field(repr=False)
+    """... and as the adapters bent it, which is what the patterns were ranked by; both are (0,) of what a gateway
+    answered, where they stay."""
 
     @property
     def best(self) -> PatternHit | None:

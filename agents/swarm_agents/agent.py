@@ -122,6 +122,7 @@ class Agent:
         self._refreshed_at = -refresh_interval
         self._lock = threading.Lock()
         self._open: dict[str, Trajectory] = {}
+        self._unkept: set[str] = set()
         self.refresh()
 
     # Hooks
@@ -193,6 +194,7 @@ class Agent:
                 route=advised,
                 is_fresh=self._is_fresh and not self.breaker.is_open,
                 query=query,
+                adapted=y,
             )
 
     def step(self, trajectory_id: str, reward: float, *, node: PatternHit | str = "", latency_ms: float = 0.0) -> None:
@@ -200,7 +202,7 @@ class Agent:
 
         A step that used a pattern takes its share of the outcome, see `sona.credit`.
         """
-        trajectory = self._opened(trajectory_id)
+        trajectory = self.opened(trajectory_id)
         if len(trajectory.steps) >= self.config.max_trajectory_steps:
             raise CapacityError(f"max_trajectory_steps is {self.config.max_trajectory_steps}: {trajectory_id} is full")
         step = Step(
@@ -247,7 +249,7 @@ class Agent:
         if idempotency_key is not None:
             key = check_idempotency_key(idempotency_key)
         try:
-            trajectory = self._opened(trajectory_id)
+            trajectory = self.opened(trajectory_id)
         except UnknownIdError:
             if (first := self._earlier_receipt(key)) is None:
                 raise
@@ -269,8 +271,7 @@ class Agent:
             if self._delivery.spooled and not self.breaker.is_open:
                 self.refresh()
             receipt = self._delivery.report(ended, key, is_registered=self._is_registered)
-            with self._lock:
-                self._open.pop(trajectory_id, None)
+            self._close(trajectory_id)
             if receipt.is_new:
                 self._learner.learn(ended)
                 report_route(self.swarm, self.breaker, ended, receipt.stream_id)
@@ -278,22 +279,26 @@ class Agent:
 
     def abandon(self, trajectory_id: str) -> None:
         """Close a trajectory that will have no outcome; nothing is learned from it."""
-        self._opened(trajectory_id)
+        self.opened(trajectory_id)
         self._delivery.forget(trajectory_id)
-        with self._lock:
-            self._open.pop(trajectory_id, None)
+        self._close(trajectory_id)
 
     @contextmanager
-    def task(self, text: str, **options: object) -> Iterator[Task]:
+    def task(self, text: str, *, paused_by: tuple[type[BaseException], ...] = (), **options: object) -> Iterator[Task]:
         """Hooks around a block: its success is the outcome, an exception its failure.
 
         with agent.task("rename a column") as task:
             task.used(task.advice.best)
+
+        Exceptions of `paused_by` are none: the block will be begun anew, and nothing is learned from this time.
         """
         task = Task(self.before_task(text, **options))  # type: ignore[arg-type]  # before_task checks them
         started = time.perf_counter()
         try:
             yield task
+        except paused_by:
+            self.abandon(task.advice.trajectory_id)
+            raise
         except BaseException as error:
             try:
                 self._finish(task, 0.0, started)
@@ -337,6 +342,7 @@ class Agent:
                 self._register()
             self._delivery.replay()
             self._follow()
+            self._keep()
         except StoreUnavailableError as error:
             self.breaker.failed(error)
             return False
@@ -387,7 +393,7 @@ class Agent:
         the export fails, the agent goes on.
         """
         exported = self.export(timeout_s) if export else None
-        if not export:
+        if not export and self.has_unsent:
             self.flush(timeout_s)
         self._delivery.close()
         return exported
@@ -397,6 +403,24 @@ class Agent:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def opened(self, trajectory_id: str) -> Trajectory:
+        """A task under way, perhaps one that an earlier process of this agent began.
+
+        Raises
+        ------
+        UnknownIdError
+            If it is unknown or has ended.
+        StoreUnavailableError
+            If Redis, the only one who may know, is away.
+        """
+        check_idempotency_key(trajectory_id, "trajectory_id")
+        with self._lock:
+            trajectory = self._open.get(trajectory_id)
+        trajectory = trajectory or self._delivery.recall(trajectory_id)
+        if trajectory is None:
+            raise UnknownIdError(f"trajectory_id {shown(trajectory_id)} is unknown or has ended")
+        return trajectory
 
     def receipt(self, idempotency_key: str) -> Receipt:
         """Where an outcome stands now, from the spool or from Redis."""
@@ -413,6 +437,16 @@ class Agent:
             instant_updates=self.instant_updates,
             open_tasks=len(self._open),
         )
+
+    @property
+    def unkept(self) -> int:
+        """Tasks under way that this process alone knows, because Redis was away when they began."""
+        return len(self._unkept)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something waits here for Redis: outcomes in the spool, or tasks under way."""
+        return self._delivery.spooled > 0 or self.unkept > 0
 
     @property
     def role(self) -> str:
@@ -476,6 +510,7 @@ class Agent:
         if self._delivery.life not in ("", life):
             with self._lock:
                 self._open.clear()
+                self._unkept.clear()
             self._learner.begin_anew()
             self._is_caught_up = False
         self._delivery.life = life
@@ -497,19 +532,29 @@ class Agent:
             if trajectory.id not in self._open and len(self._open) >= MAX_OPEN:
                 raise CapacityError(f"agent {self.name}: {MAX_OPEN} tasks are under way; end some first")
         # First in Redis: if that refuses it, nothing has changed here.
-        self._delivery.remember(trajectory)
+        is_kept = self._delivery.remember(trajectory)
         with self._lock:
             self._open[trajectory.id] = trajectory
+            (self._unkept.discard if is_kept else self._unkept.add)(trajectory.id)
 
-    def _opened(self, trajectory_id: str) -> Trajectory:
-        check_idempotency_key(trajectory_id, "trajectory_id")
+    def _close(self, trajectory_id: str) -> None:
         with self._lock:
-            trajectory = self._open.get(trajectory_id)
-        # Perhaps an earlier process of this agent opened it.
-        trajectory = trajectory or self._delivery.recall(trajectory_id)
-        if trajectory is None:
-            raise UnknownIdError(f"trajectory_id {shown(trajectory_id)} is unknown or has ended")
-        return trajectory
+            self._open.pop(trajectory_id, None)
+            self._unkept.discard(trajectory_id)
+
+    def _keep(self) -> None:
+        """Let Redis know the tasks that were begun while it was away: another process may have to end them."""
+        with self._lock:
+            unkept = [self._open[name] for name in self._unkept]
+        for trajectory in unkept:
+            if not self._delivery.remember(trajectory):
+                return
+            with self._lock:
+                self._unkept.discard(trajectory.id)
+                has_ended = trajectory.id not in self._open
+            if has_ended:
+                # In between, by another thread: its end came to Redis before its beginning.
+                self._delivery.forget(trajectory.id)
 
     def _awaited(self, receipt: Receipt, wait_s: float) -> Receipt:
         """The receipt as it stands when its outcome is searchable, or after `wait_s`."""

@@ -115,17 +115,19 @@ class Delivery:
         """The receipt of an outcome that waits in the spool, or None."""
         return self._spooled(key, True) if self._spool.holds(key) else None
 
-    def remember(self, trajectory: Trajectory) -> None:
-        """Keep an open trajectory in Redis, so that another process of this agent can end it."""
+    def remember(self, trajectory: Trajectory) -> bool:
+        """Keep an open trajectory in Redis, so that another process of this agent can end it; False if it is away."""
         if self._breaker.is_open:
-            return
+            return False
         try:
             self._outcomes.put_open(trajectory.id, encode_trajectory(trajectory), self._life)
         except StoreUnavailableError as error:
             self._breaker.failed(error)
+            return False
         except CapacityError as error:
             # This process knows the trajectory all the same; only another one could not end it.
             self._breaker.noted(error)
+        return True
 
     def forget(self, trajectory_id: str) -> None:
         """Remove an open trajectory that will have no outcome."""

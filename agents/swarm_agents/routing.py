@@ -52,8 +52,13 @@ class Routing:
     def advise(self, query: Vector, y: Vector, text: str) -> RouteAdvice | None:
         """The route for a task, of which `query` is the embedding and `y` the one that its agent bends it to.
 
-        Without Redis it answers from what it knows: then budgets were not asked, and the decision is not kept.
+        Without Redis it answers from what it knows: then budgets were not asked, and the decision is not kept. With no
+        routes to choose from (`routes=()`, or nobody routes in this swarm) there is no advice.
         """
+        asks_for_none = self._question.routes == () and not self._question.request.fallback
+        if asks_for_none or (not self._is_kept and self._swarm.router.knowledge.is_empty):
+            # Looking around the task is most of a hook's time, and would be for nothing.
+            return None
         near = self._swarm.replica.nearest(y, NEIGHBOURS)
         for is_online in (self._is_kept and not self._breaker.is_open, False):
             try:

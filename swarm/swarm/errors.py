@@ -5,6 +5,7 @@ SwarmError
 │   ├── BoundsError                     a number outside its range, or not finite
 │   ├── ShapeError                      an array of the wrong shape or dimension
 │   ├── TextError                       text that is empty, too large or not text
+│   ├── DeadlineError                   a deadline that has passed already
 │   ├── UnknownIdError (also KeyError)  an id that was never issued, has ended or was forgotten
 │   └── EmbedderMismatchError           vectors of two embedders would be mixed
 ├── NoRouteError                        every route breaks a bound, and there is no fallback
@@ -22,6 +23,7 @@ SwarmError
 │   └── NewerRecordError                written by a newer version of this project
 ├── StaleWriterError                    the lease or the generation moved on: the commit was refused
 ├── StoreUnavailableError               Redis is away, frozen or refuses writes
+│   └── GatewayUnavailableError         the gateway does not answer; `was_sent` says whether it may have heard
 ├── EmbedderUnavailableError            the embedder's package or endpoint cannot be used
 └── RuntimeSetupError                   a local process (Redis, workers) could not be started or stopped
 """
@@ -59,6 +61,10 @@ class ShapeError(InputError):
 
 class TextError(InputError):
     """Text that is empty, too large, or not text."""
+
+
+class DeadlineError(InputError):
+    """A deadline that has passed already; nothing was taken."""
 
 
 class UnknownIdError(InputError, KeyError):
@@ -147,6 +153,14 @@ class StaleWriterError(SwarmError):
 
 class StoreUnavailableError(SwarmError):
     """Redis is away, frozen, or refuses writes."""
+
+
+class GatewayUnavailableError(StoreUnavailableError):
+    """The gateway does not answer. Where `was_sent` is False it never heard of the call, else it may have done it."""
+
+    def __init__(self, message: str, *, was_sent: bool = True) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 class EmbedderUnavailableError(SwarmError):

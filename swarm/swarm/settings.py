@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Tasks that may wait for one role; the next one is refused ..."""
     max_waiting_of_submitter: int = Field(default=10_000, ge=1)
     """... and so many of them of one submitter."""
+    max_documents: int = Field(default=100_000, ge=1)
+    """Documents of one collection, see `services.documents`; the next one is refused."""
     resend_window: float = Field(default=5.0, ge=0.0, le=600.0)
     """What was sent is kept at least so long, to be sent again should Redis lose it; 0 keeps nothing."""
     rate_reads: float = Field(default=50.0, ge=0.01, le=1e6)
@@ -60,6 +62,8 @@ class Settings(BaseSettings):
     hook_timeout: float = Field(default=0.5, ge=0.05, le=60.0)
     """The same for agents: a hook rather goes on without Redis than holds its task up."""
 
+    gateway_url: str | None = Field(default=None, repr=False)
+    """The gateway that clients go to; without it they go to Redis themselves."""
     http_host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
     """Where the gateway listens. Off loopback every caller needs a token ..."""
     http_port: int = Field(default=8787, ge=0, le=65_535)
@@ -68,6 +72,12 @@ class Settings(BaseSettings):
     """On loopback, too: for a host that several people use."""
     http_origins: str = ""
     """Origins beside its own from which pages may call the gateway, with commas between them."""
+    hook_deadline: float = Field(default=0.15, ge=0.01, le=60.0)
+    """A coding agent's hook is answered within this: empty if need be, and what it told is recorded behind it."""
+    hook_tokens: int = Field(default=600, ge=0, le=2_500)
+    """About so many tokens of what is known are put before a prompt; 0 for none."""
+    hook_price: float = Field(default=3.0, ge=0.0, le=1e4)
+    """USD that a million tokens of a sub-agent are counted as."""
     max_engines: int = Field(default=256, ge=1, le=100_000)
     """Agents that the gateway keeps in memory; the one not used for longest is let go."""
 

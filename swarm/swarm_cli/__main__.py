@@ -1,6 +1,6 @@
 """`python -m swarm_cli` is `swarm`."""
 
-from swarm_cli.main import main
+from swarm_cli.entry import main
 
 if __name__ == "__main__":
     main()

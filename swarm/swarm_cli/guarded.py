@@ -6,21 +6,31 @@ It keeps agents on a shared host to their own; it is no wall against who has Red
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from swarm.errors import TokenError
 from swarm.services.guard import GuardedSwarm
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
+from swarm_cli.options import given_token
 
-TOKEN = "SWARM_TOKEN"
 GUARDED = frozenset(
     {
-        *("status", "query", "route task", "submit", "task", "tasks", "receipt", "rewind"),
+        *(
+            "status",
+            "top",
+            "query",
+            "retrieve",
+            "store",
+            "route task",
+            "submit",
+            "task",
+            "tasks",
+            "receipt",
+            "rewind",
+            "mcp",
+        ),
         *("dead list", "dead show", "dead replay", "dead drop"),
-        *("agents list", "agents history", "agents rollback"),
+        *("agents list", "agents history", "agents rollback", "agents quarantine"),
     }
 )
 """Commands that ask the guard themselves. Each other one, a new one too, needs an operator's token if there is one."""
@@ -29,20 +39,6 @@ GUARDED = frozenset(
 def open_swarm(settings: Settings) -> GuardedSwarm:
     """The swarm as the token of this process may use it; without one, whole."""
     return GuardedSwarm(Swarm(settings), given_token())
-
-
-def given_token() -> str | None:
-    """The token in the environment.
-
-    Raises
-    ------
-    TokenError
-        If it is set and empty: a script that failed to read a token must not become an operator by that.
-    """
-    token = os.environ.get(TOKEN)
-    if token == "":
-        raise TokenError(f"{TOKEN} is set and empty: set it to a token, or unset it")
-    return token
 
 
 def check_command(settings: Settings) -> None:

@@ -13,13 +13,17 @@ from swarm_cli.lazy import LazyGroup
 from swarm_cli.redact import redact
 
 EXIT_ERROR = 2
+EXIT_ABORTED = 1
 
 COMMANDS = {
     "up": ("swarm_cli.commands.up", "Start Redis, workers and gateway on this machine, or mend what is missing."),
     "demo": ("swarm_cli.commands.demo", "Watch a swarm learn on real text, in about a minute."),
     "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
+    "top": ("swarm_cli.commands.top", "Watch the swarm at work, with rates, until q is pressed."),
     "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
     "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
+    "retrieve": ("swarm_cli.commands.retrieve", "Print what worked for a task, for an agent's pre hook."),
+    "store": ("swarm_cli.commands.store", "Tell what came of a task, for an agent's post hook."),
     "submit": ("swarm_cli.commands.submit", "Put a task on the queue of a role, for its workers to do."),
     "task": ("swarm_cli.commands.task", "Show a task: where it stands, and what came of it."),
     "tasks": ("swarm_cli.commands.tasks", "Count the tasks of each role: waiting, running, done, dead."),
@@ -37,7 +41,11 @@ COMMANDS = {
     "acl": ("swarm_cli.commands.acl", "Print the Redis users of a swarm: operator, worker, reader, agents."),
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),
     "serve": ("swarm_cli.commands.serve", "Serve hooks, REST, MCP, dashboard and metrics over HTTP."),
+    "mcp": ("swarm_cli.commands.mcp", "Serve the swarm as MCP tools over stdin and stdout."),
+    "hook": ("swarm_cli.commands.hook", "Pass one event of a coding agent on, as its settings ask."),
+    "hooks": ("swarm_cli.commands.hooks", "Install, remove and examine the hooks of coding agents."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
+    "completion": ("swarm_cli.commands.completion", "Print what lets bash, zsh or fish complete swarm's words."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),
 }
 
@@ -53,23 +61,42 @@ def swarm() -> None:
 
 
 def main() -> None:
-    """Run `swarm`. An error of ours is one line on stderr and exit code 2."""
+    """Run `swarm`. An error of ours, or in how it was called, is one line on stderr and exit code 2."""
     _pin_threads()
     for stream in (sys.stdout, sys.stderr):
         # A terminal without a sign that we use shows a question mark for it; it is no reason to fail.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper in every process
     try:
-        swarm(prog_name="swarm")
+        sys.exit(swarm(prog_name="swarm", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group without a command: its help is the answer.
+        error.show()
+    except click.ClickException as error:
+        click.echo(f"error: {_usage(error)}", err=True)
+    except click.Abort:
+        click.echo("aborted", err=True)
+        sys.exit(EXIT_ABORTED)
     except SwarmError as error:
         click.echo(f"error: {one_line(error)}", err=True)
-        sys.exit(EXIT_ERROR)
+    sys.exit(EXIT_ERROR)
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with the command line, and where it stands how it should be."""
+    text = _line(error.format_message()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return text if context is None else f"{text}: see {context.command_path} --help"
 
 
 def one_line(error: SwarmError) -> str:
     """The message on one line without secrets; of a log's tail in it the last line stays, which says why."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    text = lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}"
-    return redact("".join(sign if sign.isprintable() else " " for sign in text))
+    return _line(str(error)) or type(error).__name__
+
+
+def _line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    line = lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}"
+    return redact("".join(sign if sign.isprintable() else " " for sign in line))
 
 
 def _pin_threads() -> None:

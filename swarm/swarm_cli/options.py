@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
+from swarm.errors import TokenError
 from swarm.settings import Settings, load_settings
+from swarm_cli import completion
 from swarm_cli.local import POOL
 from swarm_cli.local.address import check_redis_url
 
+TOKEN = "SWARM_TOKEN"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -43,7 +46,14 @@ def _user() -> str:
 
 def pool_option(function: F) -> F:
     """`--pool NAME`."""
-    return click.option("--pool", metavar="NAME", default=POOL, show_default=True, help="The worker pool.")(function)
+    return click.option(
+        "--pool",
+        metavar="NAME",
+        shell_complete=completion.pools,
+        default=POOL,
+        show_default=True,
+        help="The worker pool.",
+    )(function)
 
 
 def timeout_option(default: float) -> Callable[[F], F]:
@@ -59,6 +69,20 @@ def timeout_option(default: float) -> Callable[[F], F]:
     )
 
 
+def given_token() -> str | None:
+    """The token in the environment.
+
+    Raises
+    ------
+    TokenError
+        If it is set and empty: a script that failed to read a token must not become an operator by that.
+    """
+    token = os.environ.get(TOKEN)
+    if token == "":
+        raise TokenError(f"{TOKEN} is set and empty: set it to a token, or unset it")
+    return token
+
+
 def cli_settings(name: str | None, **overrides: object) -> Settings:
     """Settings from the environment and the options, with a checked Redis URL and an absolute state directory.
 
@@ -68,7 +92,7 @@ def cli_settings(name: str | None, **overrides: object) -> Settings:
     check_redis_url(settings.redis_url)
     # The workers run in another directory, and a socket's URL must not be relative.
     settings = settings.model_copy(update={"state_dir": settings.state_dir.expanduser().absolute()})
-    if "SWARM_TOKEN" in os.environ:
+    if TOKEN in os.environ:
         from swarm_cli.guarded import check_command
 
         check_command(settings)

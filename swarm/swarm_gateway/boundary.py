@@ -6,7 +6,8 @@ tells; and the Host, should the page have had its own name point here (DNS rebin
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from contextlib import suppress
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,26 +44,15 @@ class Boundary:
         if (size := _declared(headers)) is not None and size > MAX_BODY_BYTES:
             await _too_large()(scope, receive, send)
             return
-        has_begun = False
-
-        async def noted(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, _bounded(receive), noted)
-        except _TooLarge:
-            if not has_begun:
-                await _too_large()(scope, receive, send)
+        await _Bounded(scope, receive, send).run(self._app)
 
     def _refused(self, headers: Headers, *, is_socket: bool) -> str | None:
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _split(f"//{host}").hostname or ""
         if self._is_local and not is_socket and not (is_loopback(name) or name == self._host):
             return f"host must be one of this machine's own, got {host!r:.80}"
         origin = headers.get("origin")
-        if origin is not None and origin not in self._origins and urlsplit(origin).netloc != host:
+        if origin is not None and origin not in self._origins and _split(origin).netloc != host:
             return f"origin must be the gateway's own or one of SWARM_HTTP_ORIGINS, got {origin!r:.80}"
         return None
 
@@ -78,18 +68,43 @@ def _declared(headers: Headers) -> int | None:
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
 
 
-def _bounded(receive: Receive) -> Receive:
-    size = 0
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; none of what is no URL."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
-    async def counted() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
+
+class _Bounded:
+    """One request whose body has a bound. What the application answers to one that was cut is not sent."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._size = 0
+        self._has_begun = False
+
+    @property
+    def _is_too_large(self) -> bool:
+        return self._size > MAX_BODY_BYTES
+
+    async def run(self, app: ASGIApp) -> None:
+        with suppress(_TooLarge):
+            await app(self._scope, self._counted, self._noted)
+        if self._is_too_large and not self._has_begun:
+            await _too_large()(self._scope, self._receive, self._send)
+
+    async def _counted(self) -> Message:
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self._is_too_large:
             raise _TooLarge
         return message
 
-    return counted
+    async def _noted(self, message: Message) -> None:
+        if self._has_begun or not self._is_too_large:
+            self._has_begun = True
+            await self._send(message)
 
 
 def _too_large() -> ASGIApp:

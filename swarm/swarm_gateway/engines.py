@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ from swarm_agents.agent import Agent
 logger = logging.getLogger(__name__)
 _CLOSE_S = 0.2
 """How long an agent that is let go may take to send its spool; what is left waits there."""
+_LOOK_S = 2.0
+"""A hook looks by itself at what changed if nobody has for so long; `refresh` does so every second."""
+_RECENT_S = 10.0
+"""An agent that was used within so long is kept up to date; another one looks by itself when it is used again."""
 
 
 @dataclass(slots=True)
@@ -31,6 +36,7 @@ class _Seat:
     lock: threading.Lock = field(default_factory=threading.Lock)
     agent: Agent | None = None
     users: int = 0
+    used_at: float = 0.0
 
 
 class Engines:
@@ -90,7 +96,7 @@ class Engines:
         try:
             with seat.lock:
                 if seat.agent is None:
-                    seat.agent = Agent(name, role=role, swarm=self._swarm)
+                    seat.agent = Agent(name, role=role, swarm=self._swarm, refresh_interval=_LOOK_S)
             yield seat.agent
         finally:
             with self._lock:
@@ -98,14 +104,35 @@ class Engines:
                 if seat.agent is None and not seat.users:
                     self._seats.pop(name, None)
 
+    def role_of(self, name: str) -> str | None:
+        """The role of an agent in memory; None if it is not there."""
+        with self._lock:
+            seat = self._seats.get(name)
+        return None if seat is None or seat.agent is None else seat.agent.role
+
+    def forget(self, name: str) -> None:
+        """Let an agent go that was forgotten: its engine would make it known again."""
+        with self._lock:
+            seat = self._seats.get(name)
+            if seat is None or seat.users:
+                # Whoever uses it now works with an agent that is known anew by that.
+                return
+            del self._seats[name]
+        _close(name, seat)
+
     def refresh(self) -> None:
-        """Send what is spooled, and pick up what was learned elsewhere, for each agent in memory."""
-        for name in self.names:
-            with self._lock:
-                if name not in self._seats:
-                    continue
-            with self.use(name) as agent:
-                agent.refresh()
+        """Send what is spooled, and pick up what was learned elsewhere, for those that were used just now.
+
+        An agent with something in its spool or in its memory alone counts as such. This is no use: who was used
+        longest ago stays so.
+        """
+        for seat in self._stirring():
+            try:
+                if seat.agent is not None:
+                    seat.agent.refresh()
+            finally:
+                with self._lock:
+                    seat.users -= 1
 
     def close(self) -> None:
         """Let all of them go."""
@@ -122,6 +149,7 @@ class Engines:
                 seat = self._seats[name] = _Seat()
             self._seats.move_to_end(name)
             seat.users += 1
+            seat.used_at = time.monotonic()
         if gone is not None:
             _close(*gone)
         return seat
@@ -129,15 +157,32 @@ class Engines:
     def _make_room(self) -> tuple[str, _Seat] | None:
         if len(self._seats) < self._capacity:
             return None
-        idle = next((name for name, seat in self._seats.items() if not seat.users), None)
+        idle = next((name for name, seat in self._seats.items() if not seat.users and not _is_needed(seat)), None)
         if idle is None:
             raise CapacityError(f"max_engines is {self._capacity}: as many agents are at work here; try again")
         self.let_go += 1
         return idle, self._seats.pop(idle)
 
+    def _stirring(self) -> Iterator[_Seat]:
+        """Places of agents that are to be kept up to date, each taken: whoever gets one gives it back."""
+        since = time.monotonic() - _RECENT_S
+        for name in self.names:
+            with self._lock:
+                seat = self._seats.get(name)
+                agent = None if seat is None else seat.agent
+                if seat is None or agent is None or not (seat.used_at > since or agent.has_unsent):
+                    continue
+                seat.users += 1
+            yield seat
+
     def _agents(self) -> list[Agent]:
         with self._lock:
             return [seat.agent for seat in self._seats.values() if seat.agent is not None]
+
+
+def _is_needed(seat: _Seat) -> bool:
+    """Whether it knows of tasks under way that Redis, which is away, does not know."""
+    return seat.agent is not None and seat.agent.unkept > 0
 
 
 def _close(name: str, seat: _Seat) -> None:

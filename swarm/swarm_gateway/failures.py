@@ -12,10 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from swarm.errors import (
     AccessError,
     CapacityError,
+    DeadlineError,
     EmbedderUnavailableError,
     ForbiddenError,
     InputError,
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[SwarmError], int], ...] = (
     # The first that fits: the special before the general.
     (UnknownIdError, 404),
+    (DeadlineError, 409),
     (InputError, 422),
     (QueueFullError, 429),
     (RateLimitError, 429),
@@ -116,10 +119,12 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     return failure(422, "InputError", "; ".join(_lines(error.errors())))
 
 
-async def _on_http(_: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     made = failure(error.status_code, "HttpError", str(error.detail))
     made.headers.update(error.headers or {})
+    if error.status_code == 405:
+        made.headers["Allow"] = ", ".join(_allowed(request))
     return made
 
 
@@ -127,6 +132,12 @@ async def _on_fault(request: Request, error: Exception) -> JSONResponse:
     # Its words may hold anything, so they stay in the log.
     logger.error("%s %s: %s", request.method, request.url.path, type(error).__name__, exc_info=error)
     return failure(500, "InternalError", "a fault of the gateway; its log has more")
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of a path, of all its routes: Starlette says those of the first."""
+    routes = (route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
 
 
 def _lines(errors: Sequence[Any]) -> list[str]:

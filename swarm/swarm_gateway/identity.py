@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from swarm.errors import TokenError
 from swarm.services.guard import GuardedSwarm
+from swarm.settings import Settings
 from swarm_gateway.addresses import is_loopback
 from swarm_gateway.boundary import is_unix_socket
 from swarm_gateway.gateway import Gateway
@@ -36,7 +37,7 @@ async def asker(
     """
     gateway = gateway_of(request)
     token = None if bearer is None else bearer.credentials
-    if token is None and _needs_token(request, gateway):
+    if token is None and _must_show_one(request, gateway.settings):
         raise TokenError("a token is needed here: Authorization: Bearer TOKEN, one of `swarm token create`")
     if (known := gateway.known(token)) is not None:
         return known
@@ -44,11 +45,24 @@ async def asker(
     return await to_thread.run_sync(gateway.guarded, token)
 
 
-def _needs_token(request: Request, gateway: Gateway) -> bool:
-    settings = gateway.settings
-    if settings.http_require_token:
-        return True
-    return not (is_unix_socket(request.scope) or is_loopback(settings.http_host))
+async def asker_of(request: Request) -> GuardedSwarm:
+    """The same for a route that is no function of FastAPI's."""
+    return await asker(request, await _bearer(request))
+
+
+def who(asker: GuardedSwarm) -> str:
+    """How whoever asks is named in what is kept of a pin or a forgetting."""
+    return "http" if asker.access is None else str(asker.access)
+
+
+def _must_show_one(request: Request, settings: Settings) -> bool:
+    # Who requires tokens on loopback means the socket, too.
+    return settings.http_require_token or (needs_token(settings) and not is_unix_socket(request.scope))
+
+
+def needs_token(settings: Settings) -> bool:
+    """Whether everybody needs a token who does not come over the Unix socket."""
+    return settings.http_require_token or not is_loopback(settings.http_host)
 
 
 Asker = Annotated[GuardedSwarm, Depends(asker)]

@@ -37,8 +37,9 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> 
     with _listening(settings) as (tcp, unix):
         host, port = tcp.getsockname()[:2]
         name = f"[{host}]" if ":" in host else host
+        gateway = Gateway(settings)
         config = uvicorn.Config(
-            create_app(Gateway(settings)),
+            create_app(gateway),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE_S,
@@ -47,18 +48,25 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> 
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn ends the server on them, and raises them once more when it is done: then we still have to tidy up.
             signal.signal(number, lambda *_: None)
-        _Server(config, lambda: ready(f"http://{name}:{port}")).run(sockets=[tcp, unix])
+        server = _Server(config, lambda: ready(f"http://{name}:{port}"), gateway.begin_close)
+        server.run(sockets=[tcp, unix])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], closing: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._closing = closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Those who wait, or listen, would else be waited for.
+        self._closing()
+        await super().shutdown(sockets)
 
 
 @contextmanager

@@ -33,6 +33,19 @@ def test_what_an_agent_reports_moves_its_next_decision_at_once(agent: Agent) -> 
     assert present(agent.before_task(TEXT).route).decision_id == ""
 
 
+def test_who_has_no_routes_to_choose_from_is_told_none_and_nothing_is_looked_for(
+    agent: Agent, swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(agent, "good", 1.0)
+    assert agent.before_task(TEXT).route is not None
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the patterns around the task were read")
+
+    monkeypatch.setattr(swarm.replica, "nearest", refused)
+    assert agent.before_task(TEXT, routes=()).route is None
+
+
 def test_a_task_that_fails_upgrades_its_session(agent: Agent) -> None:
     first = agent.before_task(TEXT, routes=["a", "b"], session="loop")
     route = present(first.route).route

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 import pytest
-from cli_support import CommandLine
+from cli_support import CommandLine, all_commands
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,17 +16,6 @@ from hypothesis import strategies as st
 from swarm.errors import RuntimeSetupError, SwarmError
 from swarm_cli.main import COMMANDS, one_line, swarm
 from swarm_cli.redact import HIDDEN, redact
-
-
-def all_commands() -> list[list[str]]:
-    """The words of every command, groups included."""
-    words: list[list[str]] = [[]]
-    for name, (module, _) in COMMANDS.items():
-        words.append([name])
-        command = import_module(module).command
-        if isinstance(command, click.Group):
-            words += [[name, inner] for inner in command.commands]
-    return words
 
 
 @pytest.mark.parametrize("words", all_commands(), ids=" ".join)

@@ -83,7 +83,8 @@ def test_every_public_operation_is_in_the_table_and_nothing_else_is() -> None:
 
 
 def test_what_somebody_may_do_the_guard_offers_and_nothing_else() -> None:
-    more = {"swarm": {"access", "hooks", "require_hooks", "require_operator"}, "tasks": set(), "hooks": set()}
+    own = {"access", "hooks", "over", "follow", "require_hooks", "require_operator"}
+    more: dict[str, set[str]] = {"swarm": own, "tasks": set(), "hooks": set()}
     for group, guard in GUARDS.items():
         rows = {name for name in public(OWNERS[group]) if POLICY[operation(group, name)].roles}
         assert public(guard) - more[group] == rows
@@ -91,7 +92,8 @@ def test_what_somebody_may_do_the_guard_offers_and_nothing_else() -> None:
 
 def test_a_reader_changes_nothing_and_whatever_an_agent_does_is_its_own() -> None:
     readers = {name for name, rule in POLICY.items() if Role.READER in rule.roles}
-    assert readers == {"query", "recall", "retrieve_patterns", "roles", "status", "retention", "tasks.counts"}
+    of_swarm = {"query", "recall", "retrieve_patterns", "patterns", "pattern", "agent", "roles", "status", "retention"}
+    assert readers == {*of_swarm, "tasks.counts"}
     for name, rule in POLICY.items():
         assert not rule.roles or Role.OPERATOR in rule.roles, name
         if rule.is_write and Role.AGENT in rule.roles:
@@ -143,15 +145,21 @@ def calls(swarm: Swarm, guarded: GuardedSwarm, who: str) -> dict[str, Callable[[
         "before_task": lambda: hooks.before_task("a task"),
         "step": lambda: hooks.step(opened, 0.5),
         "after_task": lambda: hooks.after_task(opened, success=True),
+        "opened": lambda: hooks.opened(Agent(who, swarm=swarm).before_task("a task").trajectory_id),
         "abandon": lambda: hooks.abandon(Agent(who, swarm=swarm).before_task("a task").trajectory_id),
         "receipt": lambda: hooks.receipt(key),
         "health": hooks.health,
     }
+    decided = swarm.route("a task", agent=who, routes=["a", "b"]).decision_id
     zero = np.zeros((2, DIM), np.float32)
     return {
         "query": lambda: guarded.query("a task", agents=[who]),
         "recall": lambda: guarded.recall("a task"),
         "retrieve_patterns": lambda: guarded.retrieve_patterns("a task", source_agents=[who]),
+        "patterns": lambda: guarded.patterns(agents=[who]),
+        "pattern": lambda: guarded.pattern("none"),
+        "decision": lambda: guarded.decision(decided),
+        "agent": lambda: guarded.agent(who),
         "roles": guarded.roles,
         "status": guarded.status,
         "receipt": lambda: guarded.receipt(who, key),
@@ -167,6 +175,9 @@ def calls(swarm: Swarm, guarded: GuardedSwarm, who: str) -> dict[str, Callable[[
         "learn_from_swarm_execution": lambda: guarded.learn_from_swarm_execution("a task", {who: "an answer"}),
         "rollback": lambda: guarded.rollback(who, 1),
         "rewind": lambda: guarded.rewind(agent=who),
+        "decisions": guarded.decisions,
+        "quarantine": lambda: guarded.quarantine(who),
+        "release": lambda: guarded.release(who),
         "find": lambda: guarded.find(f"outcome/{who}/{key}"),
         "record_many": lambda: guarded.record_many([some_outcome(2, who)], [f"{who}-3"]),
         "retention": guarded.retention,
@@ -175,6 +186,7 @@ def calls(swarm: Swarm, guarded: GuardedSwarm, who: str) -> dict[str, Callable[[
         "pin": lambda: guarded.pin("none"),
         "unpin": lambda: guarded.unpin("none"),
         "forget": lambda: guarded.forget(trajectory=f"nothing of {who}"),
+        "backup": lambda: guarded.backup(swarm.settings.state_dir / "none" / "file"),
         **{f"tasks.{name}": call for name, call in of_tasks.items()},
         **{f"hooks.{name}": call for name, call in of_hooks.items()},
     }

@@ -19,6 +19,7 @@ from swarm.sona.trajectory import Trajectory
 from swarm.store import routes
 from swarm.store.budgets import SWARM, agent_scope
 from swarm.store.connection import Client, connect
+from swarm.wire.keys import DECISIONS_LENGTH
 from swarm.wire.route_records import Budget, decode_statistics
 
 ASK, LIST = "Which city is it?", "Add 1, 2, 3, 4, 5, 6, 7, 8 and 9."
@@ -193,6 +194,17 @@ def test_decisions_are_counted_by_route_and_reason_of_as_many_as_there_is_room_f
         learned.route(ASK, routes=[route])
     learned.route(ASK, routes=["talker"])
     assert (store.decided()["", ""], store.decided()["talker", "only"], len(store.decided())) == (2, 2, 4)
+
+
+def test_the_latest_decisions_are_listed_with_the_same_choice_made_again(learned: Swarm, client: Client) -> None:
+    made = [learned.route(f"a question {number}", routes=["talker", "counter"]) for number in range(5)]
+    client.delete(learned.keys.decision(made[3].decision_id))
+    found = learned.decisions(3)
+    assert [replay.decision.id for replay in found] == [made[4].decision_id, made[2].decision_id]
+    assert all(replay.is_same for replay in found)
+    assert [replay.again.candidates for replay in found] == [made[4].candidates, made[2].candidates]
+    with pytest.raises(InputError, match="count must be in"):
+        learned.decisions(DECISIONS_LENGTH + 1)
 
 
 def test_a_decision_expires(learned: Swarm, client: Client) -> None:

@@ -18,11 +18,14 @@ from workers_support import kill_workers
 
 from swarm.errors import StoreUnavailableError
 from swarm.services.background import Background
+from swarm.services.documents import Documents
 from swarm.services.receipts import ReceiptState
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.acl import redis_users
 from swarm.store.connection import connect
+from swarm.store.documents import Put
+from swarm.wire.document_records import Document, Place
 from swarm.wire.keys import SwarmKeys
 from swarm_agents import Agent
 from swarm_workers.pools import PoolManager
@@ -124,6 +127,17 @@ def test_workers_consolidate_under_their_user_what_an_agent_reports_under_its_ow
         assert agent.refresh()
         assert agent.before_task("parse a date").patterns[0].response == "datetime.fromisoformat"
         manager.drain("local")
+    assert acl.refusals() == []
+
+
+def test_agents_remember_documents_together_under_their_users(acl: AclRedis) -> None:
+    acl.swarm("operator").register("ada", "coder")
+    one, other = (Documents(acl.settings(user), acl.client(user), "notes") for user in ("agent~ada", "agent~ada-2"))
+    place, value = Place(("a",), "1"), {"n": 1}
+    one.write([Put(document=Document(place=place, value=value, agent="ada"), ttl_s=100.0)])
+    assert [stored.document.value for stored, _ in other.search(lives_on=True)] == [value]
+    other.write([], [place])
+    assert one.search() == []
     assert acl.refusals() == []
 
 

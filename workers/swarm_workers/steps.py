@@ -78,7 +78,11 @@ class PoolSteps:
         found = current([state for state in states if state.pool == pool and state.host == self.here])
         if found is None:
             elsewhere = [state.host for state in states if state.pool == pool]
-            where = f"it runs on {', '.join(elsewhere)}: ask there" if elsewhere else "nobody has started it"
+            where = (
+                f"it runs on {', '.join(elsewhere)}: ask there"
+                if elsewhere
+                else "nobody has started it, see swarm workers list"
+            )
             raise UnknownIdError(f"no pool {pool!r} on this host: {where}")
         return found
 

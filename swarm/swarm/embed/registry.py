@@ -97,7 +97,7 @@ def _look_up(spec: str, module: str, attribute: str) -> object:
         for name in attribute.split("."):
             found = getattr(found, name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{spec} cannot be found: {error}") from error
+        raise InputError(f"{spec} cannot be found: {error}; its module must be on PYTHONPATH") from error
     except Exception as error:  # whatever the user's module raises when it is imported
         raise EmbedderUnavailableError(f"{spec} cannot be imported: {type(error).__name__}: {error}") from error
     return found

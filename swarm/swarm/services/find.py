@@ -37,6 +37,11 @@ class ConsolidationReceipt:
     def state(self) -> str:
         return "searchable" if self.is_searchable else "committed"
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the bank contains it."""
+        return self.is_searchable
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {"id": self.id, "agent": self.agent, "state": self.state, **self.version.as_dict()}
@@ -58,6 +63,11 @@ class MergeReceipt:
     @property
     def state(self) -> str:
         return "published"
+
+    @property
+    def has_ended(self) -> bool:
+        """It has: a publication is there as a whole, or not at all."""
+        return True
 
     @property
     def at_s(self) -> float:

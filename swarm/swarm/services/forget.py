@@ -31,6 +31,7 @@ from swarm.sona.vectors import check_text
 from swarm.store.agents import AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client
+from swarm.store.documents import DocumentStore, collections_of
 from swarm.store.forgotten import is_floor
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.retention import RetentionStore
@@ -137,10 +138,17 @@ class Forgetter:
         stone = self._begin("agent", agent, "")
         done, erased = self._erase_agent(agent, stone.at_s)
         self._tombstones.erase_receipts(agent)
-        traces = self._traces.erase_of_agent(agent)
+        traces = self._traces.erase_of_agent(agent) + self._erase_documents(agent)
         self._drop_empty_pins()
         self._tombstones.bury_agent(replace(stone, is_done=True))
         return self._report(stone, done, erased, traces)
+
+    def _erase_documents(self, agent: str) -> int:
+        stores = (
+            DocumentStore(self._client, self._keys, name, self._settings.max_documents)
+            for name in collections_of(self._client, self._keys)
+        )
+        return sum(store.erase_of_agent(agent) for store in stores)
 
     def _erase_agent(self, agent: str, at_s: float) -> tuple[Rewind, int]:
         """Rewind, then erase what is left, unless the agent has learned something new in between: then once more."""

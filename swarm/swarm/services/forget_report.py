@@ -13,7 +13,7 @@ class Forgetting:
     """What came of it. `kind` is trajectory, pattern or agent; `agents` says what was taken out of each agent.
 
     `erased` counts outcomes that were erased from streams, `traces` other records (decisions of the router, verdicts
-    of executions). `patterns` and `bank_version` are those of the bank after it.
+    of executions, documents of a forgotten agent). `patterns` and `bank_version` are those of the bank after it.
     """
 
     kind: str

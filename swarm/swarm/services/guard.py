@@ -9,10 +9,13 @@ What a token may is in `policy`; how a call is judged, in `gate`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 from swarm.services.access import Access, AccessControl
+from swarm.services.backup import BackupReport
 from swarm.services.execution import ConsensusRule, ExecutionReport
 from swarm.services.find import Found, split_id
 from swarm.services.forget_report import Forgetting
@@ -21,12 +24,15 @@ from swarm.services.guard_hooks import GuardedHooks, Hooks
 from swarm.services.guard_tasks import GuardedTasks
 from swarm.services.history import Version
 from swarm.services.hits import PatternHit
+from swarm.services.patterns import PatternDetail, PatternOrder, PatternPage
+from swarm.services.quarantine import Quarantine
 from swarm.services.receipts import Receipt
 from swarm.services.retention import PinView, RetentionView
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback
 from swarm.services.route_advice import RouteAdvice
-from swarm.services.status import SwarmStatus
+from swarm.services.router import Replay
+from swarm.services.status import AgentView, SwarmStatus
 from swarm.services.swarm import DEFAULT_ROLE, Swarm
 from swarm.services.tasks import TaskOptions, TaskReceipt
 from swarm.services.verdict import AgentResult
@@ -59,6 +65,12 @@ class GuardedSwarm:
         self._swarm = swarm
         self._gate = Gate(swarm.settings, control, None if token is None else control.authenticate(token))
         self.tasks = GuardedTasks(swarm, self._gate)
+
+    def over(self, swarm: Swarm) -> GuardedSwarm:
+        """The same token on another connection to its swarm, such as one that is more patient."""
+        other = copy(self)
+        other._swarm, other.tasks = swarm, GuardedTasks(swarm, self._gate)
+        return other
 
     @property
     def access(self) -> Access | None:
@@ -138,10 +150,36 @@ class GuardedSwarm:
         self._gate.enter("retrieve_patterns", task, source_agents, filters)
         return self._swarm.retrieve_patterns(task, k, min_reward, source_agents, filters)
 
+    def patterns(
+        self,
+        *,
+        agents: Collection[str] | None = None,
+        roles: Collection[str] | None = None,
+        task_type: str | None = None,
+        order: str | PatternOrder = PatternOrder.EVIDENCE,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> PatternPage:
+        """See `Swarm.patterns`."""
+        self._gate.enter("patterns", agents, roles, task_type)
+        return self._swarm.patterns(
+            agents=agents, roles=roles, task_type=task_type, order=order, offset=offset, limit=limit
+        )
+
+    def pattern(self, pattern_id: str) -> PatternDetail:
+        """See `Swarm.pattern`."""
+        self._gate.enter("pattern", pattern_id)
+        return self._swarm.pattern(pattern_id)
+
     def roles(self) -> dict[str, str]:
         """See `Swarm.roles`."""
         self._gate.enter("roles")
         return self._swarm.roles()
+
+    def agent(self, name: str) -> AgentView:
+        """See `Swarm.agent`."""
+        self._gate.enter("agent", name)
+        return self._swarm.agent(name)
 
     def status(self) -> SwarmStatus:
         """See `Swarm.status`."""
@@ -161,6 +199,13 @@ class GuardedSwarm:
         agent = self._as_agent("route", agent)
         self._gate.name_session(options)
         return self._swarm.route(text, agent=agent, **options)
+
+    def decision(self, decision_id: str) -> Replay:
+        """See `Swarm.decision`; an agent sees those that were made for it."""
+        self._gate.enter("decision", decision_id)
+        found = self._swarm.decision(decision_id)
+        self._gate.own("decision", found.decision.agent)
+        return found
 
     def register(self, agent: str, role: str | None = None, config: SonaConfig | None = None) -> Registration:
         """See `Swarm.register`; an agent makes itself known, in the role and with the configuration that it has.
@@ -220,10 +265,18 @@ class GuardedSwarm:
         kind, rest = split_id(receipt_id)
         if kind == "task":
             return self.tasks.find(rest)
-        self._gate.enter("find", receipt_id)
-        if kind != "merge":
-            self._gate.own("find", rest.partition("/")[0])
-        return self._swarm.find(receipt_id)
+        return self.follow(receipt_id)()
+
+    def follow(self, receipt_id: str) -> Callable[[], Found]:
+        """As `find`, to be asked again and again how it stands, which counts as one call."""
+        kind, rest = split_id(receipt_id)
+        if kind == "task":
+            self.tasks.find(rest)
+        else:
+            self._gate.enter("find", receipt_id)
+            if kind != "merge":
+                self._gate.own("find", rest.partition("/")[0])
+        return lambda: self._swarm.find(receipt_id)
 
     def wait(self, receipt: Receipt, timeout_s: float = 30.0) -> Receipt:
         """See `Swarm.wait`; an hour at most."""
@@ -249,6 +302,11 @@ class GuardedSwarm:
 
     # What an operator does
 
+    def decisions(self, count: int = 50) -> list[Replay]:
+        """See `Swarm.decisions`."""
+        self._gate.enter("decisions")
+        return self._swarm.decisions(count)
+
     def learn_from_swarm_execution(
         self,
         task: str,
@@ -270,12 +328,27 @@ class GuardedSwarm:
         self._gate.enter("rewind", trajectory, agent)
         return self._swarm.rewind(trajectory, agent=agent, retrain=retrain)
 
+    def quarantine(self, agent: str, *, by: str = "") -> Quarantine:
+        """See `Swarm.quarantine`."""
+        self._gate.enter("quarantine", agent, by)
+        return self._swarm.quarantine(agent, by=by)
+
+    def release(self, agent: str, *, by: str = "") -> Quarantine:
+        """See `Swarm.release`."""
+        self._gate.enter("release", agent, by)
+        return self._swarm.release(agent, by=by)
+
     def forget(
         self, *, pattern: str | None = None, trajectory: str | None = None, agent: str | None = None, by: str = ""
     ) -> Forgetting:
         """See `Swarm.forget`."""
         self._gate.enter("forget", pattern, trajectory, agent, by)
         return self._swarm.forget(pattern=pattern, trajectory=trajectory, agent=agent, by=by)
+
+    def backup(self, path: str | Path) -> BackupReport:
+        """See `Swarm.backup`; whoever serves this call chooses the path, not who makes it."""
+        self._gate.enter("backup")
+        return self._swarm.backup(path)
 
     def tombstones(self) -> list[Tombstone]:
         """See `Swarm.tombstones`."""

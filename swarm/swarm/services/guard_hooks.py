@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from swarm.services.gate import Gate
 from swarm.services.hits import PatternHit
 from swarm.services.receipts import Receipt
+from swarm.sona.trajectory import Trajectory
 
 
 class Hooks(Protocol):
@@ -25,6 +26,8 @@ class Hooks(Protocol):
     def after_task(self) -> Callable[..., Receipt]: ...
 
     def abandon(self, trajectory_id: str) -> None: ...
+
+    def opened(self, trajectory_id: str) -> Trajectory: ...
 
     def receipt(self, idempotency_key: str) -> Receipt: ...
 
@@ -61,6 +64,11 @@ class GuardedHooks:
         """See `Agent.abandon`."""
         self._enter("hooks.abandon", trajectory_id)
         self._agent.abandon(trajectory_id)
+
+    def opened(self, trajectory_id: str) -> Trajectory:
+        """See `Agent.opened`."""
+        self._enter("hooks.opened", trajectory_id)
+        return self._agent.opened(trajectory_id)
 
     def receipt(self, idempotency_key: str) -> Receipt:
         """See `Agent.receipt`."""

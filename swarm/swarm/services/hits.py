@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from swarm.sona.clusters import Cluster
 from swarm.sona.index import ActionHit, Hit
 
 
@@ -83,11 +84,6 @@ def found_by_similarity(hit: Hit) -> ActionHit:
 def pattern_hit(hit: ActionHit, roles: Mapping[str, str]) -> PatternHit:
     """What the index found, with each agent's role."""
     pattern = hit.pattern
-    sources = [
-        Source(agent=name, role=roles.get(name, ""), outcomes=tally.n, mean_quality=tally.sum_quality / tally.n)
-        for name, tally in pattern.agents.items()
-        if tally.n > 0.0
-    ]
     return PatternHit(
         pattern_id=pattern.id,
         action=hit.action,
@@ -102,12 +98,27 @@ def pattern_hit(hit: ActionHit, roles: Mapping[str, str]) -> PatternHit:
         mean_quality=pattern.mean_quality,
         expected_quality=pattern.expected_quality,
         quality_error=pattern.quality_error,
-        sources=tuple(sorted(sources, key=lambda source: (-source.outcomes, source.agent))),
-        examples=tuple(
-            Example(text=e.text, quality=e.quality, agent=e.agent, trajectory_id=e.trajectory_id, at_s=e.at_s)
-            for e in pattern.exemplars
-        ),
+        sources=sources_of(pattern, roles),
+        examples=examples_of(pattern),
         first_s=pattern.first_s,
         last_s=pattern.last_s,
         confirmed=pattern.confirmed,
+    )
+
+
+def sources_of(pattern: Cluster, roles: Mapping[str, str]) -> tuple[Source, ...]:
+    """Who learned a pattern, the one with most evidence first."""
+    sources = [
+        Source(agent=name, role=roles.get(name, ""), outcomes=tally.n, mean_quality=tally.sum_quality / tally.n)
+        for name, tally in pattern.agents.items()
+        if tally.n > 0.0
+    ]
+    return tuple(sorted(sources, key=lambda source: (-source.outcomes, source.agent)))
+
+
+def examples_of(pattern: Cluster) -> tuple[Example, ...]:
+    """The outcomes that a pattern remembers, best first."""
+    return tuple(
+        Example(text=e.text, quality=e.quality, agent=e.agent, trajectory_id=e.trajectory_id, at_s=e.at_s)
+        for e in pattern.exemplars
     )

@@ -38,7 +38,10 @@ _SWARM = {
     "query": _READ,
     "recall": _READ,
     "retrieve_patterns": _READ,
+    "patterns": _READ,
+    "pattern": _READ,
     "roles": _READ,
+    "agent": _READ,
     "status": _READ,
     "retention": _READ,
     "receipt": _OWN_READ,
@@ -46,6 +49,8 @@ _SWARM = {
     "wait": _OWN_READ,
     "history": _OWN_READ,
     "export": _OWN_READ,
+    "decision": _OWN_READ,
+    "decisions": Rule(roles=_OPERATOR),
     "route": _OWN_WRITE,  # the decision is kept, and counts in the budgets
     "store_pattern": _OWN_WRITE,
     "record": _OWN_WRITE,
@@ -56,12 +61,14 @@ _SWARM = {
     "learn_from_swarm_execution": _OPERATE,  # it writes outcomes of several agents
     "rollback": _OPERATE,
     "rewind": _OPERATE,
+    "quarantine": _OPERATE,
+    "release": _OPERATE,
     "forget": _OPERATE,
+    "backup": _OPERATE,  # the process that serves the call says where: nobody outside names a file
     "tombstones": Rule(roles=_OPERATOR),
     "set_retention": _OPERATE,
     "pin": _OPERATE,
     "unpin": _OPERATE,
-    "backup": _INSIDE,  # it writes a file on the machine where it runs
     "bind": _INSIDE,
     "close": _INSIDE,
     "deliver": _INSIDE,
@@ -99,6 +106,7 @@ _HOOKS = {
     "step": _OWN_WRITE,
     "after_task": _OWN_WRITE,
     "abandon": _OWN_WRITE,
+    "opened": _OWN_READ,
     "receipt": _OWN_READ,
     "health": _OWN_READ,
     "task": _INSIDE,
@@ -110,6 +118,8 @@ _HOOKS = {
     "adapter": _INSIDE,
     "config": _INSIDE,
     "role": _INSIDE,
+    "unkept": _INSIDE,
+    "has_unsent": _INSIDE,
     "generation": _INSIDE,
     "instant_updates": _INSIDE,
 }

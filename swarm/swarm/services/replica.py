@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from swarm.services.memory import give_back_memory
 from swarm.sona.adapter import Adapter
+from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.experts import Experts
 from swarm.sona.index import ActionHit, Hit, PatternIndex
@@ -184,6 +185,21 @@ class Replica:
         with self._lock:
             delta = self._experts.delta(x, adapter, ended.agent, self.index)
             return outcome_step(adapter, self.index, x, ended.action, ended.quality, config, delta)
+
+    def patterns(self) -> Iterator[Cluster]:
+        """All patterns; of a large bank page by page from Redis, so that queries need not wait meanwhile."""
+        with self._lock:
+            index = self.index
+            held = index.clusters() if isinstance(index, PatternIndex) else None
+        return iter(held) if held is not None else self._stored()
+
+    def _stored(self) -> Iterator[Cluster]:
+        seen: set[str] = set()
+        for page in self._store.pages():
+            for pattern in page:
+                if pattern.id not in seen:
+                    seen.add(pattern.id)
+                    yield pattern
 
     def action_of(self, pattern_id: str) -> tuple[str, str] | None:
         """(action, response) of a pattern that is here."""

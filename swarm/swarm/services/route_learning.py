@@ -57,6 +57,12 @@ class RouteKnowledge:
             for one in self._own:
                 self._learn(one)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no route was declared, and none was tried."""
+        with self._lock:
+            return not self._priors and not self._model.statistics.routes
+
     def learn(self, trajectory: Trajectory, stream_id: str) -> None:
         """Learn from an outcome that this process reported, if it names a route; `stream_id` "" if it is spooled."""
         if not trajectory.route:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from swarm.errors import NoRouteError, UnknownIdError, shown
 from swarm.services.route_advice import RouteAdvice, RouteQuestion, advice_of
@@ -31,6 +31,19 @@ MAX_SESSIONS = 10_000
 """Sessions that a process remembers while Redis is away; the one unused for longest goes first."""
 _ATTEMPTS = 5
 """Others spend at the same time: so often a decision begins anew with what is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A stored decision, and the choice made again from what it hung on."""
+
+    decision: Decision
+    again: Choice
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both came to the same, for the same reason."""
+        return (self.again.route, self.again.why) == (self.decision.route, self.decision.why)
 
 
 class Router:
@@ -194,5 +207,12 @@ def replay_decision(store: RouteStore, decision_id: str) -> tuple[Decision, Choi
     """
     decision = store.decision(check_route(decision_id, "decision_id"))
     if decision is None:
-        raise UnknownIdError(f"decision {shown(decision_id)} is unknown or has expired")
-    return decision, choose(decision.estimates, decision.request)
+        raise UnknownIdError(
+            f"decision {shown(decision_id)} is unknown or has expired: swarm route shows the id of each"
+        )
+    return decision, made_again(decision)
+
+
+def made_again(decision: Decision) -> Choice:
+    """The choice made again from what a decision hung on."""
+    return choose(decision.estimates, decision.request)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from swarm.services.turn import registered
 from swarm.store.agents import AgentLook, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.connection import Client, clock_s, redis_errors
@@ -13,6 +15,7 @@ from swarm.store.supervisors import SupervisorBeat, SupervisorRegistry
 from swarm.store.tasks import RoleCounts, read_counts
 from swarm.store.workers import WorkerBeat, WorkerRegistry
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import Registration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,16 @@ class AgentStatus:
     """How far its feedback is believed: trusted, probation or quarantined."""
     refused: int = 0
     """Outcomes that were not taken, because they belong to what was forgotten."""
+    silenced: bool = False
+    """Whether an operator put it in quarantine; else the verdict is what its reports have earned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentView:
+    """One agent, with what is registered of it."""
+
+    status: AgentStatus
+    registration: Registration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +92,7 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
         queue_depth = int(client.llen(keys.broker_queue))
     identity = bound_embedder(client, keys)
     merged = bank.merged()
-    statuses = _agents(agents, now_s)
+    statuses = _agents(agents, agents.roles(), now_s)
     return SwarmStatus(
         name=keys.swarm,
         embedder=None if identity is None else str(identity),
@@ -97,8 +110,21 @@ def read_status(client: Client, keys: SwarmKeys) -> SwarmStatus:
     )
 
 
-def _agents(store: AgentStore, now_s: float) -> tuple[AgentStatus, ...]:
-    roles = store.roles()
+def read_agent(name: str, client: Client, keys: SwarmKeys) -> AgentView:
+    """How one agent stands.
+
+    Raises
+    ------
+    UnknownIdError
+        If no such agent is registered.
+    """
+    store = AgentStore(client, keys)
+    registration = registered(name, store)
+    [status] = _agents(store, {name: registration.role}, clock_s(client))
+    return AgentView(status=status, registration=registration)
+
+
+def _agents(store: AgentStore, roles: Mapping[str, str], now_s: float) -> tuple[AgentStatus, ...]:
     return tuple(
         AgentStatus(
             name=name,
@@ -114,6 +140,7 @@ def _agents(store: AgentStore, now_s: float) -> tuple[AgentStatus, ...]:
             oldest_pending_s=None if look.oldest_ms is None else max(0.0, now_s - look.oldest_ms / 1000.0),
             verdict=look.state.verdict.value,
             refused=look.state.refused,
+            silenced=bool(look.state.silenced),
         )
         for name, look in store.looks(roles).items()
     )

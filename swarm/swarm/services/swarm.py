@@ -31,7 +31,17 @@ from swarm.services.find import Found, find_consolidation, find_merge, split_id,
 from swarm.services.forget_report import Forgetting
 from swarm.services.history import Version, read_history
 from swarm.services.hits import PatternHit, found_by_similarity, pattern_hit
+from swarm.services.patterns import (
+    MAX_OFFSET,
+    MAX_PAGE,
+    PatternDetail,
+    PatternOrder,
+    PatternPage,
+    list_patterns,
+    read_pattern,
+)
 from swarm.services.placement import NEAREST, Placement, candidates_of, choose
+from swarm.services.quarantine import Quarantine, set_quarantine
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt, receipt_of
 from swarm.services.replica import Replica
 from swarm.services.resend import Resender
@@ -46,8 +56,8 @@ from swarm.services.retention import (
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
 from swarm.services.route_advice import RouteAdvice, RouteOptions, route_names, route_question
-from swarm.services.router import Router
-from swarm.services.status import SwarmStatus, read_status
+from swarm.services.router import Replay, Router, made_again
+from swarm.services.status import AgentView, SwarmStatus, read_agent, read_status
 from swarm.services.tasks import TaskOptions, TaskReceipt, Tasks
 from swarm.services.verdict import AgentResult
 from swarm.services.warm_start import WarmStart, warm_start
@@ -72,7 +82,7 @@ from swarm.store.retention import RetentionStore
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
 from swarm.telemetry.spans import MemoryOperation, Span, carried, memory_span
-from swarm.wire.keys import SwarmKeys, check_name
+from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 from swarm.wire.retention_records import Retention, Tombstone
 
@@ -378,6 +388,61 @@ class Swarm:
         )
         return [hit for hit in hits if task_type is None or hit.task_type == task_type][:count]
 
+    def patterns(
+        self,
+        *,
+        agents: Collection[str] | None = None,
+        roles: Collection[str] | None = None,
+        task_type: str | None = None,
+        order: str | PatternOrder = PatternOrder.EVIDENCE,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> PatternPage:
+        """The patterns of the bank, page by page: to look through them, where `query` ranks them for a task.
+
+        Parameters
+        ----------
+        agents, roles : only those with evidence of these agents, or of agents in these roles
+        task_type : only those of this type
+        order : what comes first, see `PatternOrder`
+        offset, limit : so many are passed over, 0..10,000, and so many answered, 1..200
+
+        Raises
+        ------
+        InputError
+            For values out of bounds, or an agent or role that is not registered.
+        """
+        start, most = check_count(offset, "offset", 0, MAX_OFFSET), check_count(limit, "limit", 1, MAX_PAGE)
+        if not isinstance(order, str) or order not in list(PatternOrder):
+            raise InputError(f"order must be one of {', '.join(PatternOrder)}, got {shown(order, 40)}")
+        known = self.roles()
+        wanted = select_agents(known, agents, roles)
+        self._check_embedder()
+        self.replica.refresh()
+        return list_patterns(
+            self.replica.patterns(),
+            known,
+            agents=wanted,
+            task_type=None if task_type is None else check_text(task_type, "task_type"),
+            order=PatternOrder(order),
+            offset=start,
+            limit=most,
+        )
+
+    def pattern(self, pattern_id: str) -> PatternDetail:
+        """One pattern of the bank with its provenance, and how far its agents are believed; see `read_pattern`."""
+        return read_pattern(pattern_id, self.bank, self.agents, self._retention, self.roles())
+
+    def decision(self, decision_id: str) -> Replay:
+        """A decision of the router, made again from what it hung on; see `replay_decision`."""
+        found, again = self.router.replay(decision_id)
+        return Replay(decision=found, again=again)
+
+    def decisions(self, count: int = 50) -> list[Replay]:
+        """The latest decisions of the router, newest first, each made again from what it hung on."""
+        latest = self.router.store.latest(check_count(count, "count", 1, DECISIONS_LENGTH))
+        return [Replay(decision=found, again=made_again(found)) for found in latest]
+
     # Outcomes
 
     def store_pattern(
@@ -651,6 +716,18 @@ class Swarm:
 
         return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
 
+    def quarantine(self, agent: str, *, by: str = "") -> Quarantine:
+        """Keep what an agent learns, and let none of it count, until `release`; see `set_quarantine`."""
+        return self._set_quarantine(agent, True, by)
+
+    def release(self, agent: str, *, by: str = "") -> Quarantine:
+        """Let an agent count again for what its reports have earned; see `set_quarantine`."""
+        return self._set_quarantine(agent, False, by)
+
+    def _set_quarantine(self, agent: str, is_silenced: bool, by: str) -> Quarantine:
+        versions, committer = VersionStore(self.client, self.keys), Committer(self.client, self.keys)
+        return set_quarantine(agent, is_silenced, by, self.agents, versions, committer, self.settings.lease_ttl)
+
     # Retention
 
     def forget(
@@ -707,6 +784,10 @@ class Swarm:
         return unpin_pattern(pattern_id, self._retention, self.bank)
 
     # State
+
+    def agent(self, name: str) -> AgentView:
+        """How one agent stands, with what is registered of it; see `read_agent`."""
+        return read_agent(name, self.client, self.keys)
 
     def status(self) -> SwarmStatus:
         """How the swarm stands, from stored state."""

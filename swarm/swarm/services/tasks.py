@@ -12,7 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypedDict, Unpack
 
-from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError, shown
+from swarm.errors import (
+    DeadlineError,
+    InputError,
+    QueueFullError,
+    TaskFailedError,
+    UnknownIdError,
+    WaitTimeoutError,
+    shown,
+)
 from swarm.services.placement import Placement
 from swarm.settings import Settings
 from swarm.sona.vectors import check_count, check_number
@@ -179,7 +187,7 @@ class Tasks:
         Raises
         ------
         InputError
-            If a value is out of its bounds, or the deadline has passed.
+            If a value is out of its bounds, or (`DeadlineError`) the deadline has passed.
         UnknownIdError
             If only an agent is given, and it is not registered.
         QueueFullError
@@ -411,7 +419,7 @@ class Tasks:
         if not answer.refused_by:
             return answer.is_new
         if answer.refused_by == "deadline":
-            raise InputError(
+            raise DeadlineError(
                 f"deadline must be later than {answer.number:.3f}, which is now, got {record.deadline:.3f}"
             )
         retry_s = answer.number

@@ -45,8 +45,11 @@ _LOOKING_AFTER = "info xsetid"
 
 _AGENT_READS = ("meta", "agents", "bank", "banklog", "routing", "models", "budgets")
 """What an agent reads of the swarm: who is there, what is known, which routes there are."""
-_AGENT_SHARES = ("decision:*", "decided", "session:*", "reserve:*", "spend")
-"""What the router writes in the name of every agent."""
+_AGENT_SHARES = (
+    *("decision:*", "decided", "decisions", "session:*", "reserve:*", "spend"),
+    *("collections", "documents:*", "document:*", "doclog:*"),
+)
+"""What the router writes in the name of every agent, and the documents that agents remember together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ for _, count in ipairs({'accepted', 'processed', 'dead', 'rewound', 'refused'}) 
   redis.call('HINCRBY', KEYS[2], 'past_' .. count, redis.call('HGET', KEYS[2], count) or 0)
   redis.call('HDEL', KEYS[2], count)
 end
-redis.call('HDEL', KEYS[2], 'verdict')
+redis.call('HDEL', KEYS[2], 'verdict', 'silenced')
 redis.call('HSET', KEYS[2], 'skipped', generation, 'forgotten_s', ARGV[3])
 return redis.call('HINCRBY', KEYS[2], 'life', 1)
 """

@@ -12,15 +12,17 @@ return 1
 """Publish the statistics of routes: 1, or 0 if the lease was lost."""
 
 KEEP = """
--- keys: decision, session, decided
+-- keys: decision, session, decided, decisions
 -- args: decision, its lifetime in ms, session or '', its lifetime in s, route NUL reason, how many of those are counted
+--       its id, how many of those are listed
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if ARGV[3] ~= '' then redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4]) end
 local counted, is_new = ARGV[5], redis.call('HEXISTS', KEYS[3], ARGV[5]) == 0
 if is_new and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[6]) then counted = '\\0' end
 redis.call('HINCRBY', KEYS[3], counted, 1)
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'd', ARGV[7])
 """
-"""Keep a decision for a while, and the session's route with it, and count it: under NUL, if there are too many."""
+"""Keep a decision for a while, and the session's route with it, count it (under NUL, if too many) and list it."""
 
 RESERVE = """
 -- keys: budgets, spend, reserve   args: amount, ttl ms, then scopes

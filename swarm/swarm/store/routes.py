@@ -8,9 +8,9 @@ from swarm.errors import StaleWriterError
 from swarm.sona.routing.declared import DeclaredRoute
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
-from swarm.store.reply import to_bytes, to_hash
+from swarm.store.reply import to_bytes, to_entries, to_hash
 from swarm.store.route_scripts import KEEP, PUBLISH_ROUTES
-from swarm.wire.keys import SwarmKeys
+from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys
 from swarm.wire.route_records import (
     Decision,
     PublishedRoutes,
@@ -99,8 +99,17 @@ class RouteStore:
         counted = f"{decision.route}\0{reason}"
         with redis_errors("keep a decision"):
             self._keep(
-                keys=[keys.decision(decision.id), keys.session(decision.session), keys.decided],
-                args=[encode_decision(decision), self._decision_ttl_ms, kept, SESSION_TTL_S, counted, MAX_COUNTED],
+                keys=[keys.decision(decision.id), keys.session(decision.session), keys.decided, keys.decisions],
+                args=[
+                    encode_decision(decision),
+                    self._decision_ttl_ms,
+                    kept,
+                    SESSION_TTL_S,
+                    counted,
+                    MAX_COUNTED,
+                    decision.id,
+                    DECISIONS_LENGTH,
+                ],
             )
 
     def decided(self) -> dict[tuple[str, str], int]:
@@ -115,6 +124,14 @@ class RouteStore:
         with redis_errors("read a decision"):
             found = to_bytes(self._client.get(self._keys.decision(decision_id)))
         return None if found is None else decode_decision(found)
+
+    def latest(self, count: int) -> list[Decision]:
+        """The latest decisions that are still kept, newest first."""
+        with redis_errors("list the latest decisions"):
+            listed = to_entries(self._client.xrevrange(self._keys.decisions, count=count))
+            names = [self._keys.decision(fields[b"d"].decode()) for _, fields in listed]
+            found = map(to_bytes, self._client.mget(names) if names else [])
+        return [decode_decision(data) for data in found if data is not None]
 
     def session(self, session: str) -> Session:
         """What a session has; a new one has nothing."""

@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from swarm.errors import CapacityError, DamagedRecordError, InputError, NewerRecordError, shown
+from swarm.errors import CapacityError, DamagedRecordError, InputError, NewerRecordError, RecordError, shown
 from swarm.sona.vectors import Vector
 
 VERSION = 1
@@ -80,6 +80,27 @@ def decode(kind: str, data: bytes) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise DamagedRecordError(f"{kind} record: the payload is not a map")
     return payload
+
+
+def encode_readable(kind: str, payload: Mapping[str, object], parameter: str) -> bytes:
+    """As `encode`, for what a caller brought in `parameter`: what our reader would refuse is refused at once.
+
+    Raises
+    ------
+    InputError, CapacityError
+        As in `encode`; also for keys that are no text, and whatever else msgpack writes and `decode` does not read.
+    """
+    try:
+        data = encode(kind, payload)
+        # Keys that are no text, extension types: msgpack writes what our reader refuses.
+        decode(kind, data)
+    except CapacityError:
+        raise CapacityError(f"{parameter} must fit into a record of {MAX_RECORD_BYTES} bytes") from None
+    except (InputError, RecordError, RecursionError) as error:
+        raise InputError(
+            f"{parameter} may hold numbers, text, bytes, lists and maps with text keys: {str(error)[:120]}"
+        ) from error
+    return data
 
 
 def pack_floats(array: Vector) -> bytes:

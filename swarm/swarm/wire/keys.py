@@ -25,6 +25,7 @@ Swarm, tag `{NAME}`
   models    hash    route -> what was declared of it; written by `swarm route declare`, for ever
   decision  string  per decision of the router -> all it hung on; expires
   decided   hash    route NUL reason -> decisions, written with `decision`, for ever
+  decisions stream  ids of the latest decisions; written by routers, trimmed to DECISIONS_LENGTH
   session   string  per session -> its route and those that failed in it; written by routers, expires
   budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
@@ -51,18 +52,28 @@ Swarm, tag `{NAME}`
                     that took no longer, stage NUL sum -> microseconds, by workers; for ever
   job       hash    per job of several agents: what was decided (to whom each step is given, deadline, a digest of what
                     the job is); written by whoever runs it, the first decision holds; expires
+  collections hash  collection ":writes" -> how often its documents changed, ":space" -> whose vectors it holds, while
+                    it holds some; written with `document`, for ever
+  documents zset    per collection: id of a document by the time it was first put, us since the epoch; written with
+                    `document`, those that expired are taken out by who notices
+  document  hash    per collection and id -> record, updated (us), ttl (ms, or 0), agent; written by who remembers (the
+                    memory stores of other frameworks), expires if it has a ttl
+  doclog    stream  per collection: which documents changed; written with `document`, trimmed to DOCLOG_LENGTH
   celery:wakeup  channel  per role: one more task waits; published by the scripts on tasks, heard by idle pools
   tokens    hash    token id -> its record, with a digest and never the token; written by `swarm token`, until revoked
   tokenuse  hash    token id -> when it was used last, ms since the epoch; written by the guard, removed with `tokens`
   rate      hash    per agent or token, and kind of call -> what is left of its allowance; written by the guard, expires
+  hooksession string per session of a coding agent -> its tasks under way, no text; written by the gateway, expires
+  hooksessions zset those sessions by the time of their last event; written with `hooksession`, removed when they end
   celery    various kombu's queue, bindings and unacknowledged messages; for nudges only, may be lost
 
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
-                    skipped, promotions, refusals, verdict; by append and commit. life (how often the name was
-                    forgotten), forgotten_s (when last), past_* (counts of former lives) and refused (outcomes of what
-                    was forgotten), by forget and append; for ever
+                    skipped, promotions, refusals, verdict; by append and commit. silenced, by
+                    `swarm agents quarantine`. life (how often the name was forgotten), forgotten_s (when last), past_*
+                    (counts of former lives) and refused (outcomes of what was forgotten), by forget and append; for
+                    ever
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task, standing and credit after the current generation; written by the commit, read by the next
@@ -91,6 +102,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 BANKLOG_LENGTH = 10_000
 """A replica that is further behind reloads the whole bank."""
+DOCLOG_LENGTH = 10_000
+"""A view of documents that is further behind reloads the whole collection."""
+DECISIONS_LENGTH = 200
+"""So many decisions of the router are listed; all that have not expired are found by their ids."""
 
 
 def check_name(name: str, parameter: str) -> str:
@@ -271,6 +286,10 @@ class SwarmKeys:
     def counters(self) -> str:
         return self._key("counters")
 
+    @property
+    def decisions(self) -> str:
+        return self._key("decisions")
+
     def session(self, session: str) -> str:
         return self._key(f"session:{session}")
 
@@ -349,6 +368,19 @@ class SwarmKeys:
         return self._key(f"job:{job}")
 
     @property
+    def collections(self) -> str:
+        return self._key("collections")
+
+    def documents(self, collection: str) -> str:
+        return self._key(f"documents:{collection}")
+
+    def document(self, collection: str, document_id: str) -> str:
+        return self._key(f"document:{collection}:{document_id}")
+
+    def doclog(self, collection: str) -> str:
+        return self._key(f"doclog:{collection}")
+
+    @property
     def tokens(self) -> str:
         return self._key("tokens")
 
@@ -358,6 +390,13 @@ class SwarmKeys:
 
     def rate(self, whose: str) -> str:
         return self._key(f"rate:{whose}")
+
+    def hook_session(self, name: str) -> str:
+        return self._key(f"hooksession:{name}")
+
+    @property
+    def hook_sessions(self) -> str:
+        return self._key("hooksessions")
 
     def agent(self, name: str) -> AgentKeys:
         return AgentKeys(self.swarm, name)

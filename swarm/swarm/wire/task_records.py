@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from swarm.embed.text import MAX_TEXT_BYTES, check_text
-from swarm.errors import CapacityError, InputError, RecordError, shown
+from swarm.errors import InputError, shown
 from swarm.sona.vectors import check_count, check_number
-from swarm.wire.codec import MAX_RECORD_BYTES, decode, encode
+from swarm.wire.codec import encode_readable
 from swarm.wire.keys import check_name
 from swarm.wire.records import guarded
 
@@ -147,7 +147,7 @@ def encode_task(record: TaskRecord) -> bytes:
     if not record.traceparent:
         # Without one, a worker of an earlier version can do the task.
         del values["traceparent"]
-    return _encode_readable("task", values, "payload")
+    return encode_readable("task", values, "payload")
 
 
 def decode_task(data: bytes) -> TaskRecord:
@@ -157,7 +157,7 @@ def decode_task(data: bytes) -> TaskRecord:
 
 def encode_result(result: object) -> bytes:
     """What a task came to: anything of numbers, text, bytes, lists and maps with text keys, or None."""
-    return _encode_readable("task-result", {"result": result}, "result")
+    return encode_readable("task-result", {"result": result}, "result")
 
 
 def decode_result(data: bytes) -> Any:
@@ -216,20 +216,6 @@ def storable(value: object, bound: int) -> str:
     except (RecursionError, ValueError):  # too deep, or too large a number
         text = shown(value, bound)
     return text[:bound].encode(errors="replace").decode()
-
-
-def _encode_readable(kind: str, payload: Mapping[str, object], parameter: str) -> bytes:
-    try:
-        data = encode(kind, payload)
-        # Keys that are no text, extension types: msgpack writes what our reader refuses.
-        decode(kind, data)
-    except CapacityError:
-        raise CapacityError(f"{parameter} must fit into a record of {MAX_RECORD_BYTES} bytes") from None
-    except (InputError, RecordError, RecursionError) as error:
-        raise InputError(
-            f"{parameter} may hold numbers, text, bytes, lists and maps with text keys: {str(error)[:120]}"
-        ) from error
-    return data
 
 
 def _task(payload: Mapping[str, Any]) -> TaskRecord:

@@ -8,6 +8,7 @@ import click
 
 from swarm.store.acl import redis_users
 from swarm.store.connection import connect
+from swarm_cli import completion
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import print_json
 
@@ -15,7 +16,14 @@ _PASSWORD_BYTES = 24
 
 
 @click.command("acl", short_help="Print the Redis users of a swarm: operator, worker, reader, agents.")
-@click.option("--agent", "agents", metavar="NAME", multiple=True, help="Also a user for this agent; repeatable.")
+@click.option(
+    "--agent",
+    "agents",
+    metavar="NAME",
+    shell_complete=completion.agents,
+    multiple=True,
+    help="Also a user for this agent; repeatable.",
+)
 @click.option(
     "--redis",
     "version",

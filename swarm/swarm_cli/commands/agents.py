@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.history import Version
+from swarm_cli import completion
 from swarm_cli.commands.status import agents_table
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
-from swarm_cli.options import cli_settings, json_option, swarm_option
+from swarm_cli.options import by_option, cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, OK, console, count, duration, plain, print_json, table
 
 _CAUSE_WIDTH = 18
@@ -42,7 +43,7 @@ def list_agents(name: str | None, as_json: bool) -> None:
 
 
 @command.command("history")
-@click.argument("agent", metavar="NAME")
+@click.argument("agent", metavar="NAME", shell_complete=completion.agents)
 @click.option(
     "--limit", metavar="N", type=click.IntRange(1, 2000), default=20, show_default=True, help="The newest N versions."
 )
@@ -67,7 +68,7 @@ def history(agent: str, limit: int, name: str | None, as_json: bool) -> None:
 
 
 @command.command("rollback")
-@click.argument("agent", metavar="NAME")
+@click.argument("agent", metavar="NAME", shell_complete=completion.agents)
 @click.argument("version", type=int)
 @swarm_option
 @json_option
@@ -87,6 +88,29 @@ def rollback(agent: str, version: int, name: str | None, as_json: bool) -> None:
             f"Version {done.generation} of {agent} is what version {done.version} was: "
             f"{count(done.clusters, 'cluster')}."
         )
+
+
+@command.command("quarantine")
+@click.argument("agent", metavar="NAME")
+@click.option("--release", "is_release", is_flag=True, help="Let it count again for what its reports have earned.")
+@by_option
+@swarm_option
+@json_option
+def quarantine(agent: str, is_release: bool, by: str, name: str | None, as_json: bool) -> None:
+    """Keep what an agent learns, and let none of it count for the others, until it is released.
+
+    Nothing is erased. Workers publish the bank without its part, or with it again, with the next merge.
+    """
+    settings = cli_settings(name)
+    with reachable(settings):
+        swarm = open_swarm(settings)
+        done = swarm.release(agent, by=by) if is_release else swarm.quarantine(agent, by=by)
+    if as_json:
+        print_json({"swarm": settings.name, **done.as_dict()})
+    elif done.silenced:
+        console().print(f"Agent {agent} is in quarantine: what it learns is kept and does not count.")
+    else:
+        console().print(f"Agent {agent} is released: its feedback counts as {done.verdict}.")
 
 
 def _show_history(versions: Sequence[Version], limit: int) -> None:

@@ -30,11 +30,12 @@ def command(name: str | None, as_json: bool) -> None:
         found = [finding.as_dict() for finding in findings]
         print_json({"swarm": settings.name, "ok": well, "findings": found})
     else:
-        _show(findings)
+        show_findings(findings)
     sys.exit(0 if well else 1)
 
 
-def _show(findings: list[Finding]) -> None:
+def show_findings(findings: list[Finding]) -> None:
+    """What was found, a line each, and what to do where it is not well."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=1)
     grid.add_column(no_wrap=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 from swarm.services.forget_report import Forgetting
 from swarm.services.swarm import Swarm
 from swarm.wire.retention_records import Tombstone
+from swarm_cli import completion
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import by_option, cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, console, count, duration, plain, print_json, table, working
@@ -19,7 +20,12 @@ from swarm_cli.output import BAD, console, count, duration, plain, print_json, t
 @click.command("forget", short_help="Erase a pattern, a trajectory or an agent for good.")
 @click.option("--pattern", metavar="ID", help="A pattern of the bank, with the outcomes that it comes from.")
 @click.option("--trajectory", metavar="ID", help="All outcomes of this trajectory, also those yet to be reported.")
-@click.option("--agent", metavar="NAME", help="All of this agent; with --trajectory, only that one of its.")
+@click.option(
+    "--agent",
+    metavar="NAME",
+    shell_complete=completion.agents,
+    help="All of this agent; with --trajectory, only that one of its.",
+)
 @click.option("--list", "is_list", is_flag=True, help="List what was forgotten.")
 @by_option
 @swarm_option

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.hits import PatternHit
+from swarm_cli import completion
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
@@ -24,8 +25,22 @@ _NBSP = "\N{NO-BREAK SPACE}"
 @click.command("query", short_help="Ask what the swarm knows for a task, and who learned it.")
 @click.argument("text")
 @click.option("-k", metavar="N", type=click.IntRange(1, 1000), default=5, show_default=True, help="At most so many.")
-@click.option("--agent", "agents", metavar="NAME", multiple=True, help="Only what this agent learned; repeatable.")
-@click.option("--role", "roles", metavar="NAME", multiple=True, help="Only agents in this role; repeatable.")
+@click.option(
+    "--agent",
+    "agents",
+    metavar="NAME",
+    shell_complete=completion.agents,
+    multiple=True,
+    help="Only what this agent learned; repeatable.",
+)
+@click.option(
+    "--role",
+    "roles",
+    metavar="NAME",
+    shell_complete=completion.roles,
+    multiple=True,
+    help="Only agents in this role; repeatable.",
+)
 @click.option(
     "--min-quality",
     metavar="Q",

@@ -6,6 +6,7 @@ import click
 from rich.text import Text
 
 from swarm.services.rewind_report import Dependent, Rewind, RewoundAgent
+from swarm_cli import completion
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
@@ -14,7 +15,12 @@ from swarm_cli.output import BAD, console, count, print_json, working
 
 @click.command("rewind", short_help="Take out all that came from one trajectory, or from one agent.")
 @click.option("--trajectory", metavar="ID", help="All outcomes of this trajectory.")
-@click.option("--agent", metavar="NAME", help="Everything of this agent; with --trajectory, only that one of its.")
+@click.option(
+    "--agent",
+    metavar="NAME",
+    shell_complete=completion.agents,
+    help="Everything of this agent; with --trajectory, only that one of its.",
+)
 @click.option("--retrain/--no-retrain", default=True, help="Train adapters again that learned from it.  [default: on]")
 @swarm_option
 @json_option

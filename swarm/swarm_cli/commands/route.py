@@ -21,6 +21,7 @@ from swarm.store.connection import connect
 from swarm.store.routes import RouteStore
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.route_records import Budget, Decision
+from swarm_cli import completion
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
@@ -50,7 +51,13 @@ def command() -> None:
 @click.option("--session", metavar="NAME", default="", help="Stay on one route within this session.")
 @click.option("--failed", metavar="NAME", multiple=True, help="Failed at this task: choose a better one; repeatable.")
 @click.option("--tool", "tools", metavar="NAME", multiple=True, help="A tool offered for the task; repeatable.")
-@click.option("--agent", metavar="NAME", default="", help="Who asks; its budget counts beside the swarm's.")
+@click.option(
+    "--agent",
+    metavar="NAME",
+    shell_complete=completion.agents,
+    default="",
+    help="Who asks; its budget counts beside the swarm's.",
+)
 @click.option(
     "--explore",
     type=click.Choice([one.value for one in Exploration]),
@@ -221,7 +228,9 @@ def declare(
     help="Its length.",
 )
 @click.option("--per-task", metavar="USD", type=click.FloatRange(0.0), help="What one task may cost at most.")
-@click.option("--agent", metavar="NAME", help="The budget of this agent, not of the swarm.")
+@click.option(
+    "--agent", metavar="NAME", shell_complete=completion.agents, help="The budget of this agent, not of the swarm."
+)
 @click.option("--remove", is_flag=True, help="Lift the budget.")
 @swarm_option
 @json_option

@@ -10,6 +10,7 @@ import click
 
 from swarm.errors import InputError
 from swarm.services.tasks import TaskOptions
+from swarm_cli import completion
 from swarm_cli.commands.task import show_task
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
@@ -21,8 +22,12 @@ _SECONDS = click.FloatRange(0.0, 86_400.0)
 
 @click.command("submit", short_help="Put a task on the queue of a role, for its workers to do.")
 @click.argument("text")
-@click.option("--role", metavar="NAME", help="Whose queue; without it that of --agent.")
-@click.option("--agent", metavar="NAME", help="Who is to do it; without it anybody of the role.")
+@click.option(
+    "--role", metavar="NAME", shell_complete=completion.roles, help="Whose queue; without it that of --agent."
+)
+@click.option(
+    "--agent", metavar="NAME", shell_complete=completion.agents, help="Who is to do it; without it anybody of the role."
+)
 @click.option("--place", type=click.Choice(["learned"]), help="Who does it: whoever does such tasks best.")
 @click.option("--payload", metavar="JSON", help="What belongs to it beside its text, a JSON object.")
 @click.option("--priority", type=click.IntRange(0, 9), help="Among the tasks of one submitter, highest first.  [5]")

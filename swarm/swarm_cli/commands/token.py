@@ -14,6 +14,7 @@ from swarm.services.access import AccessControl, TokenView
 from swarm.settings import Settings
 from swarm.store.connection import connect
 from swarm.wire.token_records import Role
+from swarm_cli import completion
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, console, duration, plain, print_json, table
@@ -31,13 +32,17 @@ def command() -> None:
 
 @command.command("create")
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True, help="What it allows.")
-@click.option("--agent", metavar="NAME", default="", help="For role agent: as whom it may act.")
+@click.option(
+    "--agent", metavar="NAME", shell_complete=completion.agents, default="", help="For role agent: as whom it may act."
+)
 @click.option("--ttl", metavar="TIME", help="How long it holds, such as 90s, 30m, 12h or 30d; for ever without it.")
 @click.option("--note", metavar="TEXT", default="", help="What to remember of it.")
 @swarm_option
 @json_option
 def create(role: str, agent: str, ttl: str | None, note: str, name: str | None, as_json: bool) -> None:
     """Make a token and show it, this once: only a digest of it is kept."""
+    if (role == Role.AGENT) != bool(agent):
+        raise click.UsageError("--agent NAME goes with --role agent, which needs it")
     settings = cli_settings(name)
     lifetime = None if ttl is None else seconds(ttl, "--ttl")
     with reachable(settings):

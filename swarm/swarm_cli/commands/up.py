@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import click
 from rich.text import Text
 
+from swarm_cli.local.reach import reachable
 from swarm_cli.local.stack import StackState, up
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, facts, mark, print_json, working
@@ -26,7 +29,9 @@ def command(concurrency: int | None, name: str | None, as_json: bool) -> None:
     They go on in the background until `swarm down`. Whatever runs already is left alone.
     """
     settings = cli_settings(name)
-    with working("looking at what runs") as line:
+    # What there is to say of a private Redis that does not start, `up` says itself.
+    remedy = reachable(settings) if settings.redis_url else nullcontext()
+    with remedy, working("looking at what runs") as line:
         state = up(settings, concurrency, line.update)
     if as_json:
         print_json(state.as_dict())

@@ -2,71 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from dataclasses import asdict
 from socket import gethostname
-from typing import Any, TypeVar
 
 import click
 from rich.text import Text
 
 from swarm.errors import UnknownIdError
+from swarm_cli import completion
+from swarm_cli.commands.run_pool import command as run
 from swarm_cli.commands.supervise import command as supervise
 from swarm_cli.local import POOL
 from swarm_cli.local.reach import reachable
 from swarm_cli.local.statedir import prepare_state_dir
 from swarm_cli.options import cli_settings, json_option, pool_option, swarm_option, timeout_option
 from swarm_cli.output import NOTE, console, count, mark, print_json, working
+from swarm_cli.pool_options import chosen_pool_option, pool_size, role_options, role_plan, size_options
 from swarm_cli.pools_table import show_pools
-from swarm_cli.worker_agents import FACTORY
-from swarm_workers.plan import RolePlan
-from swarm_workers.pools import MAX_CONCURRENCY, PoolManager, PoolSize, PoolState
-from swarm_workers.size import DEFAULT_IDLE, MAX_IDLE, MIN_IDLE
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def size_options(function: F) -> F:
-    """`-c N`, or `--min N --max N --idle SECONDS`."""
-    options = (
-        click.option("-c", "--concurrency", metavar="N", type=click.IntRange(1, MAX_CONCURRENCY), help="Processes."),
-        click.option(
-            "--min",
-            "least",
-            metavar="N",
-            type=click.IntRange(0, MAX_CONCURRENCY),
-            help="Instead of -c, the least processes; 0 lets a pool with nothing to do end, and come back.",
-        ),
-        click.option(
-            "--max",
-            "most",
-            metavar="N",
-            type=click.IntRange(1, MAX_CONCURRENCY),
-            help="The most processes; a supervisor chooses by what waits.",
-        ),
-        click.option(
-            "--idle",
-            metavar="SECONDS",
-            type=click.FloatRange(MIN_IDLE, MAX_IDLE),
-            help=f"With --min 0: end after so long without work.  [default: {DEFAULT_IDLE:g}]",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def _size(concurrency: int | None, least: int | None, most: int | None, idle: float | None) -> PoolSize:
-    if (concurrency is None) == (most is None):
-        raise click.UsageError("give the processes: -c N, or bounds with --min N --max N")
-    if concurrency is not None and (least, idle) != (None, None):
-        raise click.UsageError("--min and --idle go with --max")
-    if idle is not None and least != 0:
-        raise click.UsageError("--idle goes with --min 0")
-    if concurrency is not None:
-        return PoolSize.fixed(concurrency)
-    assert most is not None
-    return PoolSize(min=1 if least is None else least, max=most, idle_s=idle or DEFAULT_IDLE)
+from swarm_workers.pools import PoolManager, PoolState
 
 
 @click.group("workers", short_help="Start, list, scale, restart, drain and stop worker pools.")
@@ -77,17 +31,14 @@ def command() -> None:
     """
 
 
+command.add_command(run)
 command.add_command(supervise)
 
 
 @command.command("start")
-@click.option("--pool", metavar="NAME", help=f"The worker pool; by default the role, or {POOL}.")
+@chosen_pool_option
 @size_options
-@click.option("--role", metavar="NAME", help="Do the tasks of this role, by the functions in --handlers.")
-@click.option(
-    "--handlers", metavar="MODULE", multiple=True, help="A module with handlers, on the Python path; repeatable."
-)
-@click.option("--agent", metavar="NAME", help="Who does the tasks that name no agent; by default called like the role.")
+@role_options
 @swarm_option
 @timeout_option(30.0)
 @json_option
@@ -112,7 +63,7 @@ def start(
 
     What is started here is wanted until it is drained or stopped: the supervisor of this host brings it back.
     """
-    plan, size = _plan(role, handlers, agent), _size(concurrency, least, most, idle)
+    plan, size = role_plan(role, handlers, agent), pool_size(concurrency, least, most, idle)
     settings, chosen = cli_settings(name), pool or role or POOL
     prepare_state_dir(settings)
     with reachable(settings), PoolManager(settings) as manager, working(f"starting pool {chosen}"):
@@ -120,20 +71,11 @@ def start(
     _report(state, as_json)
 
 
-def _plan(role: str | None, handlers: tuple[str, ...], agent: str | None) -> RolePlan | None:
-    if role is None:
-        if handlers or agent:
-            raise click.UsageError("--handlers and --agent go with --role")
-        return None
-    if not handlers:
-        raise click.UsageError("--role needs --handlers, the modules with the functions that do its tasks")
-    return RolePlan(role=role, handlers=handlers, agent=agent or "", factory=FACTORY)
-
-
 @command.command("list")
+@click.option("--check", is_flag=True, help="Exit with 1 unless this host has pools and all of them work, or sleep.")
 @swarm_option
 @json_option
-def list_pools(name: str | None, as_json: bool) -> None:
+def list_pools(check: bool, name: str | None, as_json: bool) -> None:
     """List the pools of every host, from their heartbeats."""
     settings = cli_settings(name)
     with reachable(settings), PoolManager(settings) as manager:
@@ -145,6 +87,9 @@ def list_pools(name: str | None, as_json: bool) -> None:
         show_pools(console(), pools, supervisors)
     else:
         console().print(f"Swarm {settings.name} has no worker pools. Start one: swarm up, or swarm workers start")
+    here = [pool.status for pool in pools if pool.host == gethostname()]
+    if check and (not here or not {"running", "draining", "asleep"}.issuperset(here)):
+        sys.exit(1)
 
 
 @command.command("scale")
@@ -164,14 +109,14 @@ def scale(
     as_json: bool,
 ) -> None:
     """Give a pool another number of processes, or other bounds."""
-    settings, size = cli_settings(name), _size(concurrency, least, most, idle)
+    settings, size = cli_settings(name), pool_size(concurrency, least, most, idle)
     with reachable(settings), PoolManager(settings) as manager, working(f"scaling pool {pool}"):
         state = manager.scale(pool, size, timeout_s)
     _report(state, as_json)
 
 
 @command.command("restart")
-@click.option("--pool", metavar="NAME", help="The worker pool.")
+@click.option("--pool", metavar="NAME", shell_complete=completion.pools, help="The worker pool.")
 @click.option("--all", "every", is_flag=True, help="Every pool of this host, one after the other.")
 @swarm_option
 @timeout_option(300.0)

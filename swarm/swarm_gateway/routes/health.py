@@ -9,30 +9,38 @@ from swarm import __version__
 from swarm.errors import StoreUnavailableError
 from swarm.store.connection import redis_errors
 from swarm_gateway.identity import Here
+from swarm_gateway.mcp.presence import REMEDY, has_mcp
 
 router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """How the gateway stands. `redis` is "ok", or why Redis does not answer."""
+    """How the gateway stands. `redis` is "ok", or why Redis does not answer; `mcp` is "ok", or how to get it."""
 
     status: str
     version: str
     swarm: str
     redis: str
+    mcp: str
     patterns: int
     engines: int
     spooled: int
     redis_failures: int
 
 
+class Alive(BaseModel):
+    """The process lives."""
+
+    status: str
+
+
 @router.get("/health/live")
-def live() -> dict[str, str]:
-    """200 as long as the process answers."""
-    return {"status": "ok"}
+async def live() -> Alive:
+    """200 as long as the process answers, whatever its threads wait for."""
+    return Alive(status="ok")
 
 
-@router.get("/health", responses={503: {"model": Health}})
+@router.get("/health", name="health", responses={503: {"model": Health}})
 @router.get("/health/ready", responses={503: {"model": Health}})
 def ready(here: Here, response: Response) -> Health:
     """200 if Redis answers, else 503; hooks are answered, and outcomes taken into the spool, all the same."""
@@ -48,6 +56,7 @@ def ready(here: Here, response: Response) -> Health:
         version=__version__,
         swarm=here.settings.name,
         redis=redis,
+        mcp="ok" if has_mcp() else REMEDY,
         patterns=len(here.swarm.replica.index),
         engines=len(here.engines),
         spooled=here.engines.spooled,

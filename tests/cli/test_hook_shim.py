@@ -1,0 +1,237 @@
+"""The command of a hook as a coding agent runs it: a process of its own, beside a gateway of its own."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_support import CommandLine
+from hook_support import recorded
+from support import wait_until
+
+from swarm.services.swarm import Swarm
+from swarm.settings import Settings, load_settings
+from swarm_cli import hook_shim
+from swarm_cli.local.gateway import find_gateway
+from swarm_gateway.hooks import replay
+
+PYTHON = os.path.realpath(sys.executable)
+SHIM = [PYTHON, "-I", "-S", hook_shim.__file__]
+PROMPT = json.dumps(
+    {"session_id": "s", "hook_event_name": "UserPromptSubmit", "prompt": "Fix the date parser"}
+).encode()
+BARE = """
+import _socket, sys
+body = sys.stdin.buffer.read()
+to = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+to.connect(sys.argv[1])
+head = b"POST /v1/hooks/claude-code HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"
+to.sendall(head % len(body) + body)
+answer = b""
+while part := to.recv(65536):
+    answer += part
+sys.stdout.buffer.write(answer.partition(b"\\r\\n\\r\\n")[2])
+"""
+
+
+class Served:
+    """A gateway in a process of its own."""
+
+    def __init__(self, line: CommandLine, settings: Settings) -> None:
+        self.line = line
+        self.settings = settings.model_copy(update={"state_dir": line.state_dir})
+        self.socket = str(self.settings.gateway_socket)
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        self.process = self.line.popen("serve")
+        wait_until(lambda: find_gateway(self.settings), 60.0, "the gateway")
+
+    def warm(self) -> None:
+        """Have it answer in time: a process's first event, on a machine that others use, may take longer."""
+        start = json.dumps({"session_id": "warm", "hook_event_name": "SessionStart"}).encode()
+        wait_until(lambda: self.hook(start) == b"{}", 60.0, "an answer in time")
+        wait_until(lambda: self.kept == 0, 30.0, "what was late to be read")
+
+    @property
+    def kept(self) -> int:
+        """Bytes of events that wait in the file."""
+        return replay.waiting_bytes(replay.spool_path(self.settings.gateway_socket))
+
+    def stop(self, number: int = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        if number != signal.SIGSTOP:
+            self.process.communicate(timeout=30.0)
+
+    def hook(self, body: bytes, *arguments: str, client: str = "claude-code") -> bytes:
+        """Run the command; what it printed. It must end with code 0 and say nothing else."""
+        done = subprocess.run(
+            [*SHIM, client, self.socket, *arguments], input=body, capture_output=True, timeout=30.0, check=True
+        )
+        assert done.stderr == b""
+        return done.stdout
+
+
+@pytest.fixture
+def served(external: CommandLine, settings: Settings) -> Iterator[Served]:
+    external.environment["SWARM_EMBEDDER"] = "hashed:32"
+    made = Served(external, settings.model_copy(update={"embedder": "hashed:32"}))
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.process.send_signal(signal.SIGCONT)
+        made.stop()
+
+
+def outcomes(served: Served, agent: str = "claude-code") -> int:
+    return len(Swarm(served.settings).outcomes(agent).read_after("0-0", 100))
+
+
+def test_a_session_by_the_command_becomes_outcomes(served: Served) -> None:
+    served.start()
+    served.warm()
+    for _, payload in recorded("claude-code"):
+        served.hook(json.dumps(payload).encode())
+    for _, payload in recorded("codex"):
+        served.hook(json.dumps(payload).encode(), "my-codex", client="codex")
+    for agent in ("claude-code", "claude-code.test-runner", "my-codex"):
+        wait_until(lambda name=agent: outcomes(served, name) == 1, 30.0, f"the outcome of {agent}")  # type: ignore[misc]
+
+
+def test_what_is_told_while_no_gateway_is_there_counts_once_it_is(served: Served) -> None:
+    for _, payload in recorded("claude-code"):
+        assert served.hook(json.dumps(payload).encode()) == b""
+    assert served.kept > 0
+    served.start()
+    wait_until(lambda: outcomes(served) == 1, 30.0, "the outcome")
+    wait_until(lambda: outcomes(served, "claude-code.test-runner") == 1, 30.0, "that of the sub-agent")
+
+
+def test_a_gateway_killed_in_a_session_costs_answers_and_no_outcome(served: Served) -> None:
+    served.start()
+    payloads = [json.dumps(payload).encode() for _, payload in recorded("claude-code")]
+    for body in payloads[:4]:
+        served.hook(body)
+    served.stop(signal.SIGKILL)
+    for body in payloads[4:9]:
+        assert served.hook(body) == b""
+    served.start()
+    for body in payloads[9:]:
+        served.hook(body)
+    wait_until(lambda: outcomes(served) == 1, 30.0, "the outcome")
+    wait_until(lambda: outcomes(served, "claude-code.test-runner") == 1, 30.0, "that of the sub-agent")
+
+
+def test_a_frozen_gateway_is_left_in_time_and_what_it_had_counts_once(served: Served) -> None:
+    served.start()
+    served.warm()
+    served.stop(signal.SIGSTOP)
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert served.hook(PROMPT) == b""
+        took.append(time.monotonic() - began)
+    # 250 ms, where nobody else uses the machine.
+    assert min(took) < 0.35
+    assert served.process is not None
+    served.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: served.kept == 0, 30.0, "the file to be read")
+    swarm = Swarm(served.settings)
+    open_key = swarm.keys.agent("claude-code").open
+    # Each prompt was in the socket and in the file. The last one is under way; those before it were given up.
+    wait_until(lambda: swarm.client.hlen(open_key) == 1, 10.0, "one task")
+
+
+def test_the_whole_process_takes_little_longer_than_a_bare_round_trip(served: Served) -> None:
+    served.start()
+    served.warm()
+    bare: list[float] = []
+    ours: list[float] = []
+    pairs = ((bare, [PYTHON, "-I", "-S", "-c", BARE, served.socket]), (ours, [*SHIM, "claude-code", served.socket]))
+    for _ in range(30):
+        for times, command in pairs:
+            began = time.perf_counter()
+            done = subprocess.run(command, input=PROMPT, capture_output=True, check=True, timeout=30.0)
+            times.append(time.perf_counter() - began)
+            assert json.loads(done.stdout) == {}
+    ratio = statistics.median(ours) / statistics.median(bare)
+    assert ratio <= 1.6, f"{ratio:.2f}"
+
+
+@pytest.mark.parametrize("arguments", [[], ["emacs"], ["claude-code", "/nowhere/at/all"]])
+def test_it_ends_well_whatever_it_is_called_with(arguments: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*SHIM, *arguments], input=b"\xff", capture_output=True, cwd=tmp_path, env={"HOME": str(tmp_path)}, check=True
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_it_ends_well_when_nobody_reads_what_it_says(served: Served) -> None:
+    served.start()
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen([*SHIM, "claude-code", served.socket], stdin=subprocess.PIPE, stdout=write) as process:
+        process.communicate(PROMPT, timeout=30.0)
+    os.close(write)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("agent", ["two words", "line\nbreak", "\N{SNOWMAN}"])
+def test_an_agent_that_is_no_name_becomes_no_header(served: Served, agent: str) -> None:
+    served.start()
+    served.warm()
+    assert served.hook(PROMPT, agent) == b"{}"
+
+
+def test_swarm_hook_is_the_same_and_loads_no_click(served: Served) -> None:
+    served.start()
+    served.warm()
+    script = (
+        "import sys, os; sys.argv = ['swarm', 'hook', 'claude-code']; from swarm_cli import entry, hook_shim\n"
+        "hook_shim.os._exit = lambda code: (print(*{'click', 'socket', 'json', 'pydantic'} & set(sys.modules)), "
+        "sys.exit(code))\n"
+        "entry.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=PROMPT, capture_output=True, env=served.line.environment, check=True
+    )
+    assert done.stdout == b"{}\n"
+    assert "stdin" in served.line.run("hook", "--help").stdout
+
+
+def test_it_imports_nothing_but_the_standard_library() -> None:
+    tree = ast.parse(Path(hook_shim.__file__).read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert names <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"SWARM_NAME": "other"},
+        {"SWARM_STATE_DIR": "/tmp/somewhere"},
+        {"SWARM_STATE_DIR": "relative/place"},
+        {"SWARM_STATE_DIR": "~/mine"},
+        {"XDG_STATE_HOME": "/tmp/xdg"},
+        {"XDG_STATE_HOME": "  "},
+    ],
+)
+def test_it_looks_for_the_socket_where_the_gateway_puts_it(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SWARM_NAME", "SWARM_STATE_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert hook_shim.default_socket() == str(load_settings().gateway_socket)

@@ -1,0 +1,33 @@
+"""A gateway as a user runs it: a process of its own, on a port that is free."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support import wait_until
+from swarm_support import environment, present
+
+from swarm.settings import Settings
+from swarm_cli.local.gateway import GatewayProcess, find_gateway
+
+
+@contextmanager
+def running_gateway(settings: Settings, **changes: str) -> Iterator[GatewayProcess]:
+    """`swarm serve` for as long as the block lasts; `changes` are variables of its environment."""
+    variables = environment(settings) | {"SWARM_HTTP_PORT": "0"} | changes
+    command = [sys.executable, "-m", "swarm_cli", "serve"]
+    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield present(wait_until(lambda: _found(settings, process), 30.0, "the gateway"))
+        finally:
+            process.terminate()
+            process.wait(20.0)
+
+
+def _found(settings: Settings, process: subprocess.Popen[bytes]) -> GatewayProcess | None:
+    assert process.poll() is None, f"the gateway ended with {process.returncode}"
+    found = find_gateway(settings)
+    return found if found is not None and found.pid == process.pid else None
