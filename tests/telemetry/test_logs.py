@@ -80,6 +80,12 @@ def test_content_is_written_only_where_it_is_asked_for(form: Literal["text", "js
     assert f"{__file__}:" in without
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_no_stream_takes_does_not_cost_the_line(form: Literal["text", "json"]) -> None:
+    line = formatter(form, content=True).format(record("half a pair: %s", "\ud800", content="\udfff"))
+    assert b"half a pair" in line.encode()
+
+
 def test_the_last_line_of_an_error_is_what_it_is() -> None:
     text = formatter("text").format(record("cannot go on", error=raised(StoreUnavailableError("Redis is away"))))
     assert text.splitlines()[-1] == "StoreUnavailableError: Redis is away"

@@ -52,8 +52,9 @@ class SwarmFormatter(logging.Formatter):
         values = self._values(record)
         if self._is_json:
             # Before JSON, which would write some signs of a secret differently.
-            return json.dumps(self._redacted(values), ensure_ascii=False)
-        return redact(_text(values), self._url)
+            return json.dumps(self._redacted(values))
+        # Half a surrogate pair, which no stream takes, must not cost the line.
+        return redact(_text(values), self._url).encode(errors="replace").decode()
 
     def _values(self, record: logging.LogRecord) -> dict[str, Any]:
         values: dict[str, Any] = {
@@ -63,15 +64,15 @@ class SwarmFormatter(logging.Formatter):
             "process": record.process,
             "message": self._message(record),
         }
-        # An error that was logged in a block about something is about that.
-        values |= {name: value for name in FIELDS if (value := getattr(record, name, "") or said_now().get(name))}
+        # A call can say it itself; else the block says it that the call is in.
+        values |= {name: str(value) for name in FIELDS if (value := getattr(record, name, "") or said_now().get(name))}
         if where := traceparent():
             _, values["trace_id"], values["span_id"], _ = where.split("-")
         if record.exc_info and record.exc_info[1] is not None:
             is_whole = self._has_content or getattr(record, "is_whole", False)
             values["error"] = list(_error(record.exc_info[1], is_whole))
         if self._has_content and (content := getattr(record, "content", "")):
-            values["content"] = content
+            values["content"] = str(content)
         return values
 
     def _message(self, record: logging.LogRecord) -> str:
