@@ -34,7 +34,8 @@ TEND_S = 1.0
 WAKE_S = 60.0
 """... and into the spools of agents that are not in memory."""
 SLOW_AT_ONCE = 2
-"""So many operations that take seconds (rewind, forget, backup) run at a time; the others wait for their turn."""
+"""So many operations that take seconds (rewind, forget, backup), and so many readers of the whole bank, run at a time;
+the others wait for their turn."""
 
 _T = TypeVar("_T")
 
@@ -55,7 +56,7 @@ class Gateway:
         """For operators, whose work may take longer than a hook may wait for Redis."""
         self.engines = Engines(self.swarm, settings.max_engines)
         self.live = LiveFeed(self.swarm)
-        self._slow = CapacityLimiter(SLOW_AT_ONCE)
+        self._slow, self._reading = CapacityLimiter(SLOW_AT_ONCE), CapacityLimiter(SLOW_AT_ONCE)
         self._whole = GuardedSwarm(self.swarm, None)
         self._guards: OrderedDict[bytes, GuardedSwarm] = OrderedDict()
         self._lock = threading.Lock()
@@ -109,6 +110,10 @@ class Gateway:
     async def slowly(self, work: Callable[[], _T]) -> _T:
         """Run what takes seconds, few at a time, so that hooks do not wait for a thread."""
         return await to_thread.run_sync(work, limiter=self._slow)
+
+    async def reading(self, work: Callable[[], _T]) -> _T:
+        """The same for what only reads, and reads much; it does not wait for operations."""
+        return await to_thread.run_sync(work, limiter=self._reading)
 
     @property
     def is_closing(self) -> bool:
