@@ -39,7 +39,8 @@ TEND_S = 1.0
 WAKE_S = 60.0
 """... and into the spools of agents that are not in memory."""
 SLOW_AT_ONCE = 2
-"""So many operations that take seconds (rewind, forget, backup) run at a time; the others wait for their turn."""
+"""So many operations that take seconds (rewind, forget, backup), and so many readers of the whole bank, run at a time;
+the others wait for their turn."""
 
 _T = TypeVar("_T")
 
@@ -64,7 +65,7 @@ class Gateway:
         self.instruments.registry.register(ProcessCollectorOfGateway(self.engines))
         self.live = LiveFeed(self.swarm)
         self.map = SwarmMap(self.swarm.bank)
-        self._slow = CapacityLimiter(SLOW_AT_ONCE)
+        self._slow, self._reading = CapacityLimiter(SLOW_AT_ONCE), CapacityLimiter(SLOW_AT_ONCE)
         self._whole = GuardedSwarm(self.swarm, None)
         self._guards: OrderedDict[bytes, GuardedSwarm] = OrderedDict()
         self._lock = threading.Lock()
@@ -118,6 +119,10 @@ class Gateway:
     async def slowly(self, work: Callable[[], _T]) -> _T:
         """Run what takes seconds, few at a time, so that hooks do not wait for a thread."""
         return await to_thread.run_sync(work, limiter=self._slow)
+
+    async def reading(self, work: Callable[[], _T]) -> _T:
+        """The same for what only reads, and reads much; it does not wait for operations."""
+        return await to_thread.run_sync(work, limiter=self._reading)
 
     @property
     def is_closing(self) -> bool:

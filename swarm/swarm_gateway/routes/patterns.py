@@ -59,7 +59,7 @@ async def patterns(
         limit=limit,
     )
     # Of a large bank this reads everything.
-    return PageView.of(await here.slowly(ask))
+    return PageView.of(await here.reading(ask))
 
 
 @router.post("", status_code=201, responses={201: links(receipts_receipt={"receipt_id": "$response.body#/id"})})
