@@ -2,7 +2,7 @@
 
 import { Failure, call } from "./api.js";
 import * as agents from "./agents.js";
-import { el, fill } from "./dom.js";
+import { el, fill, toast } from "./dom.js";
 import { count, duration } from "./format.js";
 import * as hooks from "./hooks.js";
 import * as patterns from "./patterns.js";
@@ -70,8 +70,9 @@ function figures({ status }) {
 }
 
 function beat(isLive, words) {
+  // The words change each second while it is away: only the change from one to the other is announced.
+  if (answeredAt && isLive === pulse.classList.contains("stale")) toast(isLive ? "Live again." : words, !isLive);
   pulse.className = `pulse ${isLive ? "live" : "stale"}`;
-  // The words change each second while it is away; only the change from one to the other is to be announced.
   pulse.querySelector(".words").textContent = words;
   document.getElementById("main").classList.toggle("stale-data", !isLive);
 }

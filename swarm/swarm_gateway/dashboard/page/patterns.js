@@ -199,8 +199,8 @@ async function overview() {
   const rows = [...Array(Math.min(BEST, picture.count)).keys()].map((place) => picture.count - 1 - place);
   const best = await Promise.all(rows.map((row) => pattern(picture.idOf(row)).catch(() => null)));
   if (shown !== picture) return;
-  const named = rows.map((row, place) => [row, best[place]]).filter(([, found]) => found);
-  plane.name(named.map(([row, found]) => [row, short(title(found).split(" · ")[0], 22)]));
+  const found = rows.map((row, place) => [row, best[place]]).filter(([, one]) => one);
+  plane.name(found.map(([row, one]) => [row, short(title(one).split(" · ")[0], 22)]));
   if (plane.chosen >= 0 || hits.length) return;
   detail.replaceChildren(el("h2", {}, "Most evidence"), listed(best.filter(Boolean).slice(0, LISTED)));
 }
