@@ -58,6 +58,9 @@ class Learned:
 class CycleReport:
     """Figures of one cycle. Losses are mean negative log-likelihoods of held-out outcomes, in nats.
 
+    `loss_frozen` is that of the same outcomes without any base weights: what an agent that never learned would have.
+    `mean_quality` is that of the cycle's outcomes, as reported, None without any.
+
     `verdict` says how far the agent's feedback is believed; `why` what became of new base weights: promoted, or the
     reason for which they were refused or not even tried (then `trained_on` is 0).
     """
@@ -68,6 +71,8 @@ class CycleReport:
     held_out: int = 0
     loss_before: float = 0.0
     loss_after: float = 0.0
+    loss_frozen: float = 0.0
+    mean_quality: float | None = None
     promoted: bool = False
     why: str = "no outcomes"
     clusters: int = 0
@@ -91,6 +96,7 @@ class _Weights:
     held_out: int = 0
     before: float = 0.0
     after: float = 0.0
+    frozen: float = 0.0
     promoted: bool = False
 
 
@@ -173,6 +179,8 @@ def _cycle(
         held_out=weights.held_out,
         loss_before=weights.before,
         loss_after=weights.after,
+        loss_frozen=weights.frozen,
+        mean_quality=float(np.mean([trajectory.quality for trajectory in trajectories])) if trajectories else None,
         promoted=weights.promoted,
         why=weights.why,
         clusters=len(grouping.clusters),
@@ -279,5 +287,6 @@ def _train_gated(
         held_out=len(judges),
         before=before,
         after=after,
+        frozen=mean_loss((), held_out, candidates, config.temperature),
         promoted=promoted,
     )
