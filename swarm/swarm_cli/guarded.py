@@ -20,7 +20,7 @@ GUARDED = frozenset(
     {
         *("status", "query", "route task", "submit", "task", "tasks", "receipt", "rewind"),
         *("dead list", "dead show", "dead replay", "dead drop"),
-        *("agents list", "agents history", "agents rollback"),
+        *("agents list", "agents history", "agents rollback", "agents quarantine"),
     }
 )
 """Commands that ask the guard themselves. Each other one, a new one too, needs an operator's token if there is one."""

@@ -86,3 +86,15 @@ def test_what_cannot_be_done_is_one_line(external: CommandLine, learned: Swarm) 
     assert "--trajectory, --agent or both" in external.run("rewind", code=2).stderr
     learned.register("bob", "coder")
     assert "no versions yet" in external.run("agents", "history", "bob").stdout
+
+
+def test_quarantine_and_release_hold_and_are_in_the_history(external: CommandLine, learned: Swarm) -> None:
+    done = external.json("agents", "quarantine", "ada", "--by", "ann")
+    assert (done["silenced"], done["verdict"], done["generation"]) == (True, "quarantined", 4)
+    assert learned.agents.state("ada").silenced
+    assert "quarantined" in check_shown(external.run("agents", "list").stdout)
+    assert "released" in check_shown(external.run("agents", "quarantine", "ada", "--release").stdout)
+    assert not learned.agents.state("ada").silenced
+    assert [version.kind for version in learned.history("ada")[:2]] == ["release", "quarantine"]
+    assert "ann" in check_shown(external.run("agents", "history", "ada").stdout)
+    assert "'nobody' is not registered" in external.error("agents", "quarantine", "nobody")

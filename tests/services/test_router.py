@@ -18,6 +18,7 @@ from swarm.sona.routing.statistics import RouteStatistics, route_statistics
 from swarm.sona.trajectory import Trajectory
 from swarm.store.budgets import SWARM, agent_scope
 from swarm.store.connection import Client, connect
+from swarm.wire.keys import DECISIONS_LENGTH
 from swarm.wire.route_records import Budget, decode_statistics
 
 ASK, LIST = "Which city is it?", "Add 1, 2, 3, 4, 5, 6, 7, 8 and 9."
@@ -172,6 +173,17 @@ def test_a_kept_decision_is_replayed_bit_for_bit_though_the_swarm_has_learned_mo
     assert decision.text == ASK
     with pytest.raises(UnknownIdError, match="unknown or has expired"):
         learned.router.replay("no-such-decision")
+
+
+def test_the_latest_decisions_are_listed_with_the_same_choice_made_again(learned: Swarm, client: Client) -> None:
+    made = [learned.route(f"a question {number}", routes=["talker", "counter"]) for number in range(5)]
+    client.delete(learned.keys.decision(made[3].decision_id))
+    found = learned.decisions(3)
+    assert [replay.decision.id for replay in found] == [made[4].decision_id, made[2].decision_id]
+    assert all(replay.is_same for replay in found)
+    assert [replay.again.candidates for replay in found] == [made[4].candidates, made[2].candidates]
+    with pytest.raises(InputError, match="count must be in"):
+        learned.decisions(DECISIONS_LENGTH + 1)
 
 
 def test_a_decision_expires(learned: Swarm, client: Client) -> None:

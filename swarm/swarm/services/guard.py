@@ -25,6 +25,7 @@ from swarm.services.guard_tasks import GuardedTasks
 from swarm.services.history import Version
 from swarm.services.hits import PatternHit
 from swarm.services.patterns import PatternDetail, PatternOrder, PatternPage
+from swarm.services.quarantine import Quarantine
 from swarm.services.receipts import Receipt
 from swarm.services.retention import PinView, RetentionView
 from swarm.services.rewind_report import Rewind
@@ -301,6 +302,11 @@ class GuardedSwarm:
 
     # What an operator does
 
+    def decisions(self, count: int = 50) -> list[Replay]:
+        """See `Swarm.decisions`."""
+        self._gate.enter("decisions")
+        return self._swarm.decisions(count)
+
     def learn_from_swarm_execution(
         self,
         task: str,
@@ -321,6 +327,16 @@ class GuardedSwarm:
         """See `Swarm.rewind`."""
         self._gate.enter("rewind", trajectory, agent)
         return self._swarm.rewind(trajectory, agent=agent, retrain=retrain)
+
+    def quarantine(self, agent: str, *, by: str = "") -> Quarantine:
+        """See `Swarm.quarantine`."""
+        self._gate.enter("quarantine", agent, by)
+        return self._swarm.quarantine(agent, by=by)
+
+    def release(self, agent: str, *, by: str = "") -> Quarantine:
+        """See `Swarm.release`."""
+        self._gate.enter("release", agent, by)
+        return self._swarm.release(agent, by=by)
 
     def forget(
         self, *, pattern: str | None = None, trajectory: str | None = None, agent: str | None = None, by: str = ""

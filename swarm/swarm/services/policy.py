@@ -50,6 +50,7 @@ _SWARM = {
     "history": _OWN_READ,
     "export": _OWN_READ,
     "decision": _OWN_READ,
+    "decisions": Rule(roles=_OPERATOR),
     "route": _OWN_WRITE,  # the decision is kept, and counts in the budgets
     "store_pattern": _OWN_WRITE,
     "record": _OWN_WRITE,
@@ -60,6 +61,8 @@ _SWARM = {
     "learn_from_swarm_execution": _OPERATE,  # it writes outcomes of several agents
     "rollback": _OPERATE,
     "rewind": _OPERATE,
+    "quarantine": _OPERATE,
+    "release": _OPERATE,
     "forget": _OPERATE,
     "backup": _OPERATE,  # the process that serves the call says where: nobody outside names a file
     "tombstones": Rule(roles=_OPERATOR),

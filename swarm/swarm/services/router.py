@@ -208,4 +208,9 @@ def replay_decision(store: RouteStore, decision_id: str) -> tuple[Decision, Choi
     decision = store.decision(check_route(decision_id, "decision_id"))
     if decision is None:
         raise UnknownIdError(f"decision {shown(decision_id)} is unknown or has expired")
-    return decision, choose(decision.estimates, decision.request)
+    return decision, made_again(decision)
+
+
+def made_again(decision: Decision) -> Choice:
+    """The choice made again from what a decision hung on."""
+    return choose(decision.estimates, decision.request)

@@ -40,6 +40,7 @@ from swarm.services.patterns import (
     read_pattern,
 )
 from swarm.services.placement import NEAREST, Placement, candidates_of, choose
+from swarm.services.quarantine import Quarantine, set_quarantine
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt, receipt_of
 from swarm.services.replica import Replica
 from swarm.services.resend import Resender
@@ -54,7 +55,7 @@ from swarm.services.retention import (
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
 from swarm.services.route_advice import RouteAdvice, RouteOptions, route_names, route_question
-from swarm.services.router import Replay, Router
+from swarm.services.router import Replay, Router, made_again
 from swarm.services.status import AgentView, SwarmStatus, read_agent, read_status
 from swarm.services.tasks import TaskOptions, TaskReceipt, Tasks
 from swarm.services.verdict import AgentResult
@@ -79,7 +80,7 @@ from swarm.store.reliability import ReliabilityStore
 from swarm.store.retention import RetentionStore
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
-from swarm.wire.keys import SwarmKeys, check_name
+from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 from swarm.wire.retention_records import Retention, Tombstone
 
@@ -429,6 +430,11 @@ class Swarm:
         found, again = self.router.replay(decision_id)
         return Replay(decision=found, again=again)
 
+    def decisions(self, count: int = 50) -> list[Replay]:
+        """The latest decisions of the router, newest first, each made again from what it hung on."""
+        latest = self.router.store.latest(check_count(count, "count", 1, DECISIONS_LENGTH))
+        return [Replay(decision=found, again=made_again(found)) for found in latest]
+
     # Outcomes
 
     def store_pattern(
@@ -696,6 +702,18 @@ class Swarm:
         from swarm.services.rewind import Rewinder
 
         return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
+
+    def quarantine(self, agent: str, *, by: str = "") -> Quarantine:
+        """Keep what an agent learns, and let none of it count, until `release`; see `set_quarantine`."""
+        return self._set_quarantine(agent, True, by)
+
+    def release(self, agent: str, *, by: str = "") -> Quarantine:
+        """Let an agent count again for what its reports have earned; see `set_quarantine`."""
+        return self._set_quarantine(agent, False, by)
+
+    def _set_quarantine(self, agent: str, is_silenced: bool, by: str) -> Quarantine:
+        versions, committer = VersionStore(self.client, self.keys), Committer(self.client, self.keys)
+        return set_quarantine(agent, is_silenced, by, self.agents, versions, committer, self.settings.lease_ttl)
 
     # Retention
 

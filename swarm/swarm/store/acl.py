@@ -45,7 +45,7 @@ _LOOKING_AFTER = "info xsetid"
 
 _AGENT_READS = ("meta", "agents", "bank", "banklog", "routing", "models", "budgets")
 """What an agent reads of the swarm: who is there, what is known, which routes there are."""
-_AGENT_SHARES = ("decision:*", "session:*", "reserve:*", "spend")
+_AGENT_SHARES = ("decision:*", "decisions", "session:*", "reserve:*", "spend")
 """What the router writes in the name of every agent."""
 
 

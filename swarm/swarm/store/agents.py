@@ -52,7 +52,9 @@ class AgentState:
     refused: int = 0
     """Outcomes that were not taken, because they belong to what was forgotten."""
     verdict: Verdict = Verdict.PROBATION
-    """How far its feedback is believed, see `sona.standing`."""
+    """How far its feedback is believed, see `sona.standing`; an operator's quarantine goes before it."""
+    silenced: int = 0
+    """1 while an operator keeps it in quarantine, see `services.quarantine`."""
 
     @property
     def pending(self) -> int:
@@ -118,6 +120,7 @@ _COUNTS = (
     "skipped",
     "life",
     "refused",
+    "silenced",
 )
 _FIELDS = ("cursor", "accepted", "processed", "verdict", *(name for name in _COUNTS if name not in _WAITING))
 
@@ -125,6 +128,8 @@ _FIELDS = ("cursor", "accepted", "processed", "verdict", *(name for name in _COU
 def _state(name: str, values: Sequence[bytes | None]) -> AgentState:
     found = dict(zip(_FIELDS, values, strict=True))
     cursor, verdict = found.pop("cursor"), found.pop("verdict")
+    if int(found["silenced"] or 0):
+        verdict = Verdict.QUARANTINED.value.encode()
     try:
         return AgentState(
             cursor=(cursor or b"0-0").decode(),
@@ -219,6 +224,11 @@ class AgentStore:
 
     def state(self, name: str) -> AgentState:
         return self.states([name])[name]
+
+    def silence(self, name: str, is_silenced: bool) -> None:
+        """Say whether an operator keeps an agent in quarantine."""
+        with redis_errors(f"say whether {name} is in quarantine"):
+            self._client.hset(self._keys.agent(name).state, "silenced", int(is_silenced))
 
     def weights(self, name: str) -> Weights | None:
         """The committed weights, or None before the first promotion."""

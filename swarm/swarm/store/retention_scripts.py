@@ -46,7 +46,7 @@ if generation ~= ARGV[2] then return -2 end
 redis.call('XTRIM', KEYS[3], 'MAXLEN', 0)
 redis.call('XTRIM', KEYS[4], 'MAXLEN', 1)
 for i = 5, #KEYS do redis.call('DEL', KEYS[i]) end
-redis.call('HDEL', KEYS[2], 'verdict', 'accepted', 'processed', 'dead', 'rewound', 'refused')
+redis.call('HDEL', KEYS[2], 'verdict', 'silenced', 'accepted', 'processed', 'dead', 'rewound', 'refused')
 redis.call('HSET', KEYS[2], 'skipped', generation, 'forgotten_s', ARGV[3])
 return redis.call('HINCRBY', KEYS[2], 'life', 1)
 """

@@ -8,9 +8,9 @@ from swarm.errors import StaleWriterError
 from swarm.sona.routing.declared import DeclaredRoute
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
-from swarm.store.reply import to_bytes, to_hash
+from swarm.store.reply import to_bytes, to_entries, to_hash
 from swarm.store.route_scripts import PUBLISH_ROUTES
-from swarm.wire.keys import SwarmKeys
+from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys
 from swarm.wire.route_records import (
     Decision,
     PublishedRoutes,
@@ -94,6 +94,7 @@ class RouteStore:
         with redis_errors("keep a decision"):
             pipeline = self._client.pipeline(transaction=False)
             pipeline.set(self._keys.decision(decision.id), encode_decision(decision), px=self._decision_ttl_ms)
+            pipeline.xadd(self._keys.decisions, {"d": decision.id}, maxlen=DECISIONS_LENGTH, approximate=True)
             if session is not None:
                 pipeline.set(self._keys.session(decision.session), encode_session(session), ex=SESSION_TTL_S)
             pipeline.execute()
@@ -103,6 +104,14 @@ class RouteStore:
         with redis_errors("read a decision"):
             found = to_bytes(self._client.get(self._keys.decision(decision_id)))
         return None if found is None else decode_decision(found)
+
+    def latest(self, count: int) -> list[Decision]:
+        """The latest decisions that are still kept, newest first."""
+        with redis_errors("list the latest decisions"):
+            listed = to_entries(self._client.xrevrange(self._keys.decisions, count=count))
+            names = [self._keys.decision(fields[b"d"].decode()) for _, fields in listed]
+            found = map(to_bytes, self._client.mget(names) if names else [])
+        return [decode_decision(data) for data in found if data is not None]
 
     def session(self, session: str) -> Session:
         """What a session has; a new one has nothing."""

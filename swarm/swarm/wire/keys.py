@@ -24,6 +24,7 @@ Swarm, tag `{NAME}`
   routing   hash    version and record: the statistics of routes of all agents; written by the merge, read by routers
   models    hash    route -> what was declared of it; written by `swarm route declare`, for ever
   decision  string  per decision of the router -> all it hung on; expires
+  decisions stream  ids of the latest decisions; written by routers, trimmed to DECISIONS_LENGTH
   session   string  per session -> its route and those that failed in it; written by routers, expires
   budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
@@ -57,8 +58,9 @@ Swarm, tag `{NAME}`
 Agent, tag `{NAME/AGENT}`
   stream    stream  outcomes in order; written by agents, read by consolidation, trimmed behind the cursor
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
-                    skipped, verdict; by append and commit. life (how often the name was forgotten), forgotten_s (when
-                    last) and refused (outcomes of what was forgotten), by forget and append; for ever
+                    skipped, verdict; by append and commit. silenced, by `swarm agents quarantine`. life (how often
+                    the name was forgotten), forgotten_s (when last) and refused (outcomes of what was forgotten), by
+                    forget and append; for ever
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task, standing and credit after the current generation; written by the commit, read by the next
@@ -87,6 +89,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 BANKLOG_LENGTH = 10_000
 """A replica that is further behind reloads the whole bank."""
+DECISIONS_LENGTH = 200
+"""So many decisions of the router are listed; all that have not expired are found by their ids."""
 
 
 def check_name(name: str, parameter: str) -> str:
@@ -258,6 +262,10 @@ class SwarmKeys:
 
     def decision(self, decision_id: str) -> str:
         return self._key(f"decision:{decision_id}")
+
+    @property
+    def decisions(self) -> str:
+        return self._key("decisions")
 
     def session(self, session: str) -> str:
         return self._key(f"session:{session}")

@@ -14,7 +14,7 @@ from swarm.services.history import Version
 from swarm_cli.commands.status import agents_table
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
-from swarm_cli.options import cli_settings, json_option, swarm_option
+from swarm_cli.options import by_option, cli_settings, json_option, swarm_option
 from swarm_cli.output import BAD, NOTE, OK, console, count, duration, plain, print_json, table
 
 _CAUSE_WIDTH = 18
@@ -87,6 +87,29 @@ def rollback(agent: str, version: int, name: str | None, as_json: bool) -> None:
             f"Version {done.generation} of {agent} is what version {done.version} was: "
             f"{count(done.clusters, 'cluster')}."
         )
+
+
+@command.command("quarantine")
+@click.argument("agent", metavar="NAME")
+@click.option("--release", "is_release", is_flag=True, help="Let it count again for what its reports have earned.")
+@by_option
+@swarm_option
+@json_option
+def quarantine(agent: str, is_release: bool, by: str, name: str | None, as_json: bool) -> None:
+    """Keep what an agent learns, and let none of it count for the others, until it is released.
+
+    Nothing is erased. Workers publish the bank without its part, or with it again, with the next merge.
+    """
+    settings = cli_settings(name)
+    with reachable(settings):
+        swarm = open_swarm(settings)
+        done = swarm.release(agent, by=by) if is_release else swarm.quarantine(agent, by=by)
+    if as_json:
+        print_json({"swarm": settings.name, **done.as_dict()})
+    elif done.silenced:
+        console().print(f"Agent {agent} is in quarantine: what it learns is kept and does not count.")
+    else:
+        console().print(f"Agent {agent} is released: its feedback counts as {done.verdict}.")
 
 
 def _show_history(versions: Sequence[Version], limit: int) -> None:

@@ -16,6 +16,7 @@ from swarm_gateway.schemas.agents import (
     ForgettingView,
     History,
     NewAgent,
+    QuarantineView,
     RollbackView,
     ToVersion,
 )
@@ -71,6 +72,20 @@ async def rollback(name: AgentName, body: ToVersion, asker: Asker, here: Here) -
     except BoundsError as error:
         # A number as good as any other: only there is no such version to go back to.
         raise UnknownIdError(str(error)) from error
+
+
+@router.post("/{name}/quarantine")
+async def quarantine(name: AgentName, asker: Asker, here: Here) -> QuarantineView:
+    """Keep what it learns, and let none of it count for the others, until it is released."""
+    work = partial(asker.over(here.patient).quarantine, name, by=who(asker))
+    return QuarantineView.of(await here.slowly(work))
+
+
+@router.delete("/{name}/quarantine")
+async def release(name: AgentName, asker: Asker, here: Here) -> QuarantineView:
+    """Let it count again for what its reports have earned."""
+    work = partial(asker.over(here.patient).release, name, by=who(asker))
+    return QuarantineView.of(await here.slowly(work))
 
 
 def _detail(name: str, asker: Asker, here: Here) -> AgentDetail:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from swarm.services.rewind_report import Dependent, RewoundAgent
 from swarm.services.status import AgentStatus, AgentView
 from swarm.sona.config import PRESETS, SonaConfig
+from swarm.sona.standing import Verdict
 from swarm_gateway.schemas.base import AS_WHOLE, Body, Key, Name, View
 from swarm_gateway.schemas.receipts import VersionView
 
@@ -65,6 +66,15 @@ class RollbackView(View):
     generation: int
     clusters: int
     changed: int
+
+
+class QuarantineView(View):
+    """`verdict` is what its feedback counts for now; see `Quarantine`."""
+
+    agent: str
+    silenced: bool
+    verdict: Verdict
+    generation: int
 
 
 class RewindBody(Body):
