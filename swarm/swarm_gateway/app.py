@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from swarm import __version__
 from swarm_gateway import failures
 from swarm_gateway.boundary import Boundary
+from swarm_gateway.dashboard import assets, data
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.identity import needs_token
 from swarm_gateway.openapi import describe, operation_id
@@ -30,7 +31,10 @@ from swarm_gateway.routes import (
     trajectories,
 )
 
-_MODULES = (agents, care, events, health, patterns, query, receipts, routing, seeds, status, tasks, trajectories)
+_MODULES = (
+    *(agents, care, events, health, patterns, query, receipts, routing, seeds, status, tasks, trajectories),
+    *(assets, data),
+)
 
 
 def create_app(gateway: Gateway) -> FastAPI:

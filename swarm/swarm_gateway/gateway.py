@@ -21,6 +21,7 @@ from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.connection import connect
 from swarm_agents.spool import spool_folder, waiting_agents
+from swarm_gateway.dashboard.swarm_map import SwarmMap
 from swarm_gateway.engines import Engines
 from swarm_gateway.live import LiveFeed
 
@@ -56,6 +57,7 @@ class Gateway:
         """For operators, whose work may take longer than a hook may wait for Redis."""
         self.engines = Engines(self.swarm, settings.max_engines)
         self.live = LiveFeed(self.swarm)
+        self.map = SwarmMap(self.swarm.bank)
         self._slow, self._reading = CapacityLimiter(SLOW_AT_ONCE), CapacityLimiter(SLOW_AT_ONCE)
         self._whole = GuardedSwarm(self.swarm, None)
         self._guards: OrderedDict[bytes, GuardedSwarm] = OrderedDict()
@@ -133,12 +135,14 @@ class Gateway:
             # With Redis away it begins empty; the tender loads it later.
             self.swarm.replica.refresh()
         self._tender.start()
+        self.map.start()
 
     def close(self) -> None:
         """Let all agents go."""
         self._stop.set()
         if self._tender.is_alive():
             self._tender.join()
+        self.map.close()
         self.engines.close()
         self.swarm.close()
         self.patient.close()

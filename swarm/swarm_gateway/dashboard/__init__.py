@@ -1,0 +1,1 @@
+"""The dashboard: a page that shows what is stored, and lets an operator act on it."""
