@@ -68,15 +68,19 @@ class HookService:
         """
         began = time.perf_counter()
         if self._waiting >= MAX_WAITING:
-            self.counts.hook(client, "any", "dropped", 0.0)
+            self._count(client, "any", "dropped", 0.0)
             return None
         self._waiting += 1
         loop = asyncio.get_running_loop()
         work = self._pool.submit(self._record, client, body, event_id, agent, asker, time.time())
         work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._recorded))
         said, event, outcome = await self._in_time(work)
-        self.counts.hook(client, event, outcome, time.perf_counter() - began)
+        self._count(client, event, outcome, time.perf_counter() - began)
         return said
+
+    def _count(self, client: str, event: str, outcome: str, duration_s: float) -> None:
+        self.counts.hook(client, event, outcome, duration_s)
+        self._gateway.instruments.hook_seconds.labels(event, outcome).observe(duration_s)
 
     def status(self) -> dict[str, Any]:
         """Counts, and how things stand now. Plain values, for JSON."""
