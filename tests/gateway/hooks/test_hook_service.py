@@ -71,6 +71,17 @@ def test_what_is_no_payload_is_answered_empty_and_counted(claude: HookClient, bo
     assert claude.status["last_errors"][-1].startswith("InputError")
 
 
+def test_hooks_are_in_the_metrics_and_have_quantiles(claude: HookClient) -> None:
+    for number in range(3):
+        claude.prompt(f"{TASK}, number {number}")
+    lines = claude.http.get("/metrics").text.splitlines()
+    [measured] = [line for line in lines if line.startswith("swarm_hook_duration_seconds_count{")]
+    assert 'event="UserPromptSubmit"' in measured
+    assert float(measured.split()[-1]) == 3.0
+    [row] = claude.status["durations"]
+    assert 0.0 < row["p50_ms"] <= row["p99_ms"]
+
+
 def test_unknown_events_are_counted_under_one_name(claude: HookClient) -> None:
     for name in ("Notification", "ToBeInvented", "x" * 5_000):
         assert claude.send(name) == {}
