@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from swarm.errors import RuntimeSetupError
+from swarm.telemetry.logs import log_to_stderr
 from swarm.wire.keys import check_name
 from swarm_cli.local.statedir import prepare_state_dir
-from swarm_cli.logs import log_to_stderr
 from swarm_cli.options import cli_settings, given_token, swarm_option
 from swarm_gateway.mcp.presence import REMEDY, has_mcp
 
@@ -27,7 +27,7 @@ def command(agent: str, name: str | None) -> None:
     if not has_mcp():
         raise RuntimeSetupError(f"MCP's package is not installed: {REMEDY}")
     prepare_state_dir(settings)
-    log_to_stderr("swarm_gateway")
+    log_to_stderr(settings, "swarm_gateway")
     # Here, because its package is an extra.
     from swarm_gateway.mcp.stdio import serve_stdio
 

@@ -20,6 +20,7 @@ from typing import Any
 from swarm.errors import InputError, SwarmError
 from swarm.services.guard import GuardedSwarm
 from swarm.store.hook_sessions import IDLE_S, HookSessionStore
+from swarm.telemetry.logs import told
 from swarm_agents.breaker import Breaker
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.hooks import replay
@@ -68,14 +69,14 @@ class HookService:
         """
         began = time.perf_counter()
         if self._waiting >= MAX_WAITING:
-            self.counts.hook(client, "any", "dropped", 0.0)
+            self._count(client, "any", "dropped", 0.0)
             return None
         self._waiting += 1
         loop = asyncio.get_running_loop()
         work = self._pool.submit(self._record, client, body, event_id, agent, asker, time.time())
         work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._recorded))
         said, event, outcome = await self._in_time(work)
-        self.counts.hook(client, event, outcome, time.perf_counter() - began)
+        self._count(client, event, outcome, time.perf_counter() - began)
         return said
 
     def status(self) -> dict[str, Any]:
@@ -145,8 +146,12 @@ class HookService:
             self.counts.error(error)
         return {}, name, "failed"
 
+    def _count(self, client: str, event: str, outcome: str, duration_s: float) -> None:
+        self.counts.hook(client, event, outcome, duration_s)
+        self._gateway.instruments.hook_seconds.labels(event, outcome).observe(duration_s)
+
     def _noted(self, event: HookEvent, error: SwarmError) -> None:
-        logger.info("hook %s of %s: %s", event.name, event.client, error)
+        logger.info("hook %s of %s: %s", event.name, event.client, told(error), extra={"content": str(error)})
         self.counts.error(error)
 
     # The tender's part
