@@ -20,6 +20,7 @@ from typing import Any
 from swarm.errors import InputError, SwarmError
 from swarm.services.guard import GuardedSwarm
 from swarm.store.hook_sessions import IDLE_S, HookSessionStore
+from swarm.telemetry.logs import told
 from swarm_agents.breaker import Breaker
 from swarm_gateway.gateway import Gateway
 from swarm_gateway.hooks import replay
@@ -149,8 +150,12 @@ class HookService:
             self.counts.error(error)
         return {}, name, "failed"
 
+    def _count(self, client: str, event: str, outcome: str, duration_s: float) -> None:
+        self.counts.hook(client, event, outcome, duration_s)
+        self._gateway.instruments.hook_seconds.labels(event, outcome).observe(duration_s)
+
     def _noted(self, event: HookEvent, error: SwarmError) -> None:
-        logger.info("hook %s of %s: %s", event.name, event.client, error)
+        logger.info("hook %s of %s: %s", event.name, event.client, told(error), extra={"content": str(error)})
         self.counts.error(error)
 
     # The tender's part
