@@ -8,10 +8,10 @@ import threading
 import click
 
 from swarm.errors import RuntimeSetupError, StoreUnavailableError
+from swarm.telemetry.logs import log_to_stderr
 from swarm_cli.local import POOL
 from swarm_cli.local.reach import reachable
 from swarm_cli.local.statedir import prepare_state_dir
-from swarm_cli.logs import log_to_stderr
 from swarm_cli.options import cli_settings, swarm_option, timeout_option
 from swarm_cli.pool_options import chosen_pool_option, pool_size, role_options, role_plan, size_options
 from swarm_workers.pools import PoolManager
@@ -46,7 +46,7 @@ def command(
     plan, size = role_plan(role, handlers, agent), pool_size(concurrency, least, most, idle)
     settings, chosen = cli_settings(name), pool or role or POOL
     prepare_state_dir(settings)
-    log_to_stderr("swarm_workers")
+    log_to_stderr(settings, "swarm_workers")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
