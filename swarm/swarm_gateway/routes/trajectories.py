@@ -129,17 +129,10 @@ _ITS_AGENT = "$request.body#/agent"
         )
     },
 )
-def begin(body: Begin, asker: Asker, here: Here) -> AdviceView:
+async def begin(body: Begin, asker: Asker, here: Here) -> AdviceView:
     """What has worked for tasks like this one, and an open trajectory for its steps and its end."""
-    with here.hooks(asker, body.agent, body.role) as hooks:
-        advice = hooks.before_task(body.text, **body.asked())
-    return AdviceView(
-        trajectory_id=advice.trajectory_id,
-        task_type=advice.task_type,
-        patterns=tuple(map(HitView.of, advice.patterns)),
-        route=None if advice.route is None else RouteView.of_advice(advice.route),
-        is_fresh=advice.is_fresh,
-    )
+    # In one turn of a thread, answer included: FastAPI would take a second one, and agents wait for this.
+    return await to_thread.run_sync(partial(_begin, body, asker, here))
 
 
 @router.post("/v1/trajectories/{trajectory_id}/steps", status_code=204)
@@ -172,6 +165,18 @@ async def outcome(body: Outcome, request: Request, asker: Asker, here: Here) -> 
     """Report a task that is over, in one call. With an idempotency key it counts once, however often it is sent."""
     receipt = await to_thread.run_sync(partial(_report, body, asker, here))
     return ReceiptView.of(await receipt_when_ended(receipt, body.wait, request, here))
+
+
+def _begin(body: Begin, asker: GuardedSwarm, here: Gateway) -> AdviceView:
+    with here.hooks(asker, body.agent, body.role) as hooks:
+        advice = hooks.before_task(body.text, **body.asked())
+    return AdviceView(
+        trajectory_id=advice.trajectory_id,
+        task_type=advice.task_type,
+        patterns=tuple(map(HitView.of, advice.patterns)),
+        route=None if advice.route is None else RouteView.of_advice(advice.route),
+        is_fresh=advice.is_fresh,
+    )
 
 
 def _end(trajectory_id: str, body: End, asker: GuardedSwarm, here: Gateway) -> Receipt:
