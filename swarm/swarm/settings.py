@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     """On loopback, too: for a host that several people use."""
     http_origins: str = ""
     """Origins beside its own from which pages may call the gateway, with commas between them."""
-    hook_deadline: float = Field(default=0.15, ge=0.01, le=60.0)
+    hook_deadline: float = Field(default=0.12, ge=0.01, le=60.0)
     """A coding agent's hook is answered within this: empty if need be, and what it told is recorded behind it."""
     hook_tokens: int = Field(default=600, ge=0, le=2_500)
     """About so many tokens of what is known are put before a prompt; 0 for none."""

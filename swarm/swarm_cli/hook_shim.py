@@ -19,7 +19,7 @@ try:
 except ImportError:
     import socket  # type: ignore[no-redef]  # a Python that is not CPython
 
-BUDGET_S = 0.18
+BUDGET_S = 0.16
 """Connecting, sending and waiting for the answer, together."""
 MAX_BYTES = 1_048_576
 """A larger event is not kept for later."""
