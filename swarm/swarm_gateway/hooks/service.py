@@ -79,10 +79,6 @@ class HookService:
         self._count(client, event, outcome, time.perf_counter() - began)
         return said
 
-    def _count(self, client: str, event: str, outcome: str, duration_s: float) -> None:
-        self.counts.hook(client, event, outcome, duration_s)
-        self._gateway.instruments.hook_seconds.labels(event, outcome).observe(duration_s)
-
     def status(self) -> dict[str, Any]:
         """Counts, and how things stand now. Plain values, for JSON."""
         return {
