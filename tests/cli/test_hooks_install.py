@@ -244,3 +244,13 @@ def test_the_doctor_says_what_is_missing_and_when_all_is_well(external: CommandL
     path.write_text(path.read_text().replace('"timeout": 2', '"timeout": 9', 1))
     stale = external.json("hooks", "doctor", "claude-code", code=1)
     assert "others than" in stale["findings"][0]["detail"]
+
+
+def test_a_file_that_we_made_goes_when_nothing_else_is_in_it(local: Settings, tmp_path: Path) -> None:
+    for client in CLIENTS:
+        path = tmp_path / f"{client}.json"
+        made = Installer(local, client, path)
+        install(made, client)
+        path.write_text(path.read_text() + "\n")
+        made.apply(made.uninstall())
+        assert not path.exists()

@@ -27,7 +27,7 @@ from swarm_gateway.hooks.verdict import Evidence
 
 MAX_ANSWER = 4_000
 """Characters of an answer that become a pattern."""
-PATTERNS = 10
+PATTERNS = 6
 """So many are looked at for those worth mentioning."""
 SAME = 0.8
 """Who answers with so large a share of a pattern's words has followed it."""

@@ -16,7 +16,7 @@ from support import wait_until
 from swarm.settings import Settings
 from swarm.store.connection import Client
 from swarm_cli import hook_shim
-from swarm_gateway.hooks import replay
+from swarm_gateway.hooks import replay, service
 
 
 def keep(path: Path, event: str, name: str, **fields: object) -> None:
@@ -140,3 +140,14 @@ def test_the_file_is_bounded_and_so_is_an_event(path: Path, monkeypatch: pytest.
 def test_nothing_is_kept_where_nothing_can_be_written(tmp_path: Path) -> None:
     keep(tmp_path / "missing" / "x.hooks", "e1", "Stop")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_waited_has_its_effect_before_what_comes_now(
+    path: Path, settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "TEND_S", 3_600.0)
+    with hook_client(settings) as claude:
+        keep(path, "e1", "UserPromptSubmit", prompt="Fix the date parser")
+        keep(path, "e2", "PostToolUse", tool_name="Bash", tool_input={"command": "pytest"}, tool_use_id="t")
+        claude.stop("Done.")
+        assert [(one.text, one.quality) for one in claude.outcomes()] == [("Fix the date parser", 0.95)]
