@@ -55,7 +55,8 @@ class Connection:
         )
 
     async def _send(self, request: bytes) -> tuple[int, bytes]:
-        if self._reader is None or self._writer is None:
+        # A connection that nobody used for some seconds is closed by the server.
+        if self._reader is None or self._writer is None or self._reader.at_eof():
             self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
         self._writer.write(request)
         lines = (await self._reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
