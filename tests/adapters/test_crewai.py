@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ from swarm.store.connection import Client
 from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
 
-# Nothing of a test leaves the machine; CrewAI reads these when it is imported.
+if find_spec("crewai") is None:
+    pytest.skip("crewai needs mcp<2 and openai<3: it is tested in an environment of its own", allow_module_level=True)
+# Nothing of a test leaves the machine; CrewAI reads these when it is imported. Only here, where no other test runs.
 os.environ |= {"CREWAI_DISABLE_TELEMETRY": "true", "OTEL_SDK_DISABLED": "true", "CREWAI_TRACING_ENABLED": "false"}
-pytest.importorskip("crewai", reason="crewai needs mcp<2 and openai<3: it is tested in an environment of its own")
 
 from crewai.llms.base_llm import BaseLLM  # only where it is installed
 from crewai.memory.storage.backend import StorageBackend  # the same

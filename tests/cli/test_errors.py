@@ -117,6 +117,7 @@ def test_every_command_that_ends_by_itself_prints_json_when_asked(words: list[st
         assert isinstance(command, click.Group)
         command = command.get_command(click.Context(command), word) or command
     speaks = any("--json" in parameter.opts for parameter in command.params)
-    in_the_foreground = words in (["serve"], ["workers", "supervise"], ["workers", "run"])
+    # `hook` prints what a coding agent reads, whatever is asked.
+    in_the_foreground = words in (["serve"], ["mcp"], ["hook"], ["workers", "supervise"], ["workers", "run"])
     is_script = words == ["completion"]
     assert speaks or isinstance(command, click.Group) or in_the_foreground or is_script

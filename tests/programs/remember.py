@@ -10,12 +10,16 @@ from swarm.store.connection import connect
 from swarm.store.documents import Put
 from swarm.wire.document_records import Document, Place
 
-number, count = sys.argv[1], int(sys.argv[2])
-settings = load_settings()
-documents = Documents(settings, connect(settings), "notes")
-for i in range(count):
-    own = Place(("of", number), str(i))
-    common = Place(("common",), str(i % 5))
-    documents.write([Put(document=Document(place=place, value={"by": number, "i": i})) for place in (own, common)])
-    if i % 3 == 0:
-        documents.write([], [own])
+
+def main(number: str, count: int) -> None:
+    documents = Documents(settings := load_settings(), connect(settings), "notes")
+    for i in range(count):
+        own = Place(("of", number), str(i))
+        common = Place(("common",), str(i % 5))
+        documents.write([Put(document=Document(place=place, value={"by": number, "i": i})) for place in (own, common)])
+        if i % 3 == 0:
+            documents.write([], [own])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
