@@ -27,6 +27,8 @@ LARGE = 50_000
 """Up to so many patterns search is exact; of more it looks at those around the query, see `sona.large_index`."""
 _AT_ONCE = 100
 """Changes that are applied before queries of other threads get their turn."""
+_PATIENCE_S = 0.1
+"""How long a thread waits for another that follows the log; with Redis slow it goes on with what is there."""
 
 
 class Replica:
@@ -39,6 +41,7 @@ class Replica:
         self._store = store
         self._lock = threading.Lock()
         self._loading = threading.Lock()
+        self._following = threading.Lock()
         self._config = config
         self._large = large
         self._recall: tuple[str | None, Recall] | None = None
@@ -59,13 +62,22 @@ class Replica:
         StoreUnavailableError
             If Redis is away; the replica stays as it was and can still be searched.
         """
+        # One at a time: what one thread read before a change must not be applied after what another read behind it.
+        if not self._following.acquire(timeout=_PATIENCE_S):
+            return False
+        try:
+            is_full, is_changed = self._follow()
+        finally:
+            self._following.release()
+        return self._load() if is_full or (is_changed and self._is_outgrown()) else is_changed
+
+    def _follow(self) -> tuple[bool, bool]:
+        """Apply the change log: (whether everything is to be loaded anew instead, whether anything changed)."""
         # Sums of float32 hang on the order of the rows in their last digit; a large index is not exact to it anyway.
         in_order = isinstance(self.index, PatternIndex)
         changes = self._store.changes_after(self.version, in_order=in_order)
-        if changes is None:
-            return False
-        if changes.is_full:
-            return self._load()
+        if changes is None or changes.is_full:
+            return changes is not None, False
         for start in range(0, max(len(changes.put), len(changes.removed)), _AT_ONCE):
             page = slice(start, start + _AT_ONCE)
             # Queries of other threads get their turn in between.
@@ -75,7 +87,7 @@ class Replica:
                 self.index.put_all(changes.put[page])
         with self._lock:
             self.version = changes.version
-        return self._load() if self._is_outgrown() else True
+        return False, True
 
     def _is_outgrown(self) -> bool:
         index = self.index
