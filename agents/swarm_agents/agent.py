@@ -72,6 +72,8 @@ class AgentHealth:
     generation: int
     instant_updates: int
     open_tasks: int
+    expired_tasks: int = 0
+    """Tasks that this process let go because nobody had ended them."""
 
 
 class Agent:
@@ -123,6 +125,7 @@ class Agent:
         self._lock = threading.Lock()
         self._open: dict[str, Trajectory] = {}
         self._unkept: set[str] = set()
+        self._expired = 0
         self.refresh()
 
     # Hooks
@@ -354,6 +357,23 @@ class Agent:
         self._is_fresh = True
         return True
 
+    def drop_expired(self) -> int:
+        """Let go of tasks that nobody has ended within `open_ttl`, here and in Redis; how many.
+
+        Done by itself when a task is begun at the bound, and by who keeps many agents, from time to time; what no
+        process has in memory any more, workers let go.
+        """
+        before_s = time.time() - self.swarm.settings.open_ttl
+        with self._lock:
+            old = [name for name, trajectory in self._open.items() if trajectory.at_s < before_s]
+            for name in old:
+                del self._open[name]
+            self._unkept.difference_update(old)
+            self._expired += len(old)
+        if old:
+            self._delivery.expire(old, before_s)
+        return len(old)
+
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Send what is spooled; False if some of it still waits after `timeout_s`, in the spool, for another time."""
         deadline = time.monotonic() + check_number(timeout_s, "timeout_s", 0.0, 1e9)
@@ -436,6 +456,7 @@ class Agent:
             generation=self.generation,
             instant_updates=self.instant_updates,
             open_tasks=len(self._open),
+            expired_tasks=self._expired,
         )
 
     @property
@@ -447,6 +468,12 @@ class Agent:
     def has_unsent(self) -> bool:
         """Whether something waits here for Redis: outcomes in the spool, or tasks under way."""
         return self._delivery.spooled > 0 or self.unkept > 0
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether it was forgotten since this process saw it last, as Redis says now."""
+        life = self._delivery.life
+        return self._is_registered and self.swarm.agents.state(self.name).life > int(life or 0)
 
     @property
     def role(self) -> str:
@@ -528,14 +555,19 @@ class Agent:
                     self._learner.learn(trajectory)
 
     def _remember(self, trajectory: Trajectory) -> None:
-        with self._lock:
-            if trajectory.id not in self._open and len(self._open) >= MAX_OPEN:
+        if not self._has_room(trajectory.id):
+            self.drop_expired()
+            if not self._has_room(trajectory.id):
                 raise CapacityError(f"agent {self.name}: {MAX_OPEN} tasks are under way; end some first")
         # First in Redis: if that refuses it, nothing has changed here.
         is_kept = self._delivery.remember(trajectory)
         with self._lock:
             self._open[trajectory.id] = trajectory
             (self._unkept.discard if is_kept else self._unkept.add)(trajectory.id)
+
+    def _has_room(self, trajectory_id: str) -> bool:
+        with self._lock:
+            return trajectory_id in self._open or len(self._open) < MAX_OPEN
 
     def _close(self, trajectory_id: str) -> None:
         with self._lock:

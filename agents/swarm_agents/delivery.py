@@ -138,6 +138,15 @@ class Delivery:
         except StoreUnavailableError as error:
             self._breaker.failed(error)
 
+    def expire(self, trajectory_ids: Sequence[str], before_s: float) -> None:
+        """Remove open trajectories that began before `before_s`; with Redis away, workers do it later."""
+        if self._breaker.is_open:
+            return
+        try:
+            self._outcomes.expire_open(before_s, trajectory_ids)
+        except StoreUnavailableError as error:
+            self._breaker.failed(error)
+
     def recall(self, trajectory_id: str) -> Trajectory | None:
         """An open trajectory that another process of this agent began, or None.
 

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     lease_ttl: float = Field(default=20.0, ge=1.0, le=600.0)
     receipt_ttl: float = Field(default=7 * 86_400.0, ge=60.0)
     """How long a receipt, and with it an idempotency key, is remembered."""
+    open_ttl: float = Field(default=86_400.0, ge=60.0, le=30 * 86_400.0)
+    """A task that was begun so long ago, and that nobody has ended, is let go."""
     max_pending: int = Field(default=50_000, ge=1)
     """Outcomes of one agent that may wait; the next one is refused."""
     max_waiting_tasks: int = Field(default=100_000, ge=1)

@@ -11,10 +11,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from swarm.errors import CapacityError, SwarmError
+from swarm.errors import CapacityError, RecordError, StoreUnavailableError, SwarmError
 from swarm.services.swarm import Swarm
 from swarm.telemetry.logs import told
 from swarm.wire.keys import check_name
@@ -121,11 +121,14 @@ class Engines:
         _close(name, seat)
 
     def refresh(self) -> None:
-        """Send what is spooled, and pick up what was learned elsewhere, for those that were used just now.
+        """Let go of who was forgotten; for those that were used just now, send what is spooled, and pick up what was
+        learned elsewhere.
 
         An agent with something in its spool or in its memory alone counts as such. This is no use: who was used
         longest ago stays so.
         """
+        with suppress(StoreUnavailableError, RecordError):
+            self._let_forgotten_go()
         for seat in self._stirring():
             try:
                 if seat.agent is not None:
@@ -133,6 +136,11 @@ class Engines:
             finally:
                 with self._lock:
                     seat.users -= 1
+
+    def drop_expired(self) -> None:
+        """Let go of tasks that nobody ends, also of agents that were not used for long."""
+        for agent in self._agents():
+            agent.drop_expired()
 
     def close(self) -> None:
         """Let all of them go."""
@@ -153,6 +161,13 @@ class Engines:
         if gone is not None:
             _close(*gone)
         return seat
+
+    def _let_forgotten_go(self) -> None:
+        """Somebody else may have had an agent forgotten: looking after it would make it known anew, empty."""
+        known = self._swarm.roles()
+        for agent in self._agents():
+            if agent.name not in known and agent.is_forgotten:
+                self.forget(agent.name)
 
     def _make_room(self) -> tuple[str, _Seat] | None:
         if len(self._seats) < self._capacity:

@@ -36,6 +36,8 @@ FOLLOW_S = 0.25
 """Between two looks at the bank ..."""
 TEND_S = 1.0
 """... at what the agents in use learned elsewhere, with a try to send what is spooled ..."""
+EXPIRE_S = 60.0
+"""... at the tasks that nobody ends ..."""
 WAKE_S = 60.0
 """... and into the spools of agents that are not in memory."""
 SLOW_AT_ONCE = 2
@@ -175,6 +177,7 @@ class Gateway:
         tasks = [
             _Tending(self.swarm.replica.refresh, FOLLOW_S),
             _Tending(self.engines.refresh, TEND_S),
+            _Tending(self.engines.drop_expired, EXPIRE_S),
             _Tending(self._wake, WAKE_S),
         ]
         while not self._stop.wait(FOLLOW_S):

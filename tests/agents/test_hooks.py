@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -276,6 +277,25 @@ def test_tasks_under_way_are_bounded_in_the_process(agent: Agent, monkeypatch: p
     agent.step(tasks[0], 0.5)
     agent.after_task(tasks[0], success=True)
     assert agent.before_task("decode JSON").trajectory_id
+
+
+def test_at_the_bound_tasks_that_nobody_ended_in_time_make_room_here_and_in_redis(
+    swarm: Swarm, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_module, "MAX_OPEN", 2)
+    old = [agent.before_task("decode JSON").trajectory_id for _ in range(2)]
+    later_s = time.time() + swarm.settings.open_ttl + 1.0
+    monkeypatch.setattr(time, "time", lambda: later_s)
+    young = [agent.before_task("decode JSON").trajectory_id for _ in range(2)]
+    assert (agent.health().open_tasks, agent.health().expired_tasks) == (2, 2)
+    [status] = swarm.status().agents
+    assert (status.open, status.expired_open) == (2, 2)
+    # Those that are not old are refused room as ever.
+    with pytest.raises(CapacityError, match="2 tasks are under way"):
+        agent.before_task("decode JSON")
+    with pytest.raises(UnknownIdError, match="unknown or has ended"):
+        agent.after_task(old[0], success=True)
+    assert all(agent.after_task(name, success=True).is_new for name in young)
 
 
 def test_too_many_open_trajectories_in_redis_are_counted_and_hold_nobody_up(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -346,6 +347,31 @@ def test_a_frozen_redis_costs_one_timeout_and_then_nothing_until_the_breaker_clo
     agent.breaker.succeeded()
     assert agent.refresh()
     assert_exact(own_swarm, own_settings, 20)
+
+
+def test_while_redis_is_away_old_tasks_go_here_and_workers_let_them_go_there(
+    own_swarm: Swarm,
+    own_settings: Settings,
+    own_redis: PrivateRedis,
+    new_agent: NewAgent,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent = new_agent()
+    long_ago_s = time.time() - own_settings.open_ttl - 1.0
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: long_ago_s)
+        agent.before_task("decode JSON")
+        own_redis.kill()
+        agent.before_task("decode JSON")
+    assert agent.unkept == 1
+    assert agent.drop_expired() == 2
+    assert (agent.unkept, agent.health().open_tasks, agent.health().expired_tasks) == (0, 0, 2)
+    own_redis.start()
+    [status] = [one for one in own_swarm.status().agents if one.name == "coder-1"]
+    assert (status.open, status.expired_open) == (1, 0)
+    assert Background(own_settings).expire("coder-1") == 1
+    [status] = [one for one in own_swarm.status().agents if one.name == "coder-1"]
+    assert (status.open, status.expired_open) == (0, 1)
 
 
 def test_a_full_redis_refuses_writes_and_nothing_is_lost(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,10 +17,11 @@ from rest_support import RunningGateway, consolidate_all, served, short_settings
 from support import PrivateRedis, wait_until
 from swarm_support import make_swarm
 
-from swarm.errors import CapacityError, InputError
+from swarm.errors import CapacityError, InputError, UnknownIdError
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.connection import Client
+from swarm.store.erase import erase_swarm
 from swarm_agents import Agent
 from swarm_gateway.engines import Engines
 
@@ -131,6 +133,54 @@ def test_keeping_agents_up_to_date_is_no_use_of_them(engines: Engines) -> None:
     with engines.use("carl"):
         pass
     assert engines.names == ["bob", "carl"]
+
+
+def test_who_was_forgotten_elsewhere_is_let_go_and_not_made_known_anew(engines: Engines, swarm: Swarm) -> None:
+    for name in ("ada", "bob"):
+        with engines.use(name) as agent:
+            work(agent)
+    swarm.forget(agent="ada")
+    engines.refresh()
+    assert engines.names == ["bob"]
+    assert set(swarm.roles()) == {"bob"}
+    # Whoever asks for it means a new one of this name.
+    with engines.use("ada") as agent:
+        assert agent.health().open_tasks == 0
+    assert set(swarm.roles()) == {"ada", "bob"}
+    engines.refresh()
+    assert engines.names == ["bob", "ada"]
+
+
+def test_who_redis_has_lost_is_made_known_anew_because_nobody_forgot_it(
+    engines: Engines, swarm: Swarm, client: Client
+) -> None:
+    with engines.use("ada"):
+        pass
+    erase_swarm(client, swarm.keys)
+    engines.refresh()
+    assert engines.names == ["ada"]
+    assert set(swarm.roles()) == {"ada"}
+
+
+def test_tasks_that_nobody_ends_go_also_of_agents_that_were_not_used_for_long(
+    engines: Engines, swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engines.use("ada") as agent:
+        old = agent.before_task("parse a date").trajectory_id
+        day_later_s = time.time() + swarm.settings.open_ttl + 1.0
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", lambda: day_later_s)
+            young = agent.before_task("sort a list").trajectory_id
+    engines.drop_expired()
+    assert agent.health().open_tasks == 2
+    monkeypatch.setattr(time, "time", lambda: day_later_s)
+    engines.drop_expired()
+    assert (agent.health().open_tasks, agent.health().expired_tasks) == (1, 1)
+    [status] = swarm.status().agents
+    assert (status.open, status.expired_open) == (1, 1)
+    with pytest.raises(UnknownIdError):
+        agent.after_task(old, success=True)
+    agent.after_task(young, success=True)
 
 
 @examples(max_examples=15, deadline=None)

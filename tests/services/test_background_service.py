@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from support import wait_until
-from swarm_support import Report
+from swarm_support import Report, some_outcome
 
 from swarm.errors import StoreUnavailableError, UnknownIdError
 from swarm.services.background import Background
+from swarm.services.expire import OpenTasks
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
-from swarm.store.connection import Client
+from swarm.store.agents import AgentLook, AgentState
+from swarm.store.connection import Client, clock_s
+from swarm.wire.records import encode_trajectory
 
 
 class Inbox:
@@ -152,3 +156,50 @@ def test_without_redis_each_call_is_one_clear_error(settings: Settings, inbox: I
         with pytest.raises(StoreUnavailableError):
             call()
     assert inbox.empty() == []
+
+
+def open_tasks(swarm: Swarm, agent: str, ages_s: dict[str, float]) -> None:
+    """Tasks that were begun so long ago by a process that is gone."""
+    swarm.register(agent)
+    now_s = clock_s(swarm.client)
+    for name, age_s in ages_s.items():
+        record = encode_trajectory(replace(some_outcome(1, agent), at_s=now_s - age_s))
+        swarm.outcomes(agent).put_open(name, record)
+
+
+def test_tasks_that_nobody_ended_within_their_time_go_and_the_others_stay(
+    swarm: Swarm, background: Background, settings: Settings
+) -> None:
+    open_tasks(swarm, "a", {"old": settings.open_ttl + 5.0, "young": settings.open_ttl - 600.0})
+    assert background.expire("a") == 1
+    assert swarm.outcomes("a").get_open("old") is None
+    assert swarm.outcomes("a").get_open("young") is not None
+    [status] = swarm.status().agents
+    assert (status.open, status.expired_open) == (1, 1)
+
+
+def test_open_tasks_are_looked_through_once_an_hour_by_one_worker_and_only_where_any_are(
+    swarm: Swarm, background: Background, settings: Settings, inbox: Inbox, client: Client
+) -> None:
+    open_tasks(swarm, "a", {"old": settings.open_ttl + 5.0})
+    open_tasks(swarm, "idle", {})
+    assert background.sweep(inbox) == 1
+    assert inbox.empty() == [("expire", "a")]
+    background.expire("a")
+    open_tasks(swarm, "a", {"again": settings.open_ttl + 5.0})
+    # Neither this worker nor another one, for which it is the first sweep.
+    assert background.sweep(inbox) == Background(settings, client).sweep(inbox) == 0
+    turn = swarm.keys.nudge(":open:a")
+    assert 3_500_000 < client.pttl(turn) <= 3_600_000
+    client.delete(turn)
+    assert Background(settings, client).sweep(inbox) == 1
+    assert inbox.empty() == [("expire", "a")]
+
+
+def test_when_all_agents_are_due_at_once_they_are_nudged_little_by_little() -> None:
+    looks = {f"a-{n}": AgentLook(state=AgentState(), open=n % 2, in_stream=0, oldest_ms=None) for n in range(500)}
+    open_tasks = OpenTasks(600.0)
+    rounds = [open_tasks.due(looks, float(now_s)) for now_s in (0, 1, 2, 3, 599, 600)]
+    assert [len(names) for names in rounds] == [100, 100, 50, 0, 0, 100]
+    assert {name for names in rounds[:3] for name in names} == {name for name, look in looks.items() if look.open}
+    assert rounds[-1] == rounds[0]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
+import msgpack
 import pytest
 from support import wait_until
-from swarm_support import run_program
+from swarm_support import run_program, some_outcome
 
 from swarm.errors import CapacityError, QueueFullError, StoreUnavailableError
 from swarm.settings import Settings
@@ -16,6 +19,7 @@ from swarm.store.agents import AgentStore
 from swarm.store.connection import Client, clock_s, connect
 from swarm.store.outcomes import Outcome, OutcomeStore
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import encode_trajectory
 
 
 def test_an_outcome_is_appended_and_can_be_read_behind_a_cursor(outcomes: OutcomeStore) -> None:
@@ -178,6 +182,70 @@ def test_open_trajectories_are_bounded_and_those_there_can_still_be_replaced(
     assert client.hlen(keys.agent("coder-1").open) == 3
     outcomes.put_open("task-0", b"y")
     assert outcomes.get_open("task-0") == b"y"
+
+
+def begun(at_s: float) -> bytes:
+    """The record of a task that was begun then."""
+    return encode_trajectory(replace(some_outcome(1, "coder-1"), at_s=at_s))
+
+
+def test_open_trajectories_that_began_before_a_time_go_and_are_counted(
+    outcomes: OutcomeStore, agents: AgentStore
+) -> None:
+    for number in range(250):
+        outcomes.put_open(f"old-{number}", begun(1_000.0 + number))
+    outcomes.put_open("at that time", begun(2_000.0))
+    outcomes.put_open("new", begun(3_000.5))
+    assert outcomes.expire_open(2_000.0) == 250
+    assert outcomes.expire_open(2_000.0) == 0
+    assert [outcomes.get_open(name) is None for name in ("old-0", "old-249", "at that time", "new")] == [
+        *(True, True),
+        *(False, False),
+    ]
+    assert agents.state("coder-1").expired_open == 250
+
+
+def test_one_that_changes_between_the_look_and_the_end_stays(outcomes: OutcomeStore, agents: AgentStore) -> None:
+    record, changed = begun(1_000.0), begun(1_001.0)
+    outcomes.put_open("goes on", changed)
+    outcomes.put_open("stands still", record)
+    digest = hashlib.sha1(record, usedforsecurity=False).hexdigest()
+    keys = outcomes._keys
+    pairs = ["goes on", digest, "stands still", digest, "ended", digest]
+    assert outcomes._expire_open(keys=[keys.open, keys.state], args=pairs) == 1
+    assert outcomes.get_open("goes on") == changed
+    assert outcomes.get_open("stands still") is None
+    assert agents.state("coder-1").expired_open == 1
+
+
+def test_only_those_that_are_named_go_and_one_that_began_anew_stays(outcomes: OutcomeStore) -> None:
+    for name in ("one", "other", "again"):
+        outcomes.put_open(name, begun(1_000.0))
+    outcomes.put_open("again", begun(5_000.0))
+    assert outcomes.expire_open(2_000.0, ["one", "again", "unknown"]) == 1
+    assert outcomes.get_open("one") is None
+    assert outcomes.get_open("other") is not None
+    assert outcomes.get_open("again") == begun(5_000.0)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"\xc1",
+        b"junk",
+        msgpack.packb(5),
+        msgpack.packb(["trajectory", 1, 7]),
+        msgpack.packb([1, 1, {"at_s": "x"}]),
+    ],
+)
+def test_an_open_trajectory_that_cannot_be_read_stays_because_nobody_knows_how_old_it_is(
+    outcomes: OutcomeStore, record: bytes
+) -> None:
+    outcomes.put_open("damaged", record)
+    outcomes.put_open("old", begun(1_000.0))
+    assert outcomes.expire_open(2_000.0) == 1
+    assert outcomes.get_open("damaged") == record
 
 
 def test_two_agents_and_two_swarms_have_streams_of_their_own(outcomes: OutcomeStore, client: Client) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from swarm_support import make_swarm, some_outcome
 
@@ -13,6 +15,7 @@ from swarm.store.connection import Client
 from swarm.store.durations import BOUNDS_S, DurationStore
 from swarm.store.tallies import Tallies, read_replayed, read_tallies
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import encode_trajectory
 
 
 @pytest.fixture
@@ -71,6 +74,16 @@ def test_gates_add_up_too(swarm: Swarm, client: Client, keys: SwarmKeys) -> None
     # Forgetting leaves them.
     swarm.forget(agent="b")
     assert read_tallies(client, keys).refusals == 5
+
+
+def test_tasks_that_were_let_go_stay_counted_when_their_agent_is_forgotten(
+    swarm: Swarm, client: Client, keys: SwarmKeys
+) -> None:
+    report(swarm, "a", 0, 1)
+    swarm.outcomes("a").put_open("old", encode_trajectory(replace(some_outcome(1, "a"), at_s=5.0)))
+    assert swarm.outcomes("a").expire_open(6.0) == 1
+    swarm.forget(agent="a")
+    assert read_tallies(client, keys).expired_open == 1
 
 
 def test_a_tally_that_is_no_number_is_damage(swarm: Swarm, client: Client, keys: SwarmKeys) -> None:

@@ -13,6 +13,7 @@ from retention_support import where
 from support import wait_until
 from swarm_support import EMBEDDER, a_registration, make_swarm, outcomes_in, some_outcome
 
+from swarm.errors import UnknownIdError
 from swarm.services.background import Background
 from swarm.services.merge import bank_of
 from swarm.services.receipts import ReceiptState
@@ -22,6 +23,7 @@ from swarm.settings import Settings
 from swarm.store.connection import Client, connect
 from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
+from swarm.wire.records import encode_trajectory
 from swarm_agents import Agent
 from swarm_workers.pools import PoolManager
 
@@ -191,3 +193,18 @@ def test_workers_let_an_idle_agent_s_patterns_expire(swarm: Swarm) -> None:
     wait_until(lambda: swarm.bank.count() == 0, 60.0, "the bank to age")
     wait_until(lambda: swarm.agents.clusters("coder-1") == [], 60.0, "the agent's clusters to go")
     assert swarm.retention().expired > 0
+
+
+def test_workers_let_tasks_go_that_nobody_ends_though_no_process_has_their_agent(
+    swarm: Swarm, settings: Settings
+) -> None:
+    begun_s = time.time() - settings.open_ttl
+    for name, at_s in (("old", begun_s - 60.0), ("young", begun_s + 600.0)):
+        record = encode_trajectory(replace(some_outcome(1, "coder-2"), id=name, at_s=at_s))
+        swarm.outcomes("coder-2").put_open(name, record)
+    wait_until(lambda: swarm.agents.state("coder-2").expired_open == 1, 60.0, "the old task to be let go")
+    agent = Agent("coder-2", swarm=swarm)
+    with pytest.raises(UnknownIdError):
+        agent.after_task("old", success=True)
+    assert agent.after_task("young", success=True).state is ReceiptState.ACCEPTED
+    agent.close()

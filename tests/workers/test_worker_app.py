@@ -51,7 +51,7 @@ def test_every_task_has_limits_and_counted_retries(settings: Settings) -> None:
     app = create_app(settings)
     tasks.register(app)
     ours = {name: task for name, task in app.tasks.items() if name.startswith("swarm.")}
-    assert sorted(ours) == ["swarm.consolidate", "swarm.merge"]
+    assert sorted(ours) == ["swarm.consolidate", "swarm.expire", "swarm.merge"]
     for task in ours.values():
         assert 0 < task.soft_time_limit < task.time_limit <= TIME_LIMIT
         assert task.max_retries > 0

@@ -13,6 +13,7 @@ from swarm_workers.broker import key_prefix, kombu_url
 
 CONSOLIDATE = "swarm.consolidate"
 MERGE = "swarm.merge"
+EXPIRE = "swarm.expire"
 RUN = "swarm.run"
 RESIZE = "swarm_resize"
 """The command of our own that workers obey, see `remote`."""

@@ -8,7 +8,7 @@ from celery import Celery
 
 from swarm.errors import StoreUnavailableError
 from swarm.wire.keys import SwarmKeys
-from swarm_workers.app import CONSOLIDATE, MERGE, RUN, nudge_queue
+from swarm_workers.app import CONSOLIDATE, EXPIRE, MERGE, RUN, nudge_queue
 from swarm_workers.broker import broker_errors, impatient_connection
 from swarm_workers.messages import headers_of, sending
 
@@ -22,7 +22,7 @@ class Dispatcher:
         self._producer: Any = None
 
     def __call__(self, task: str, whose: str) -> None:
-        """Publish a nudge: `task` is "consolidate" with an agent, "merge", or "run" with a role.
+        """Publish a nudge: `task` is "consolidate" or "expire" with an agent, "merge", or "run" with a role.
 
         Raises
         ------
@@ -44,7 +44,8 @@ class Dispatcher:
                 producer.connection.release()
 
     def _send(self, task: str, whose: str) -> None:
-        name, args = {"consolidate": (CONSOLIDATE, (whose,)), "merge": (MERGE, ()), "run": (RUN, (whose,))}[task]
+        name = {"consolidate": CONSOLIDATE, "merge": MERGE, "expire": EXPIRE, "run": RUN}[task]
+        args = () if task == "merge" else (whose,)
         keys = SwarmKeys(self._app.settings.name)
         queue = nudge_queue(keys.role_queue(whose) if task == "run" else keys.queue)
         with broker_errors(f"send task {name}"), sending(name, queue.name) as sent:

@@ -1,4 +1,4 @@
-"""The two tasks, thin: the message is only a nudge, the work and its state are in the store.
+"""The three tasks, thin: the message is only a nudge, the work and its state are in the store.
 
 A nudge that comes twice finds nothing to do; one that is lost costs delay, because the sweep sends another.
 """
@@ -20,7 +20,7 @@ from swarm.services.background import Background
 from swarm.settings import Settings
 from swarm.telemetry.about import about
 from swarm.telemetry.logs import told
-from swarm_workers.app import CONSOLIDATE, MAX_RETRIES, MERGE, RETRY_DELAY, SOFT_TIME_LIMIT, TIME_LIMIT
+from swarm_workers.app import CONSOLIDATE, EXPIRE, MAX_RETRIES, MERGE, RETRY_DELAY, SOFT_TIME_LIMIT, TIME_LIMIT
 from swarm_workers.messages import processing
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,12 @@ class BackgroundTasks:
         with processing(task), _dropped_when_unavailable("merge"):
             self.background.merge(_owner(task), time.time())
 
+    def expire(self, task: Any, agent: str) -> None:
+        """Let go of an agent's tasks that nobody has ended for too long."""
+        what = f"expiry of tasks of {agent!r:.80}"
+        with about(agent=str(agent)[:80]), processing(task), _dropped_when_unavailable(what):
+            self.background.expire(agent)
+
 
 def register(app: Celery) -> None:
     """Give `app` its tasks."""
@@ -69,8 +75,12 @@ def register(app: Celery) -> None:
     def merge(task: Any) -> None:
         bodies.merge(task)
 
+    def expire(task: Any, agent: str) -> None:
+        bodies.expire(task, agent)
+
     app.task(name=CONSOLIDATE, **options)(consolidate)
     app.task(name=MERGE, **options)(merge)
+    app.task(name=EXPIRE, **options)(expire)
 
 
 def _owner(task: Any) -> str:

@@ -1,4 +1,4 @@
-"""What workers do, without Celery: find what is due, consolidate, merge."""
+"""What workers do, without Celery: find what is due, consolidate, merge, let go of what expired."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from swarm.errors import StaleWriterError, StoreUnavailableError
 from swarm.services.consolidate import consolidate
 from swarm.services.due import due_agents
-from swarm.services.expire import drop_expired
+from swarm.services.expire import OpenTasks, drop_expired
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
 from swarm.services.route_update import RouteMerger
@@ -33,6 +33,8 @@ _NUDGE_TTL = 5.0
 """A task that has not come to its end after so many seconds may be dispatched again."""
 _MERGE = ":merge"
 """What the merge's nudge is called; no agent can have this name."""
+_OPEN = ":open:"
+"""The same for the open tasks of an agent."""
 
 
 class Background:
@@ -53,11 +55,12 @@ class Background:
             self._retention,
         )
         self._watch = Watch(self._agents)
+        self._open_tasks = OpenTasks(settings.open_ttl)
         self._durations = DurationStore(self._client, self._keys)
         self._replicas: dict[tuple[int, float, float], Replica] = {}
 
     def sweep(self, dispatch: Callable[[str, str], None]) -> int:
-        """Dispatch a task for each agent that is due, and for the merge; how many.
+        """Dispatch a task for each agent that is due, for the merge, and for open tasks that may be old; how many.
 
         A nudge key keeps a second task from being dispatched while the first is on its way. It expires, so a
         task that got lost costs delay only.
@@ -70,6 +73,9 @@ class Background:
             count += self._nudge(agent, "consolidate", agent, dispatch)
         if self._merger.is_due({name: look.state for name, look in looks.items()}):
             count += self._nudge(_MERGE, "merge", "", dispatch)
+        for agent in self._open_tasks.due(looks, time.monotonic()):
+            # This nudge stays: no other worker looks through the same tasks so soon again.
+            count += self._nudge(_OPEN + agent, "expire", agent, dispatch, self._open_tasks.every_s)
         return count
 
     def due(self) -> list[str]:
@@ -113,6 +119,12 @@ class Background:
             self._end_nudge(_MERGE)
         return {**asdict(result), "worker": worker, "at_s": now_s}
 
+    def expire(self, agent: str) -> int:
+        """Let go of the tasks of an agent that nobody has ended within `open_ttl`; how many."""
+        check_swarm(self._client, self._keys)
+        before_s = clock_s(self._client) - self._settings.open_ttl
+        return OutcomeStore.of(self._settings, self._client, agent).expire_open(before_s)
+
     def _took(self, stage: str, begun: float) -> None:
         # It is done: that it cannot be counted is no reason to fail.
         with suppress(StoreUnavailableError):
@@ -129,10 +141,12 @@ class Background:
                 waiting = self._agents.state(agent).pending
         self.merge("drain", now_s)
 
-    def _nudge(self, what: str, task: str, argument: str, dispatch: Callable[[str, str], None]) -> int:
+    def _nudge(
+        self, what: str, task: str, argument: str, dispatch: Callable[[str, str], None], ttl_s: float = _NUDGE_TTL
+    ) -> int:
         key = self._keys.nudge(what)
         with redis_errors("take a nudge"):
-            taken = self._client.set(key, b"1", nx=True, px=int(_NUDGE_TTL * 1000))
+            taken = self._client.set(key, b"1", nx=True, px=int(ttl_s * 1000))
         if not taken:
             return 0
         try:

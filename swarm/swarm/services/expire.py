@@ -1,12 +1,36 @@
-"""What has expired goes from agents that have no outcomes to consolidate, too."""
+"""What has expired goes from agents that have no outcomes to consolidate, too: clusters, and tasks nobody ends."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from swarm.errors import StaleWriterError
 from swarm.sona.ageing import AgeingRules
-from swarm.store.agents import AgentStore, Generation
+from swarm.store.agents import AgentLook, AgentStore, Generation
+
+EXPIRY_S = 3_600.0
+"""The open tasks of an agent are looked through so often at most."""
+_AT_ONCE = 100
+"""Nudges of one sweep: when a worker starts, all agents are due."""
+
+
+class OpenTasks:
+    """Whose open tasks are to be looked through: those who have any, once in `EXPIRY_S`, as far as this process knows.
+
+    A swarm in which nothing is open costs nothing, because a look says how many are.
+    """
+
+    def __init__(self, open_ttl: float) -> None:
+        self.every_s = min(EXPIRY_S, open_ttl)
+        self._seen: dict[str, float] = {}
+
+    def due(self, looks: Mapping[str, AgentLook], now_s: float) -> list[str]:
+        """The agents whose turn it is at `now_s`, by any clock that only grows; they are seen by that."""
+        self._seen = {name: at_s for name, at_s in self._seen.items() if now_s < at_s + self.every_s}
+        due = [name for name, look in looks.items() if look.open and name not in self._seen][:_AT_ONCE]
+        self._seen |= dict.fromkeys(due, now_s)
+        return due
 
 
 def drop_expired(agent: str, agents: AgentStore, rules: AgeingRules, lease_ttl: float, now_s: float) -> int:

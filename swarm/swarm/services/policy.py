@@ -112,6 +112,7 @@ _HOOKS = {
     "task": _INSIDE,
     "on_task": _INSIDE,
     "refresh": _INSIDE,
+    "drop_expired": _INSIDE,
     "flush": _INSIDE,
     "close": _INSIDE,
     "export": _INSIDE,
@@ -120,6 +121,7 @@ _HOOKS = {
     "role": _INSIDE,
     "unkept": _INSIDE,
     "has_unsent": _INSIDE,
+    "is_forgotten": _INSIDE,
     "generation": _INSIDE,
     "instant_updates": _INSIDE,
 }

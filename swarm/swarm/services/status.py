@@ -40,6 +40,8 @@ class AgentStatus:
     """How far its feedback is believed: trusted, probation or quarantined."""
     refused: int = 0
     """Outcomes that were not taken, because they belong to what was forgotten."""
+    expired_open: int = 0
+    """Tasks that were let go because nobody had ended them; they are not open any more."""
     silenced: bool = False
     """Whether an operator put it in quarantine; else the verdict is what its reports have earned."""
 
@@ -140,6 +142,7 @@ def _agents(store: AgentStore, roles: Mapping[str, str], now_s: float) -> tuple[
             oldest_pending_s=None if look.oldest_ms is None else max(0.0, now_s - look.oldest_ms / 1000.0),
             verdict=look.state.verdict.value,
             refused=look.state.refused,
+            expired_open=look.state.expired_open,
             silenced=bool(look.state.silenced),
         )
         for name, look in store.looks(roles).items()

@@ -55,6 +55,8 @@ class AgentState:
     """How often new weights were promoted by a consolidation ..."""
     refusals: int = 0
     """... and how often they were refused."""
+    expired_open: int = 0
+    """Tasks that were let go because nobody had ended them, see `Settings.open_ttl`."""
     verdict: Verdict = Verdict.PROBATION
     """How far its feedback is believed, see `sona.standing`; an operator's quarantine goes before it."""
     silenced: int = 0
@@ -130,6 +132,7 @@ _COUNTS = (
     "refused",
     "promotions",
     "refusals",
+    "expired_open",
     "silenced",
 )
 _FIELDS = ("cursor", "accepted", "processed", "verdict", *(name for name in _COUNTS if name not in _WAITING))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from swarm.errors import CapacityError, QueueFullError
+from swarm.errors import CapacityError, QueueFullError, RecordError
 from swarm.settings import Settings
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.reply import stream_position, to_bytes, to_entries, to_text
-from swarm.store.scripts import APPEND, OPEN
+from swarm.store.scripts import APPEND, EXPIRE_OPEN, OPEN
 from swarm.wire.keys import AgentKeys
+from swarm.wire.records import begun_at
 
 _FIELDS = {b"r", b"k"}
 _PAGE = 1_000
 MAX_BATCH = 1_000
 """Outcomes in one transaction: Redis serves nobody else meanwhile."""
+_OPEN_AT_ONCE = 100
+"""Open trajectories that one script looks at: about a millisecond."""
 _SOONEST_S, _LATEST_S = 0.05, 60.0
 MAX_OPEN = 10_000
 """Open trajectories of one agent in Redis; the next one is refused."""
@@ -75,6 +80,7 @@ class OutcomeStore:
         self._receipt_ttl_ms = int(receipt_ttl * 1000)
         self._append = client.register_script(APPEND)
         self._open = client.register_script(OPEN)
+        self._expire_open = client.register_script(EXPIRE_OPEN)
 
     @classmethod
     def of(cls, settings: Settings, client: Client, agent: str) -> Self:
@@ -199,3 +205,29 @@ class OutcomeStore:
         """Forget an open trajectory that will have no outcome."""
         with redis_errors(f"abandon a trajectory of {self._keys.agent}"):
             self._client.hdel(self._keys.open, trajectory_id)
+
+    def expire_open(self, before_s: float, trajectory_ids: Sequence[str | bytes] | None = None) -> int:
+        """Forget open trajectories that began before `before_s`, of all or of those named; how many, and count them.
+
+        One that goes on or begins anew meanwhile stays, and one that cannot be read: nobody knows how old it is.
+        """
+        keys, expired = self._keys, 0
+        with redis_errors(f"let go of open trajectories of {keys.agent}"):
+            # All of them are `MAX_OPEN` at most.
+            ids = list(self._client.hkeys(keys.open) if trajectory_ids is None else trajectory_ids)
+            for start in range(0, len(ids), _OPEN_AT_ONCE):
+                page = ids[start : start + _OPEN_AT_ONCE]
+                records = zip(page, self._client.hmget(keys.open, page), strict=True)
+                if old := [part for one, record in records for part in _if_old(one, to_bytes(record), before_s)]:
+                    expired += int(self._expire_open(keys=[keys.open, keys.state], args=old))
+        return expired
+
+
+def _if_old(trajectory_id: str | bytes, record: bytes | None, before_s: float) -> tuple[str | bytes, ...]:
+    """The id and the digest of an open trajectory that began before `before_s`; nothing of another one."""
+    if record is None:
+        return ()
+    with suppress(RecordError):
+        if begun_at(record) < before_s:
+            return trajectory_id, hashlib.sha1(record, usedforsecurity=False).hexdigest()
+    return ()

@@ -185,6 +185,21 @@ return 1
 """
 """Remember an open trajectory: 1; 0 if there are too many; 2, and nothing is kept, if it was forgotten."""
 
+EXPIRE_OPEN = """
+-- keys: open, state   args: pairs of trajectory id, SHA-1 of the record
+local gone = {}
+for i = 1, #ARGV, 2 do
+  local record = redis.call('HGET', KEYS[1], ARGV[i])
+  if record and redis.sha1hex(record) == ARGV[i + 1] then gone[#gone + 1] = ARGV[i] end
+end
+if #gone > 0 then
+  redis.call('HDEL', KEYS[1], unpack(gone))
+  redis.call('HINCRBY', KEYS[2], 'expired_open', #gone)
+end
+return #gone
+"""
+"""Let go of open trajectories that have expired, and count them: how many. One that changed meanwhile stays."""
+
 JUDGE = """
 -- keys: execution, reliability   args: verdict, ttl ms, then pairs: field, increment
 local kept = redis.call('GET', KEYS[1])

@@ -15,7 +15,7 @@ from swarm.store.tombstones import TombstoneStore
 from swarm.wire.keys import SwarmKeys
 
 _OF_A_LIFE = ("accepted", "processed", "dead", "rewound", "refused")
-_FIELDS = ("cursor", "accepted", "processed", *_OF_A_LIFE[2:], "promotions", "refusals")
+_FIELDS = ("cursor", "accepted", "processed", *_OF_A_LIFE[2:], "promotions", "refusals", "expired_open")
 _PAST = tuple(f"past_{name}" for name in _OF_A_LIFE)
 
 
@@ -35,6 +35,8 @@ class Tallies:
     """New weights that were promoted by a consolidation ..."""
     refusals: int = 0
     """... and refused."""
+    expired_open: int = 0
+    """Tasks that were let go because nobody had ended them."""
 
 
 def read_tallies(client: Client, keys: SwarmKeys) -> Tallies:

@@ -30,7 +30,8 @@ Swarm, tag `{NAME}`
   budgets   hash    scope (the swarm, an agent) -> what may be spent in a period; by `swarm route budget`, for ever
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
   reserve   string  per decision -> what it holds in `spend` until it is settled; expires
-  nudge     string  per agent, one for the merge: a task is on its way; two for the turns to sweep; expire
+  nudge     string  per agent, one for the merge: a task is on its way; two for the turns to sweep; per agent that its
+                    open tasks were looked through lately; expire
   tasks     hash    role NUL state -> tasks; what was submitted, too; written by every script on tasks, for ever
   livetasks hash    task id -> its state, while it has not ended; written by the scripts on tasks
   taskrecords hash  task id -> what was submitted, while it has not ended; written with `livetasks`
@@ -72,8 +73,8 @@ Agent, tag `{NAME/AGENT}`
   state     hash    generation, cursor, accepted, processed, dead, rewound, weights_generation, reset_generation,
                     skipped, promotions, refusals, verdict; by append and commit. silenced, by
                     `swarm agents quarantine`. life (how often the name was forgotten), forgotten_s (when last), past_*
-                    (counts of former lives) and refused (outcomes of what was forgotten), by forget and append; for
-                    ever
+                    (counts of former lives) and refused (outcomes of what was forgotten), by forget and append.
+                    expired_open (open tasks that were let go), by workers and agents; for ever
   clusters  hash    cluster id -> cluster of the current generation; written by the commit
   weights   string  weights of the current generation; written by the commit, read by the agent
   learner   string  task, standing and credit after the current generation; written by the commit, read by the next
@@ -84,7 +85,8 @@ Agent, tag `{NAME/AGENT}`
   forgotten hash    stream id, or "<=" and one: outcomes that `rewind` took back -> how far; by rewind and commit
   tombs     hash    "t:" and a trajectory, "a:" and an action -> when it was forgotten; written by forget, read by
                     append, for ever
-  open      hash    trajectory id -> open trajectory; written by the pre-task hook, removed by append
+  open      hash    trajectory id -> open trajectory; written by the pre-task hook, removed by append, and
+                    by workers and agents when it is older than `open_ttl`
   dead      hash    stream id -> why an entry could not be used; written by the commit
   lease     string  who may consolidate; written by workers, expires
   fence     string  fencing token counter of `lease`, for ever

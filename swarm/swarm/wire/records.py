@@ -14,7 +14,7 @@ import numpy as np
 
 from swarm.embed.text import MAX_TEXT_BYTES
 from swarm.errors import DamagedRecordError, InputError
-from swarm.sona.clusters import Cluster
+from swarm.sona.clusters import MAX_TIME_S, Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.lora import LoraPair
@@ -85,6 +85,17 @@ def encode_trajectory(trajectory: Trajectory) -> bytes:
 def decode_trajectory(data: bytes) -> Trajectory:
     """The inverse of `encode_trajectory`."""
     return guarded("trajectory", data, _trajectory)
+
+
+def begun_at(data: bytes) -> float:
+    """When a stored trajectory was begun, seconds since the epoch; the rest of it is not looked at.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be read.
+    """
+    return guarded("trajectory", data, lambda payload: check_number(payload["at_s"], "at_s", 0.0, MAX_TIME_S))
 
 
 def encode_cluster(cluster: Cluster) -> bytes:

@@ -112,6 +112,8 @@ def _memory(reading: Reading) -> Iterator[Metric]:
     yield _gauge("swarm_agents", "Agents, by how far their feedback is believed.", ("verdict",), verdicts)
     opened = sum(agent.open for agent in status.agents)
     yield _gauge("swarm_open_trajectories", "Tasks that were begun and have not ended.", (), {(): opened})
+    let_go = {(): tallies.expired_open}
+    yield _counter("swarm_open_expired", "Tasks that were let go because nobody had ended them.", (), let_go)
     unmerged = {(): status.unmerged_agents}
     yield _gauge("swarm_unmerged_agents", "Agents with a generation that the bank does not contain.", (), unmerged)
     expired = {(): reading.expired}

@@ -70,6 +70,7 @@ def assert_equal(seen: Scrape, status: dict[str, Any]) -> None:
     assert seen("swarm_ops_total", kind="merge", state="published") == status["merges"]
     assert seen("swarm_unmerged_agents") == status["unmerged_agents"]
     assert seen("swarm_open_trajectories") == total("open")
+    assert seen("swarm_open_expired_total") == total("expired_open")
     assert seen.sum("swarm_agents") == len(agents)
     for beat in status["workers"]:
         assert seen("swarm_workers", pool=beat["pool"], state="running") == 1
