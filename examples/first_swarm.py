@@ -24,7 +24,7 @@ def main() -> None:
     if best is None:
         raise SystemExit("nothing was found")
     source = best.sources[0]
-    print(f"tester-1 is advised: {best.response} (from {source.agent}, {source.role}, {source.outcomes:g} outcome)")
+    print(f"tester-1 is advised: {best.response} (from {source.agent}, {source.role}, {source.outcomes:g} outcomes)")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
     python -I -S hook_shim.py claude-code|codex|cursor [SOCKET [AGENT]]
 
+An empty SOCKET is that of this machine's gateway: files that machines share name an agent and no path.
+
 It is a process for each event, so its start is its cost: it imports nothing of this project, and of the standard
 library only what is quick (`socket` alone doubles the time). It ends with code 0 whatever happens, within `BUDGET_S`:
 what the gateway did not take then waits in a file beside the socket, and the gateway reads it when it is back.
@@ -34,7 +36,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in CLIENTS:
         return 0
     client = arguments[0]
-    path = arguments[1] if len(arguments) > 1 else default_socket()
+    path = (arguments[1] if len(arguments) > 1 else "") or default_socket()
     agent = arguments[2] if len(arguments) > 2 else os.environ.get("SWARM_AGENT", "")
     if not agent.isascii() or not agent.isprintable() or " " in agent:
         # No name of an agent: it must not become a header or a field of the file.

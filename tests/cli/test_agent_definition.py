@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from cli_support import CommandLine
 
+from swarm.services.swarm import Swarm
+from swarm.settings import Settings
+from swarm_agents import Agent
+
 PRE = 'swarm retrieve "$TASK" --k=5 --min-reward=0.85'
 PRE_SHORT = 'swarm retrieve "$TASK" -k 5 --min-reward 0.85'
 POST = """swarm store \\
@@ -59,6 +63,17 @@ def test_what_a_post_hook_stored_a_pre_hook_retrieves(shell: CommandLine, with_g
             assert "regular" not in said
     finally:
         shell.environment["SWARM_STATE_DIR"] = str(shell.state_dir)
+
+
+def test_a_success_without_words_is_not_printed_to_an_agent(shell: CommandLine, settings: Settings) -> None:
+    shell.run("up")
+    swarm = Swarm(settings.model_copy(update={"embedder": "hashed:32"}))
+    with Agent("coder-1", swarm=swarm) as agent:
+        receipt = agent.after_task(agent.before_task("sort a list of versions").trajectory_id, success=True)
+        swarm.wait(receipt)
+    asked = ("retrieve", "sort a list of versions", "--min-reward", "0.5")
+    assert len(shell.json(*asked)["patterns"]) == 1
+    assert shell.run(*asked).stdout == ""
 
 
 def test_success_stands_alone_or_with_what_a_shell_says(shell: CommandLine) -> None:

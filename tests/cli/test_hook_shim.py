@@ -208,6 +208,15 @@ def test_swarm_hook_is_the_same_and_loads_no_click(served: Served) -> None:
     assert "stdin" in served.line.run("hook", "--help").stdout
 
 
+def test_an_agent_is_named_without_a_socket(served: Served) -> None:
+    served.start()
+    served.warm()
+    for _, payload in recorded("codex"):
+        command = [*SHIM, "codex", "", "project-x"]
+        subprocess.run(command, input=json.dumps(payload).encode(), env=served.line.environment, check=True)
+    wait_until(lambda: outcomes(served, "project-x") == 1, 30.0, "the outcome of project-x")
+
+
 def test_it_imports_nothing_but_the_standard_library() -> None:
     tree = ast.parse(Path(hook_shim.__file__).read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

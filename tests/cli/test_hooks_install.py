@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from hypothesis import strategies as st
 
 from swarm.errors import InputError
 from swarm.settings import Settings
+from swarm_cli.hooks.checks import check_entries
 from swarm_cli.hooks.entries import Client, Target, entries_of, is_ours, portable_command, shim_command
 from swarm_cli.hooks.installer import Installer
 from swarm_cli.hooks.json_text import add, remove, scan
-from swarm_cli.hooks.places import settings_file
+from swarm_cli.hooks.places import Scope, settings_file
 
 CLIENTS: tuple[Client, ...] = ("claude-code", "codex", "cursor")
 URL = "http://127.0.0.1:8787"
@@ -184,6 +187,7 @@ def test_what_is_added_to_any_json_is_there_and_taken_out_again(
 def test_our_entries_are_known_by_what_they_call(tmp_path: Path) -> None:
     for client in CLIENTS:
         assert is_ours(client, {"type": "command", "command": portable_command(client)})
+        assert is_ours(client, {"type": "command", "command": portable_command(client, "me")})
         assert is_ours(client, {"command": shim_command(client, tmp_path / "with space" / "x.sock", "me")})
         assert is_ours(client, {"type": "http", "url": f"http://gateway.example:1/v1/hooks/{client}"})
         for other in ("say swarm hook", f"echo {client}", f"my-{portable_command(client)}", "unbalanced '", ""):
@@ -229,6 +233,22 @@ def test_the_command_line_shows_a_difference_and_can_only_look(command_line: Com
     assert "scope" in command_line.error("hooks", "install", "codex", "--local")
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_file_that_a_project_shares_names_the_agent_in_every_hook(
+    client: Client, command_line: CommandLine, tmp_path: Path
+) -> None:
+    command_line.environment |= {"HOME": str(tmp_path), "SWARM_HTTP_PORT": "8787"}
+    words = ["-m", "swarm_cli", "hooks", "install", client, "--project", "--agent", "project-x"]
+    subprocess.run([sys.executable, *words], env=command_line.environment, cwd=tmp_path, check=True)
+    [path] = [path for path in tmp_path.rglob("*.json") if path.parent.parent == tmp_path]
+    hooks = json.loads(path.read_text())["hooks"]
+    handlers = [handler for entries in hooks.values() for entry in entries for handler in entry.get("hooks", [entry])]
+    assert {handler.get("command") or handler["headers"]["X-Swarm-Agent"] for handler in handlers} <= {
+        f"swarm hook {client} '' project-x",
+        "project-x",
+    }
+
+
 def test_the_doctor_says_what_is_missing_and_when_all_is_well(external: CommandLine, tmp_path: Path) -> None:
     external.environment |= {"HOME": str(tmp_path), "CLAUDE_CONFIG_DIR": "", "SWARM_EMBEDDER": "hashed:32"}
     missing = external.json("hooks", "doctor", "claude-code", code=1)
@@ -243,7 +263,19 @@ def test_the_doctor_says_what_is_missing_and_when_all_is_well(external: CommandL
     path = tmp_path / ".claude" / "settings.json"
     path.write_text(path.read_text().replace('"timeout": 2', '"timeout": 9', 1))
     stale = external.json("hooks", "doctor", "claude-code", code=1)
-    assert "others than" in stale["findings"][0]["detail"]
+    assert "not what" in stale["findings"][0]["detail"]
+    assert stale["findings"][0]["remedy"] == "swarm hooks install claude-code"
+
+
+def test_the_remedy_of_hooks_that_are_stale_names_the_file_that_has_them(local: Settings, tmp_path: Path) -> None:
+    scopes: tuple[Scope, ...] = ("user", "project", "local")
+    files = {scope: installer(local, "claude-code", tmp_path / f"{scope}.json", None) for scope in scopes}
+    install(files["project"], "claude-code")
+    current = entries_of("claude-code", target())
+    assert check_entries("claude-code", files, dict.fromkeys(scopes, current)).ok
+    moved = entries_of("claude-code", target(url="http://127.0.0.1:9999"))
+    found = check_entries("claude-code", files, dict.fromkeys(scopes, moved))
+    assert (found.ok, found.remedy) == (False, "swarm hooks install claude-code --project")
 
 
 def test_a_file_that_we_made_goes_when_nothing_else_is_in_it(local: Settings, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def target_of(settings: Settings, client: Client, scope: Scope, agent: str, is_h
     is_shared = scope == "project"
     return Target(
         url=_url(settings, is_shared),
-        command=portable_command(client) if is_shared else shim_command(client, settings.gateway_socket, agent),
+        command=portable_command(client, agent) if is_shared else shim_command(client, settings.gateway_socket, agent),
         needs_token=settings.http_require_token or not is_loopback(settings.http_host),
         agent=agent,
         is_http=is_http,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from swarm.settings import Settings
+from swarm.sona.clusters import OWN_ACTION
 from swarm_cli.local.ask_gateway import ask_gateway
 from swarm_cli.options import cli_settings, given_token, json_option, swarm_option
 from swarm_cli.output import count, plain, print_json
@@ -40,7 +41,8 @@ def command(task: str, k: int, min_reward: float, name: str | None, as_json: boo
     if as_json:
         print_json({"swarm": settings.name, "task": task, "patterns": found})
     else:
-        _show(found)
+        # What names no result and says nothing is of no use to who reads it.
+        _show([one for one in found if one["response"] or not one["action"].startswith(OWN_ACTION)])
 
 
 def _asked(settings: Settings, task: str, k: int, min_reward: float) -> list[dict[str, Any]]:

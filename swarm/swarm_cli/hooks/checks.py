@@ -27,18 +27,22 @@ _PROBE = {"hook_event_name": "SwarmDoctor", "session_id": "swarm-doctor"}
 
 def check_entries(client: Client, files: Mapping[Scope, Installer], expected: Mapping[Scope, Any]) -> Finding:
     """Our entries: in one settings file at least, and everywhere those that this version would write."""
-    parts, ok = [], True
+    parts, stale, ok = [], [], True
     for scope, installer in files.items():
         try:
             if found := installer.installed():
                 is_current = found == expected[scope]
-                parts.append(f"{scope}: {'in place' if is_current else 'others than `install` would write'}")
-                ok = ok and is_current
+                parts.append(f"{scope}: {'in place' if is_current else 'not what `install` would write now'}")
+                if not is_current:
+                    stale.append(scope)
         except SwarmError as error:
             parts.append(f"{scope}: {error}")
             ok = False
     detail = "; ".join(parts) or "no settings file has them"
-    return judged("Hooks", bool(parts) and ok, detail, f"swarm hooks install {client}")
+    # In the file where they are: in a second one everything would be told twice.
+    remedy = f"swarm hooks install {client}"
+    remedies = [remedy if scope == "user" else f"{remedy} --{scope}" for scope in stale] or [remedy]
+    return judged("Hooks", bool(parts) and ok and not stale, detail, "; ".join(remedies))
 
 
 def check_gateway(settings: Settings) -> tuple[Finding, Mapping[str, Any]]:

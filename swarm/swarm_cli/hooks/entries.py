@@ -81,9 +81,10 @@ def shim_command(client: Client, socket: Path, agent: str = "") -> str:
     return shlex.join([python, "-I", "-S", hook_shim.__file__, client, str(socket), *([agent] if agent else [])])
 
 
-def portable_command(client: Client) -> str:
+def portable_command(client: Client, agent: str = "") -> str:
     """The command line for files that other machines share: `swarm` must be on the PATH."""
-    return f"swarm hook {client}"
+    # The empty word is the socket's place: each machine has its own.
+    return shlex.join(["swarm", "hook", client, *(["", agent] if agent else [])])
 
 
 def _is_our_command(client: Client, command: str) -> bool:
