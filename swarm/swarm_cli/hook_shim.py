@@ -16,10 +16,10 @@ import time
 
 try:
     # The C modules under `signal` and `socket`, in a quarter of the time.
-    import _signal as signal
+    import _signal as signal  # type: ignore[import-not-found]  # built in, and in no stub
     import _socket as socket
 except ImportError:
-    import signal  # type: ignore[no-redef]  # a Python that is not CPython
+    import signal  # a Python that is not CPython
     import socket  # type: ignore[no-redef]
 
 BUDGET_S = 0.16
