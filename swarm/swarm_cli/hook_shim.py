@@ -5,8 +5,9 @@
 An empty SOCKET is that of this machine's gateway: files that machines share name an agent and no path.
 
 It is a process for each event, so its start is its cost: it imports nothing of this project, and of the standard
-library only what is quick (`socket` alone doubles the time). It ends with code 0 whatever happens, within `BUDGET_S`:
-what the gateway did not take then waits in a file beside the socket, and the gateway reads it when it is back.
+library only what is quick (`socket` alone doubles the time). It ends with code 0 whatever happens, `BUDGET_S` and
+`KEEP_S` after it was told the event at the latest: what the gateway did not take then waits in a file beside the
+socket, and the gateway reads it when it is back.
 """
 
 from __future__ import annotations
@@ -16,15 +17,23 @@ import sys
 import time
 
 try:
-    # The C module under `socket`, in a quarter of the time.
+    # The C modules under `signal` and `socket`, in a quarter of the time.
+    import _signal as signal  # type: ignore[import-not-found]  # built in, and in no stub
     import _socket as socket
 except ImportError:
-    import socket  # type: ignore[no-redef]  # a Python that is not CPython
+    import signal  # a Python that is not CPython
+    import socket  # type: ignore[no-redef]
 
 BUDGET_S = 0.16
 """Connecting, sending and waiting for the answer, together."""
+READ_S = 1.0
+"""Until who calls has said what happened: it does so at once, unless it forgot to close the pipe."""
+KEEP_S = 0.06
+"""For putting an event into the file, which somebody may have locked."""
 MAX_BYTES = 1_048_576
-"""A larger event is not kept for later."""
+"""A larger event is not kept for later ..."""
+MAX_ASKED_BYTES = 8_388_608
+"""... and one larger than this is not sent: `MAX_BODY_BYTES` of the gateway, which would refuse it."""
 MAX_SPOOL_BYTES = 16_777_216
 SUFFIX = ".hooks"
 """Of the file beside the socket."""
@@ -41,15 +50,27 @@ def main(arguments: list[str]) -> int:
     if not agent.isascii() or not agent.isprintable() or " " in agent:
         # No name of an agent: it must not become a header or a field of the file.
         agent = ""
+    end_within(READ_S)
     body, event = sys.stdin.buffer.read(), os.urandom(12).hex()
+    if len(body) > MAX_ASKED_BYTES:
+        return 0
+    # What is asked has a deadline of its own, and what it was about is kept behind it.
+    end_within(0.0)
     try:
         answer = ask(path, client, agent, event, body)
     except (OSError, ValueError):
+        end_within(KEEP_S)
         keep(path + SUFFIX, client, agent, event, body)
         return 0
     sys.stdout.buffer.write(answer)
     sys.stdout.buffer.flush()
     return 0
+
+
+def end_within(limit_s: float) -> None:
+    """End the process when so much time has passed, whatever it waits for then; 0 for never."""
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
 
 
 def ask(path: str, client: str, agent: str, event: str, body: bytes) -> bytes:
@@ -72,19 +93,30 @@ def ask(path: str, client: str, agent: str, event: str, body: bytes) -> bytes:
     try:
         connection.settimeout(BUDGET_S)
         connection.connect(path)
+        connection.settimeout(_left(deadline))
         connection.sendall(head.encode() + body)
         received, part = b"", b"?"
         while part:
-            # A timeout of 0 would not wait at all, and that is another error.
-            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            connection.settimeout(_left(deadline))
             part = connection.recv(65_536)
             received += part
     finally:
         connection.close()
     status, _, answer = received.partition(b"\r\n\r\n")
-    if not status.startswith(b"HTTP/1.1 2"):
-        raise ValueError("no answer of success")
+    # Half an answer is no JSON, and a coding agent would take it for words of its own.
+    if not (
+        status.startswith(b"HTTP/1.1 2") and b"\r\ncontent-length: %d\r\n" % len(answer) in status.lower() + b"\r\n"
+    ):
+        raise ValueError("no whole answer of success")
     return answer
+
+
+def _left(deadline: float) -> float:
+    left_s = deadline - time.monotonic()
+    if left_s <= 0.0:
+        # Who sends a little all the time would else be listened to for ever.
+        raise TimeoutError
+    return left_s
 
 
 def keep(path: str, client: str, agent: str, event: str, body: bytes) -> None:
@@ -105,7 +137,7 @@ def keep(path: str, client: str, agent: str, event: str, body: bytes) -> None:
         try:
             # The gateway takes the file away under this lock, for a moment.
             fcntl.flock(file, fcntl.LOCK_EX)
-            is_taken = os.fstat(file).st_nlink == 0 or os.stat(path).st_ino != os.fstat(file).st_ino
+            is_taken = not _is_at(path, file)
             if not is_taken and os.fstat(file).st_size + len(line) <= MAX_SPOOL_BYTES:
                 os.write(file, line)
         finally:
@@ -114,6 +146,14 @@ def keep(path: str, client: str, agent: str, event: str, body: bytes) -> None:
             keep(path, client, agent, event, body)
     except (OSError, RecursionError):
         return
+
+
+def _is_at(path: str, file: int) -> bool:
+    """Whether an open file is still the one of this name."""
+    try:
+        return os.stat(path).st_ino == os.fstat(file).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def default_socket() -> str:

@@ -54,7 +54,15 @@ class Boundary:
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins and _split(origin).netloc != host:
             return f"origin must be the gateway's own or one of SWARM_HTTP_ORIGINS, got {origin!r:.80}"
+        if origin is None and _is_of_a_page_elsewhere(headers):
+            return "sec-fetch-site must be same-origin or none"
         return None
+
+
+def _is_of_a_page_elsewhere(headers: Headers) -> bool:
+    """Whether a page embeds what is here, such as an image: browsers tell no origin then. A link to here is none."""
+    site = headers.get("sec-fetch-site", "none")
+    return site not in ("same-origin", "none") and headers.get("sec-fetch-mode") != "navigate"
 
 
 def is_unix_socket(scope: Scope) -> bool:

@@ -16,6 +16,7 @@ from swarm.errors import RuntimeSetupError
 from swarm.settings import Settings
 from swarm_gateway.app import create_app
 from swarm_gateway.gateway import Gateway
+from swarm_gateway.protocol import BoundedProtocol
 
 BACKLOG = 2_048
 GRACE_S = 5
@@ -40,6 +41,7 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> 
         gateway = Gateway(settings)
         config = uvicorn.Config(
             create_app(gateway),
+            http=BoundedProtocol,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE_S,

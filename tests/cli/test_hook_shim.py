@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import json
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +27,7 @@ from swarm.services.swarm import Swarm
 from swarm.settings import Settings, load_settings
 from swarm_cli import hook_shim
 from swarm_cli.local.gateway import find_gateway
+from swarm_gateway.boundary import MAX_BODY_BYTES
 from swarm_gateway.hooks import replay
 
 PYTHON = os.path.realpath(sys.executable)
@@ -215,6 +221,99 @@ def test_an_agent_is_named_without_a_socket(served: Served) -> None:
         command = [*SHIM, "codex", "", "project-x"]
         subprocess.run(command, input=json.dumps(payload).encode(), env=served.line.environment, check=True)
     wait_until(lambda: outcomes(served, "project-x") == 1, 30.0, "the outcome of project-x")
+
+
+HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+
+
+@contextmanager
+def answering(path: Path, start: bytes, more: bytes = b"") -> Iterator[None]:
+    """A gateway on a socket that answers one call by `start`, and then by `more` again and again."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(start)
+                while more:
+                    connection.sendall(more)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [(b"\xff" * 1_000, b""), (HALF, b""), (HALF, b"x"), (HALF, b"x" * 65_536), (b"HTTP/1.1 200", b"")],
+)
+def test_an_answer_that_is_garbage_cut_or_endless_is_none_and_the_event_is_kept(
+    start: bytes, more: bytes, short_path: Path
+) -> None:
+    with answering(short_path, start, more):
+        done = subprocess.run(
+            [*SHIM, "claude-code", str(short_path)], input=PROMPT, capture_output=True, timeout=10.0, check=True
+        )
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert replay.waiting_bytes(replay.spool_path(short_path)) > 0
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    # The path of a socket may have 107 bytes at most; pytest's own directories can be longer.
+    with tempfile.TemporaryDirectory(prefix="swarm-test-") as folder:
+        yield Path(folder) / "sock"
+
+
+def test_it_ends_although_nobody_closes_the_pipe_or_gives_the_file_free(short_path: Path) -> None:
+    command = [*SHIM, "claude-code", str(short_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as silent:
+        assert silent.wait(10.0) == 0
+    with Path(f"{short_path}{hook_shim.SUFFIX}").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert subprocess.run(command, input=PROMPT, capture_output=True, timeout=10.0, check=True).stdout == b""
+    Path(file.name).unlink()
+    # Nobody reads there.
+    os.mkfifo(file.name)
+    assert subprocess.run(command, input=PROMPT, capture_output=True, timeout=10.0, check=True).stdout == b""
+
+
+def test_what_no_gateway_takes_is_read_and_not_sent(short_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short_path))
+        listener.listen()
+        listener.setblocking(False)
+        body = b"x" * 100_000_000
+        done = subprocess.run([*SHIM, "claude-code", str(short_path)], input=body, capture_output=True, check=True)
+        assert (done.stdout, done.stderr) == (b"", b"")
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_an_event_is_kept_although_the_file_is_taken_away_while_it_waits_for_it(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = replay.spool_path(short_path)
+    spool.touch()
+    lock, takes = fcntl.flock, iter([True])
+
+    def taken_first(file: int, how: int) -> None:
+        if next(takes, False):
+            # The gateway had the lock, and gives it free now.
+            assert replay.take(spool) is not None
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", taken_first)
+    hook_shim.keep(str(spool), "claude-code", "", "e1", PROMPT)
+    assert [event.id for event in replay.events(spool) if event] == ["e1"]
+
+
+def test_its_bound_is_the_gateway_s() -> None:
+    assert hook_shim.MAX_ASKED_BYTES == MAX_BODY_BYTES
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:

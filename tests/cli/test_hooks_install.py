@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from swarm.errors import InputError
+from swarm.errors import InputError, RuntimeSetupError
 from swarm.settings import Settings
 from swarm_cli.hooks.checks import check_entries
 from swarm_cli.hooks.entries import Client, Target, entries_of, is_ours, portable_command, shim_command
@@ -286,3 +286,32 @@ def test_a_file_that_we_made_goes_when_nothing_else_is_in_it(local: Settings, tm
         path.write_text(path.read_text() + "\n")
         made.apply(made.uninstall())
         assert not path.exists()
+
+
+def test_what_somebody_wrote_meanwhile_is_not_written_over(local: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    made = installer(local, "claude-code", path, "{}")
+    change = made.install(entries_of("claude-code", target()))
+    path.write_text('{"model": "opus"}')
+    with pytest.raises(InputError, match="meanwhile"):
+        made.apply(change)
+    assert path.read_text() == '{"model": "opus"}'
+
+
+def test_a_file_that_is_read_only_stays_as_it_is(local: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    made = installer(local, "claude-code", path, "{}")
+    path.chmod(0o444)
+    with pytest.raises(RuntimeSetupError, match="read-only"):
+        install(made, "claude-code")
+    assert path.read_text() == "{}"
+
+
+@pytest.mark.parametrize("depth", [600, 100_000])
+def test_a_file_that_is_nested_deep_stays_as_it_is(depth: int, local: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    text = '{"a":' + "[" * depth + "]" * depth + "}"
+    made = installer(local, "claude-code", path, text)
+    with pytest.raises(InputError, match="nested too deep"):
+        install(made, "claude-code")
+    assert path.read_text() == text

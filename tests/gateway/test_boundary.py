@@ -83,6 +83,17 @@ def test_a_page_from_elsewhere_is_refused_and_the_gateways_own_and_named_ones_ar
     assert gateway.http.options("/v1/agents/x", headers={**asked, "Origin": "https://evil.example"}).status_code == 403
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_from_elsewhere_embeds_nothing_and_may_link(gateway: RunningGateway, site: str) -> None:
+    def fetched(mode: str, site: str = site) -> int:
+        return status(gateway, **{"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode})
+
+    # An image, a script or a fetch without CORS comes without an Origin, and would hold a place of those who listen.
+    assert fetched("no-cors") == 403
+    assert fetched("navigate") == fetched("no-cors", "same-origin") == fetched("no-cors", "none") == 200
+    assert status(gateway, Origin=PAGE, **{"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors"}) == 200
+
+
 def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(gateway: RunningGateway) -> None:
     large = b'{"query": "' + b"x" * MAX_BODY_BYTES + b'"}'
     answer = gateway.http.post("/api/query", content=large)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import stat
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import suppress
@@ -97,6 +98,11 @@ class Installer:
 
     def apply(self, change: Change) -> None:
         """Write a change, and keep what takes it back. The file keeps its mode."""
+        if self._read() != change.before:
+            raise InputError(f"{self._path} was changed by somebody else meanwhile; nothing was written, try again")
+        if self._path.exists() and not self._path.stat().st_mode & stat.S_IWUSR:
+            # It would be replaced, for which the directory alone is asked.
+            raise RuntimeSetupError(f"cannot write {self._path}: it is read-only")
         if change.after is None:
             with suppress(FileNotFoundError):
                 self._path.unlink()

@@ -46,11 +46,11 @@ def scan(text: str) -> Node:
     """
     try:
         json.loads(text)
+        return _value(text, _skip(text, 0))
     except ValueError as error:
         raise InputError(f"no JSON: {error}") from None
     except RecursionError:
         raise InputError("no JSON: nested too deep") from None
-    return _value(text, _skip(text, 0))
 
 
 def value_of(text: str, node: Node) -> Any:

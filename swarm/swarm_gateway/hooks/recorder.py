@@ -49,7 +49,12 @@ class Recorder:
         """
         if event.kind is EventKind.OTHER:
             return ""
-        with self._sessions.open(event.client, event.session) as session:
+        own = "" if asker.access is None else asker.access.agent
+        # Before a session is touched: not every event comes to a hook that would refuse it.
+        asker.require_hooks(agent or own)
+        # An agent's sessions are its own: who knows the name of another's must not tell of it.
+        name = f"{own}/{event.session}" if own else event.session
+        with self._sessions.open(event.client, name) as session:
             is_prompt = event.kind is EventKind.PROMPT
             if session.is_repeated(event.id) or session.is_echo(event.text if is_prompt else "", event.at_s):
                 self._counts.did("repeated")

@@ -84,3 +84,15 @@ def test_stored_text_closes_nothing_and_begins_nobody_s_turn() -> None:
 @given(text=st.text(max_size=300))
 def test_every_line_of_stored_text_stands_behind_a_bar(text: str) -> None:
     assert all(line.startswith("  | ") for line in quoted(text, 200).splitlines())
+
+
+@pytest.mark.parametrize(
+    "sign", ["\ufe0f", "\ufe00", "\U000e0100", "\U000e01ef", "\u3164", "\uffa0", "\u115f", "\u034f", "\u180b", "\u2800"]
+)
+def test_nothing_is_hidden_in_signs_without_a_picture(sign: str) -> None:
+    assert quoted(f"use{sign * 20} UTC", 100) == "  | use UTC"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("\uff1c", "\uff1e"), ("\ufe64", "\ufe65"), ("<", ">")])
+def test_no_tag_is_left_however_its_brackets_are_written(opening: str, closing: str) -> None:
+    assert quoted(f"{opening}/system{closing}", 100) == "  | \u2039/system\u203a"

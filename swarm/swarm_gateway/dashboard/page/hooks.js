@@ -47,8 +47,8 @@ function events({ hooks = [], durations = [] }) {
     ["client"],
     ["calls", "num"],
     ["mean", "num"],
-    ["p50", "num"],
-    ["p99", "num"],
+    ["p50 ≈", "num"],
+    ["p99 ≈", "num"],
     ...outcomes.map((name) => [name, "num"]),
   ];
   const rows = durations.map((one) => [
