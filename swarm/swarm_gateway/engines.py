@@ -52,6 +52,7 @@ class Engines:
         self._swarm = swarm
         self._capacity = capacity
         self._seats: OrderedDict[str, _Seat] = OrderedDict()
+        self._going: set[str] = set()
         self._lock = threading.Lock()
         self.let_go = 0
 
@@ -110,15 +111,24 @@ class Engines:
             seat = self._seats.get(name)
         return None if seat is None or seat.agent is None else seat.agent.role
 
-    def forget(self, name: str) -> None:
-        """Let an agent go that was forgotten: its engine would make it known again."""
+    @contextmanager
+    def forgetting(self, name: str) -> Iterator[None]:
+        """Let an agent go that is forgotten in the block, and do not tend it meanwhile: that would make it known again.
+
+        Whoever uses it when the block ends works with an agent that is known anew by that.
+        """
         with self._lock:
-            seat = self._seats.get(name)
-            if seat is None or seat.users:
-                # Whoever uses it now works with an agent that is known anew by that.
-                return
-            del self._seats[name]
-        _close(name, seat)
+            self._going.add(name)
+        try:
+            yield
+            with self._lock:
+                seat = self._seats.get(name)
+                gone = None if seat is None or seat.users else self._seats.pop(name)
+        finally:
+            with self._lock:
+                self._going.discard(name)
+        if gone is not None:
+            _close(name, gone)
 
     def refresh(self) -> None:
         """Let go of who was forgotten; for those that were used just now, send what is spooled, and pick up what was
@@ -185,7 +195,12 @@ class Engines:
             with self._lock:
                 seat = self._seats.get(name)
                 agent = None if seat is None else seat.agent
-                if seat is None or agent is None or not (seat.used_at > since or agent.has_unsent):
+                if (
+                    seat is None
+                    or agent is None
+                    or name in self._going
+                    or not (seat.used_at > since or agent.has_unsent)
+                ):
                     continue
                 seat.users += 1
             yield seat

@@ -339,3 +339,18 @@ def test_an_agent_that_knows_of_tasks_alone_is_not_let_go_while_redis_is_away(ow
             assert back.after_task(begun, success=True).state == "accepted"
         engines.close()
         swarm.close()
+
+
+def test_an_agent_that_is_being_forgotten_is_not_tended_and_gone_afterwards(swarm: Swarm) -> None:
+    engines = Engines(swarm, 2)
+    with engines.use("coder-1"):
+        pass
+    swarm.register("coder-1")
+    with engines.forgetting("coder-1"):
+        swarm.forget(agent="coder-1")
+        # As the tender may at any moment.
+        engines.refresh()
+        assert "coder-1" not in swarm.roles()
+    assert engines.names == []
+    engines.close()
+    assert "coder-1" not in swarm.roles()

@@ -65,7 +65,8 @@ def _memory_add(caller: Caller, told: arguments.Add) -> answers.Accepted:
 def _memory_forget(caller: Caller, meant: arguments.Forget) -> answers.Forgotten:
     # It takes longer than a hook may wait for Redis.
     patient = caller.swarm.over(caller.gateway.patient)
-    return answers.forgotten(patient.forget(**meant.model_dump(), by=caller.agent("") or NOBODY))
+    with caller.gateway.engines.forgetting(meant.agent or ""):
+        return answers.forgotten(patient.forget(**meant.model_dump(), by=caller.agent("") or NOBODY))
 
 
 def _trajectory_begin(caller: Caller, asked: arguments.Begin) -> answers.Advice:

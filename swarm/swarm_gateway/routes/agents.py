@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from anyio import to_thread
 from fastapi import APIRouter, Response
 
 from swarm.errors import BoundsError, UnknownIdError
+from swarm.services.forget_report import Forgetting
+from swarm.services.guard import GuardedSwarm
 from swarm.sona.config import SonaConfig
+from swarm_gateway.gateway import Gateway
 from swarm_gateway.identity import Asker, Here, who
 from swarm_gateway.schemas.agents import (
     AgentDetail,
@@ -53,9 +55,7 @@ def agent(name: AgentName, asker: Asker, here: Here) -> AgentDetail:
 @router.delete("/{name}")
 async def forget(name: AgentName, asker: Asker, here: Here) -> ForgettingView:
     """Erase an agent and all that came from it; nothing brings it back."""
-    done = await here.slowly(partial(asker.over(here.patient).forget, agent=name, by=who(asker)))
-    await to_thread.run_sync(here.engines.forget, name)
-    return ForgettingView.of(done)
+    return ForgettingView.of(await here.slowly(partial(_forget, name, asker, here)))
 
 
 @router.get("/{name}/history")
@@ -86,6 +86,11 @@ async def release(name: AgentName, asker: Asker, here: Here) -> QuarantineView:
     """Let it count again for what its reports have earned."""
     work = partial(asker.over(here.patient).release, name, by=who(asker))
     return QuarantineView.of(await here.slowly(work))
+
+
+def _forget(name: str, asker: GuardedSwarm, here: Gateway) -> Forgetting:
+    with here.engines.forgetting(name):
+        return asker.over(here.patient).forget(agent=name, by=who(asker))
 
 
 def _detail(name: str, asker: Asker, here: Here) -> AgentDetail:
