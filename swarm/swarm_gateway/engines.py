@@ -121,14 +121,10 @@ class Engines:
             self._going.add(name)
         try:
             yield
-            with self._lock:
-                seat = self._seats.get(name)
-                gone = None if seat is None or seat.users else self._seats.pop(name)
+            self._let_go(name)
         finally:
             with self._lock:
                 self._going.discard(name)
-        if gone is not None:
-            _close(name, gone)
 
     def refresh(self) -> None:
         """Let go of who was forgotten; for those that were used just now, send what is spooled, and pick up what was
@@ -177,7 +173,14 @@ class Engines:
         known = self._swarm.roles()
         for agent in self._agents():
             if agent.name not in known and agent.is_forgotten:
-                self.forget(agent.name)
+                self._let_go(agent.name)
+
+    def _let_go(self, name: str) -> None:
+        with self._lock:
+            seat = self._seats.get(name)
+            gone = None if seat is None or seat.users else self._seats.pop(name)
+        if gone is not None:
+            _close(name, gone)
 
     def _make_room(self) -> tuple[str, _Seat] | None:
         if len(self._seats) < self._capacity:

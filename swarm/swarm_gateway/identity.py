@@ -18,8 +18,12 @@ from swarm_gateway.gateway import Gateway
 _bearer = HTTPBearer(auto_error=False, description="A token of `swarm token create`; not needed on loopback.")
 
 
-def gateway_of(request: Request) -> Gateway:
-    """The gateway of this process."""
+async def gateway_of(request: Request) -> Gateway:
+    """The gateway of this process. A coroutine, as everything that every request needs: else it takes a thread."""
+    return _gateway(request)
+
+
+def _gateway(request: Request) -> Gateway:
     gateway = request.app.state.gateway
     assert isinstance(gateway, Gateway)
     return gateway
@@ -35,7 +39,7 @@ async def asker(
     TokenError
         If a token is needed and there is none, or it is none of this swarm's.
     """
-    gateway = gateway_of(request)
+    gateway = _gateway(request)
     token = None if bearer is None else bearer.credentials
     if token is None and _must_show_one(request, gateway.settings):
         raise TokenError("a token is needed here: Authorization: Bearer TOKEN, one of `swarm token create`")

@@ -23,7 +23,7 @@ _BODY = {
 }
 
 
-def hooks_of(request: Request) -> HookService:
+async def hooks_of(request: Request) -> HookService:
     """The hooks of this process."""
     hooks = request.app.state.hooks
     assert isinstance(hooks, HookService)

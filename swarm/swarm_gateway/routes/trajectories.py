@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
 
 from swarm.errors import SwarmError
@@ -121,6 +121,7 @@ _ITS_AGENT = "$request.body#/agent"
 @router.post(
     "/v1/trajectories",
     status_code=201,
+    response_model=AdviceView,
     responses={
         201: links(
             trajectories_step={**_OPENED, "body.agent": _ITS_AGENT},
@@ -129,9 +130,9 @@ _ITS_AGENT = "$request.body#/agent"
         )
     },
 )
-async def begin(body: Begin, asker: Asker, here: Here) -> AdviceView:
+async def begin(body: Begin, asker: Asker, here: Here) -> Response:
     """What has worked for tasks like this one, and an open trajectory for its steps and its end."""
-    # In one turn of a thread, answer included: FastAPI would take a second one, and agents wait for this.
+    # In one turn of a thread, the bytes included: FastAPI would check and write them on the loop, and agents wait.
     return await to_thread.run_sync(partial(_begin, body, asker, here))
 
 
@@ -167,16 +168,17 @@ async def outcome(body: Outcome, request: Request, asker: Asker, here: Here) -> 
     return ReceiptView.of(await receipt_when_ended(receipt, body.wait, request, here))
 
 
-def _begin(body: Begin, asker: GuardedSwarm, here: Gateway) -> AdviceView:
+def _begin(body: Begin, asker: GuardedSwarm, here: Gateway) -> Response:
     with here.hooks(asker, body.agent, body.role) as hooks:
         advice = hooks.before_task(body.text, **body.asked())
-    return AdviceView(
+    view = AdviceView(
         trajectory_id=advice.trajectory_id,
         task_type=advice.task_type,
         patterns=tuple(map(HitView.of, advice.patterns)),
         route=None if advice.route is None else RouteView.of_advice(advice.route),
         is_fresh=advice.is_fresh,
     )
+    return Response(view.model_dump_json(), status_code=201, media_type="application/json")
 
 
 def _end(trajectory_id: str, body: End, asker: GuardedSwarm, here: Gateway) -> Receipt:
