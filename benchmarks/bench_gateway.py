@@ -4,8 +4,9 @@ A seed is a round: everything anew, in a swarm of its own with its embedded Redi
 
 Load: `--clients` parallel clients (500) do everything at once for `--duration` seconds (60): hooks, outcomes, queries,
 receipts, status. No answer may be a 5xx, no receipt may be lost: each is followed to its end. Hook: `POST
-/v1/trajectories` 50 times a second, warm, with `--patterns` (100,000) in the bank, asked from another process, in turns
-with a FastAPI route that does nothing. Idle: memory, keys, processes and processor time over `--idle` seconds (3,600).
+/v1/trajectories`, then events of Claude Code, 50 a second, warm, with `--patterns` (100,000) in the bank, from another
+process, in turns with a FastAPI route that does nothing. Idle: memory, keys, processes and processor time over `--idle`
+seconds (3,600).
 """
 
 from __future__ import annotations

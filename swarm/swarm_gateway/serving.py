@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ from swarm_gateway.gateway import Gateway
 from swarm_gateway.protocol import BoundedProtocol
 
 BACKLOG = 2_048
+_SWITCH_S = 0.001
+"""A thread that computes gives way after so long. With Python's 5 ms a hook waits that long, several times over, for
+whoever reads the bank beside it."""
 GRACE_S = 5
 """So long requests under way may take when the process is told to end."""
 
@@ -35,6 +39,7 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> 
     RuntimeSetupError
         If it cannot listen there.
     """
+    sys.setswitchinterval(_SWITCH_S)
     with _listening(settings) as (tcp, unix):
         host, port = tcp.getsockname()[:2]
         name = f"[{host}]" if ":" in host else host
