@@ -49,7 +49,7 @@ def answers(line: CommandLine) -> bool:
 
 
 def test_the_supervisor_brings_back_workers_and_redis_and_is_ended_first(command_line: CommandLine) -> None:
-    state = command_line.json("up", "-c", "1")
+    state = command_line.json("up", "--no-gateway", "-c", "1")
     assert "started the supervisor" in state["done"]
     refused = command_line.error("workers", "supervise")
     assert f"already: process {state['supervisor_pid']}" in refused
@@ -63,7 +63,7 @@ def test_the_supervisor_brings_back_workers_and_redis_and_is_ended_first(command
     # A supervisor that was killed leaves the workers alone, and the next one takes them over.
     kill(state["supervisor_pid"])
     assert worker_pid(command_line) == worker
-    again = command_line.json("up")
+    again = command_line.json("up", "--no-gateway")
     assert again["done"][-1] == "started the supervisor"
     assert again["pool"]["pid"] == worker
     with PoolManager(command_line.settings) as manager:

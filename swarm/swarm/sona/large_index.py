@@ -131,7 +131,8 @@ class LargeIndex:
         if not len(self._store):
             return []
         question = Question(view=self._view(agents), min_quality=min_quality, asker=asker)
-        bent = x if y is None else y
+        # What is not bent, as by an agent that has learned nothing yet, is looked for once.
+        bent = x if y is None or np.array_equal(x, y) else y
         near = around(self._store, self._table, x, bent, question)
         scores = scored(x, bent, near, question.view or self._table, self.temperature, self.failure_weight)
         return self._hits(near, scores, x, k, question)

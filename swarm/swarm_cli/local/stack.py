@@ -17,7 +17,7 @@ from swarm.settings import Settings
 from swarm.store.connection import connect
 from swarm_cli.local import POOL
 from swarm_cli.local.address import shown_url
-from swarm_cli.local.gateway import GatewayProcess, end_gateway, start_gateway
+from swarm_cli.local.gateway import GatewayProcess, end_gateway, find_gateway, start_gateway
 from swarm_cli.local.redis_facts import read_facts, require_version
 from swarm_cli.local.redis_server import RedisServer
 from swarm_cli.local.statedir import LOCKS, check_state_dir, prepare_state_dir
@@ -54,7 +54,7 @@ class StackState:
     """None for an external one."""
     supervisor_pid: int
     gateway: GatewayProcess | None
-    """None if it cannot be started: the rest works without, and `gateway_fault` says why."""
+    """None if none was asked for, or it cannot be started: the rest works without, and `gateway_fault` says why."""
     gateway_fault: str
     pool: PoolState
     done: tuple[str, ...]
@@ -83,13 +83,16 @@ class Ended:
         return asdict(self)
 
 
-def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _: None) -> StackState:
+def up(
+    settings: Settings, concurrency: int | None = None, tell: Tell = lambda _: None, *, gateway: bool = True
+) -> StackState:
     """Have Redis, the pool `local`, a supervisor and the gateway run on this machine.
 
     Parameters
     ----------
     concurrency : the pool's size; None leaves a pool that is there as it is, and starts a new one with 2
     tell : is called with what is being done, for a progress line
+    gateway : whether it is to run, too; one that runs is left alone
 
     Raises
     ------
@@ -111,7 +114,7 @@ def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _
         supervisor = await_supervisor(settings, spawned)
         mended += ["started the supervisor"] if spawned else []
         tell("starting the gateway")
-        gateway, fault = _have_gateway(settings, mended)
+        served, fault = _have_gateway(settings, mended) if gateway else (find_gateway(settings), "")
         return StackState(
             swarm=settings.name,
             state_dir=str(settings.state_dir),
@@ -119,7 +122,7 @@ def up(settings: Settings, concurrency: int | None = None, tell: Tell = lambda _
             redis_version=facts.version,
             redis_pid=None if server.is_external else server.state(),
             supervisor_pid=supervisor.pid,
-            gateway=gateway,
+            gateway=served,
             gateway_fault=fault,
             pool=pool,
             done=(*done, *mended),
