@@ -5,8 +5,9 @@ A seed is a round: everything anew, in a swarm of its own with its embedded Redi
 Load: `--clients` parallel clients (500) do everything at once for `--duration` seconds (60): hooks, outcomes, queries,
 receipts, status. No answer may be a 5xx, no receipt may be lost: each is followed to its end. Hook: `POST
 /v1/trajectories`, then events of Claude Code, 50 a second, warm, with `--patterns` (100,000) in the bank, from another
-process, in turns with a FastAPI route that does nothing. Idle: memory, keys, processes and processor time over `--idle`
-seconds (3,600).
+process, in turns with a FastAPI route that does nothing. Shim: the whole process of a hook's command, in turns with a
+bare round trip of the same Python, and with no gateway there. Idle: memory, keys, processes and processor time over
+`--idle` seconds (3,600).
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from benchmarks.arguments import Options, say
 from benchmarks.gateway_hook import cost_of_hook
 from benchmarks.gateway_idle import cost_of_idling
 from benchmarks.gateway_load import cost_of_clients
+from benchmarks.gateway_shim import cost_of_shim
 from benchmarks.harness import Measurement, run_benchmark
 from benchmarks.plots import save_bars
 from benchmarks.seeds import summarise
 from swarm.errors import InputError
 
-_PARTS = ("load", "hook", "idle")
+_PARTS = ("load", "hook", "shim", "idle")
 
 
 def measure(options: Options) -> Measurement:
@@ -48,6 +50,8 @@ def measure(options: Options) -> Measurement:
             row |= cost_of_clients(extra.clients, extra.duration)
         if "hook" in parts:
             row |= cost_of_hook(extra.patterns, extra.duration)
+        if "shim" in parts:
+            row |= cost_of_shim()
         if "idle" in parts:
             row |= cost_of_idling(extra.idle)
         rows.append(row)
@@ -68,7 +72,7 @@ def measure(options: Options) -> Measurement:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--parts", default=",".join(_PARTS), metavar="A,B", help="load, hook, idle (all)")
+    parser.add_argument("--parts", default=",".join(_PARTS), metavar="A,B", help="load, hook, shim, idle (all)")
     parser.add_argument("--duration", type=float, default=60.0, metavar="S", help="seconds of load and of hooks (60)")
     parser.add_argument("--clients", type=int, default=500, metavar="N", help="parallel clients (500)")
     parser.add_argument("--patterns", type=int, default=100_000, metavar="N", help="patterns in the bank (100,000)")

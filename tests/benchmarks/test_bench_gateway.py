@@ -25,6 +25,7 @@ def test_the_parts_say_what_they_measured(capsys: pytest.CaptureFixture[str], tm
     assert found["receipts"] > 0
     assert found["hooks"] == 50.0
     assert 0.0 < found["hook_ms_p50"] <= found["hook_ms_p99"]
+    assert found["installed_hook_to_bare"] > 0.0 < found["no_gateway_ms_max"]
     assert found["idle_keys_start"] == found["idle_keys_end"] > 50
     # Redis, a worker and its child, the supervisor, the gateway: those that keep the variable in their environment.
     assert found["idle_processes_start"] == found["idle_processes_end"] >= 3
@@ -34,4 +35,4 @@ def test_the_parts_say_what_they_measured(capsys: pytest.CaptureFixture[str], tm
 def test_a_part_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         figures(capsys, tmp_path, "--parts", "luck")
-    assert "parts must be some of load, hook, idle" in capsys.readouterr().err
+    assert "parts must be some of load, hook, shim, idle" in capsys.readouterr().err
