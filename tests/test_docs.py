@@ -1,12 +1,17 @@
-"""Every code block of the README and of docs/ is run; the links lead somewhere. Commands: `test_doc_commands.py`."""
+"""Every command and code block of the README and of docs/ is run, or is one of the two set-up commands.
+
+The commands of a page come after its code, in the same swarm: they ask for what that has left there.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cli_support import CommandLine
@@ -40,6 +45,23 @@ def test_python_blocks_run_in_order(page: Path, stack: CommandLine, tmp_path: Pa
     script.write_text("\n".join(code))
     done = run_block([sys.executable, "-W", "error", str(script)], stack.environment, tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_run(page: Path, stack: CommandLine, tmp_path: Path) -> None:
+    bin_dir = str(Path(sys.executable).parent)
+    # The pages name the port that the gateway has by default.
+    here = urlsplit(stack.json("up")["gateway"]["url"]).netloc
+    environment = {**stack.environment, "PATH": f"{bin_dir}:{os.environ['PATH']}"}
+    for body in blocks(page, "bash"):
+        if body.startswith(SET_UP):
+            continue
+        command = body.replace("127.0.0.1:8787", here)
+        done = run_block(["bash", "-euo", "pipefail", "-c", command], environment, ROOT)
+        assert done.returncode == 0, f"{body}\n{done.stdout}\n{done.stderr}"
+        if "swarm down" in body:
+            here = urlsplit(stack.json("up")["gateway"]["url"]).netloc
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
