@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     """... and whether traces may hold the text of queries."""
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of `http_origins`, one by one."""
+        return tuple(origin.strip() for origin in self.http_origins.split(",") if origin.strip())
+
+    @property
     def gateway_socket(self) -> Path:
         """Unix socket of the gateway."""
         return self.state_dir / f"{self.name}.gateway.sock"

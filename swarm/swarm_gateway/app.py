@@ -80,7 +80,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     describe(app, needs_token=needs_token(gateway.settings))
     if mcp is not None:
         app.router.routes.append(mcp.route())
-    if origins := [origin.strip() for origin in gateway.settings.http_origins.split(",") if origin.strip()]:
+    if origins := gateway.settings.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,

@@ -30,7 +30,7 @@ class Boundary:
         self._app = app
         self._is_local = is_loopback(settings.http_host)
         self._host = settings.http_host
-        self._origins = frozenset(origin.strip() for origin in settings.http_origins.split(",") if origin.strip())
+        self._origins = frozenset(settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
