@@ -27,8 +27,9 @@ LARGE = 50_000
 """Up to so many patterns search is exact; of more it looks at those around the query, see `sona.large_index`."""
 _AT_ONCE = 100
 """Changes that are applied before queries of other threads get their turn."""
-_PATIENCE_S = 0.1
-"""How long a thread waits for another that follows the log; with Redis slow it goes on with what is there."""
+_PATIENCE_S = 0.5
+"""How long a thread waits for another that follows the log, as long as for Redis itself; then it goes on with what
+is there."""
 
 
 class Replica:
