@@ -319,7 +319,7 @@ def test_a_file_is_read_back_as_it_was(home: Place) -> None:
     assert base[0].up.any()
     # An EWC memory of two tasks comes along, to the last bit.
     held = [np.abs(array) for pair in base for array in (pair.up, pair.down)]
-    ewc = EwcMemory(held, [2.0 * array for array in held], 3.0, 2)
+    ewc = EwcMemory(held, [np.float32(2.0) * array for array in held], 3.0, 2)
     mine = replace(mine, values={**mine.values, "weights": encode_weights(Weights(base=base, ewc=ewc))})
     found = read_agent(as_file(mine))
     assert as_file(found).getvalue() == as_file(mine).getvalue()

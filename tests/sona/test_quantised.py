@@ -12,6 +12,7 @@ from swarm.errors import BoundsError, ShapeError
 from swarm.sona.adapter import bend
 from swarm.sona.lora import LoraPair
 from swarm.sona.quantised import QuantisedAdapter, QuantisedMatrix, quantisation_error, quantise
+from swarm.sona.vectors import Doubles
 
 
 def some_pairs(seed: int, dim: int = DIM, ranks: tuple[int, ...] = (4, 2)) -> list[LoraPair]:
@@ -22,7 +23,7 @@ def some_pairs(seed: int, dim: int = DIM, ranks: tuple[int, ...] = (4, 2)) -> li
     return pairs
 
 
-def dense_delta(pairs: list[LoraPair], dim: int) -> np.ndarray:  # type: ignore[type-arg]  # any floats
+def dense_delta(pairs: list[LoraPair], dim: int) -> Doubles:
     """Delta W formed as a matrix: slow, and what the fast figures must equal."""
     total = np.zeros((dim, dim))
     for pair in pairs:
