@@ -147,12 +147,16 @@ def _check_forgotten(portable: PortableAgent, source: str, stones: Sequence[Tomb
     """Refuse a file older than a forgetting that concerns it: what was forgotten does not come back."""
     trajectories, actions = portable.trajectories(), {cluster.action for cluster in portable.clusters}
     patterns = {cluster.id for cluster in portable.clusters}
+    is_ours = portable.swarm == swarm.keys.swarm
     gone = _forgotten_actions([source, portable.agent, *swarm.agents.names()], portable.at_s, swarm)
     for stone in stones:
         is_of_it = (
             (stone.kind == "agent" and stone.id in (source, portable.agent))
-            # A sum does not say which outcomes are in it: of its own agent, any could be.
-            or (stone.kind == "trajectory" and (stone.id in trajectories or stone.agent == source))
+            # A sum does not say which outcomes are in it: of its own agent, or of this swarm, any could be.
+            or (
+                stone.kind == "trajectory"
+                and (stone.id in trajectories or stone.agent == source or (not stone.agent and is_ours))
+            )
             or (stone.kind == "pattern" and (stone.id in patterns or not actions.isdisjoint(gone)))
         )
         if is_of_it:
