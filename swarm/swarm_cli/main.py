@@ -37,6 +37,8 @@ COMMANDS = {
     "unpin": ("swarm_cli.commands.unpin", "Let a pinned pattern age again."),
     "backup": ("swarm_cli.commands.backup", "Write the swarm to one file, while it runs."),
     "restore": ("swarm_cli.commands.restore", "Write a swarm from the file of a backup."),
+    "export": ("swarm_cli.commands.export", "Write agents to files: whole, as adapters, as data for training."),
+    "import": ("swarm_cli.commands.import_agent", "Take agents of `swarm export` into this swarm."),
     "token": ("swarm_cli.commands.token", "Make, list and revoke tokens for readers, agents and operators."),
     "acl": ("swarm_cli.commands.acl", "Print the Redis users of a swarm: operator, worker, reader, agents."),
     "workers": ("swarm_cli.commands.workers", "Start, list, scale, restart, drain and stop worker pools."),

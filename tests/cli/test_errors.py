@@ -26,6 +26,7 @@ CALLED_WRONG = [
     (["workers", "start", "--role", "r"], "--role needs --handlers"),
     (["workers", "start"], "give the processes: -c N"),
     (["forget"], "give --pattern, --trajectory"),
+    (["export", "--to", "x"], "give an agent, or --all"),
     (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
     (["stauts"], "Did you mean one of: 'status'"),
 ]
@@ -46,6 +47,8 @@ UNKNOWN = [
     (["workers", "scale", "--pool", "nope", "-c", "2"], "see swarm workers list"),
     (["submit", "x"], "role must be given"),
     (["restore", "/no/such/file"], "No such file or directory"),
+    (["import", "/no/such/file"], "No such file or directory"),
+    (["export", "nobody", "--to", "/no/such/folder"], "see swarm agents list"),
     (["query", ""], "text must hold more than white space"),
     (["status", "--swarm", "a b"], "SWARM_NAME"),
 ]

@@ -72,7 +72,7 @@ def restore(path: Path, settings: Settings, name: str | None = None, *, replace:
     DamagedRecordError, NewerRecordError
         As in `check_backup`, or the swarm that is there is newer than this program; nothing was written.
     InputError
-        If there is such a swarm already, and `replace` is False; nothing was written.
+        If there is such a swarm already, and `replace` is False, or the file holds an agent alone; nothing was written.
     """
     with _opened(path) as file:
         contents = _check(file)
@@ -97,6 +97,8 @@ def restore(path: Path, settings: Settings, name: str | None = None, *, replace:
 
 def _check(file: IO[bytes]) -> Contents:
     contents = verify(file)
+    if contents.head.agent:
+        raise InputError(f"this file holds the agent {contents.head.agent} alone, no swarm: swarm import reads it")
     if contents.head.schema > SCHEMA:
         raise NewerRecordError(
             f"backup: its swarm {contents.head.swarm} has schema {contents.head.schema}, this program knows schemas up "

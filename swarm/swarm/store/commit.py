@@ -34,7 +34,7 @@ class Commit:
     `newly_skipped` is added to the state's `skipped`. A commit that `is_reset` voids what the agent's processes
     learned by themselves. `rewound` counts outcomes that are taken out or passed over, `settled` are the fields of
     `forgotten` that this generation is free of. `update` is promoted, refused or "": it is counted. `origin` holds
-    further fields of the log entry.
+    further fields of the log entry. `imported` counts outcomes that were accepted elsewhere and come with it.
     """
 
     cursor: str
@@ -52,6 +52,7 @@ class Commit:
     settled: Sequence[str] = ()
     update: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
+    imported: int = 0
 
 
 class Committer:
@@ -85,6 +86,7 @@ class Committer:
             UNDO_BYTES,
             _verdict(name, commit.values.get("learner")),
             _COUNTED_AS.get(commit.update, ""),
+            commit.imported,
         ]
         args += counted_pairs(commit.values.items())
         args += counted(commit.removed)

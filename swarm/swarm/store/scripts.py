@@ -58,7 +58,7 @@ COMMIT = """
 -- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes
 -- args: token, generation, cursor, processed, figures, keep,
 --       since, newly skipped, is reset, rewound, undo versions, undo bytes, verdict or '', field to count or '',
---       then six counted lists:
+--       imported, then six counted lists:
 --       (value name, record, or '-' to drop it) to set; cluster ids to remove; (cluster id, record) to put;
 --       (stream id, reason) that are dead; fields of forgotten that this generation is free of;
 --       (name, value) for the log entry
@@ -87,7 +87,7 @@ local function keep_cluster(id)
   if old and old.clusters[id] == nil then old.clusters[id] = redis.call('HGET', KEYS[3], id) end
 end
 
-local next = 15
+local next = 16
 local function list(width, use)
   local count = tonumber(ARGV[next])
   next = next + 1
@@ -120,7 +120,9 @@ list(2, function(name, value)
 end)
 redis.call('HSET', KEYS[2], 'generation', number, 'cursor', ARGV[3])
 redis.call('HINCRBY', KEYS[2], 'skipped', ARGV[8])
-redis.call('HINCRBY', KEYS[2], 'processed', ARGV[4])
+-- What comes from elsewhere was accepted there: it counts as accepted and processed at once, so that none of it waits.
+if ARGV[15] ~= '0' then redis.call('HINCRBY', KEYS[2], 'accepted', ARGV[15]) end
+redis.call('HINCRBY', KEYS[2], 'processed', ARGV[4] + ARGV[15])
 redis.call('HINCRBY', KEYS[2], 'dead', dead)
 redis.call('HINCRBY', KEYS[2], 'rewound', ARGV[10])
 if ARGV[13] ~= '' then redis.call('HSET', KEYS[2], 'verdict', ARGV[13]) end

@@ -34,11 +34,15 @@ _SUM_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Of which swarm a backup is, which schema that has, and when it was begun, by Redis's clock."""
+    """Of which swarm a backup is, which schema that has, and when it was begun, by Redis's clock.
+
+    `agent` is "" for a whole swarm; else the file holds that agent alone, and is no swarm that could be restored.
+    """
 
     swarm: str
     schema: int
     at_s: float
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,9 @@ class BackupWriter:
         self.frames = 0
         self.size_bytes = 0
         self._put_bytes(MAGIC + FORMAT.to_bytes(2, "big"))
-        self._put(["head", asdict(head)])
+        # Without the field that a whole swarm has no use for, older programs read the backup, and refuse an agent.
+        values = asdict(head)
+        self._put(["head", values if head.agent else {name: values[name] for name in ("swarm", "schema", "at_s")}])
 
     def put(self, chunk: Chunk) -> None:
         """Write a part of a key."""
@@ -198,6 +204,8 @@ def _built(number: int, build: Callable[[Any], _T], values: Any) -> _T:
 def _head(values: Any) -> Head:
     head = Head(**values)
     check_name(head.swarm, "swarm")
+    if head.agent != "":
+        check_name(head.agent, "agent")
     if type(head.schema) is not int or not 0 <= head.schema < 2**31 or not isinstance(head.at_s, float):
         raise ValueError(f"schema {head.schema!r:.40} at {head.at_s!r:.40}")
     return head
