@@ -185,7 +185,7 @@ class WorkerRegistry:
     def _tell_lost(self, beat: WorkerBeat) -> None:
         """Tell that this process was lost, once."""
         event = WorkerLost(worker=beat.name, role=beat.role, beat_s=beat.beat_s)
-        mark = self._keys.nudge(f":lost:{beat.name}:{beat.started_s!r}")
+        mark = self._keys.nudge(f":lost:{beat.name}:{beat.pid}:{beat.started_s!r}")
         with redis_errors(f"tell that worker {beat.name} is lost"):
             self._tell_once(keys=[mark, self._keys.events], args=[_TOLD_MS, event.type, encode_event(event)])
 
