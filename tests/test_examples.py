@@ -42,6 +42,7 @@ def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_p
         "tasks_for_agents": "editor has 3 outcomes to learn from",
         "openai_agents_hooks": "csv.DictReader(file)",
         "claude_agent_hooks": "awk '{s += $2} END {print s}'",
+        "follow_events": "2 outcomes learned, 2 patterns stored, published in",
         "mcp_client": "found: use csv.DictReader (from coder-1)",
         "http_client": "tester-1 found: use csv.DictWriter (from coder-1)",
         "tutorial_first_application": "right plan for 100 of 100 new requests",

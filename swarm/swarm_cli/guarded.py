@@ -18,6 +18,7 @@ GUARDED = frozenset(
         *(
             "status",
             "top",
+            "events",
             "query",
             "retrieve",
             "store",

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": ("swarm_cli.commands.demo", "Watch a swarm learn on real text, in about a minute."),
     "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
     "top": ("swarm_cli.commands.top", "Watch the swarm at work, with rates, until q is pressed."),
+    "events": ("swarm_cli.commands.events", "Show what happened in the swarm, or follow it."),
     "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
     "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
     "retrieve": ("swarm_cli.commands.retrieve", "Print what worked for a task, for an agent's pre hook."),

@@ -23,6 +23,7 @@ from swarm.errors import QueueFullError
 from swarm.services.access import AccessControl
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
+from swarm.wire.keys import SwarmKeys
 from swarm_gateway import live
 from swarm_gateway.live import LiveFeed
 
@@ -122,6 +123,24 @@ def test_who_comes_back_gets_what_was_missed_and_no_snapshot(gateway: RunningGat
             assert again.of("snapshot") == []
     with listening(gateway, **{"Last-Event-ID": "of another process.7"}) as stranger:
         stranger.wait("snapshot")
+
+
+def test_what_happened_is_read_page_by_page(gateway: RunningGateway) -> None:
+    with make_swarm(gateway.settings).client as client:
+        client.delete(SwarmKeys(gateway.settings.name).events)
+    gateway.post("/v1/agents", {"name": "eve"}, 201)
+    first = gateway.get("/v1/events/stored")
+    [created] = first["events"]
+    assert (created["type"], created["body"]["agent"]) == ("agent:created", "eve")
+    assert first["position"] == created["id"]
+    assert gateway.get("/v1/events/stored", params={"after": first["position"]})["events"] == []
+    task = gateway.post("/v1/tasks", {"text": "x", "role": "coder"}, 201)["id"]
+    gateway.post(f"/v1/tasks/{task}/cancel", {}, 200)
+    for chosen, found in (["task:done", "task:cancelled"], [task]), (["task:dead"], []):
+        page = gateway.get("/v1/events/stored", params={"after": created["id"], "type": chosen})
+        assert [event["body"]["task"] for event in page["events"]] == found
+    for wrong in ({"after": "yesterday"}, {"type": "task:eaten"}):
+        gateway.get("/v1/events/stored", 422, params=wrong)
 
 
 def test_the_stream_ends_when_the_process_is_told_to_end(redis_server: str) -> None:

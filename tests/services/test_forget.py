@@ -266,7 +266,7 @@ def test_a_forgetting_that_was_killed_is_run_again(
     if step == "erase":
         place = (TombstoneStore, "erase_agent" if kind == "agent" else "erase_outcomes")
     elif step == "finish":
-        place = (TombstoneStore, "bury_agent") if kind == "agent" else (Forgetter, "_finish")
+        place = (TombstoneStore, "bury") if kind == "agent" else (Forgetter, "_finish")
     with monkeypatch.context() as patch:
         patch.setattr(*place, killed)
         with pytest.raises(KeyboardInterrupt):

@@ -20,8 +20,10 @@ from swarm.errors import (
     UnknownIdError,
 )
 from swarm.services.access import AccessControl
+from swarm.services.events import Events
 from swarm.services.gate import check_size
 from swarm.services.guard import GuardedSwarm
+from swarm.services.guard_events import GuardedEvents
 from swarm.services.guard_hooks import GuardedHooks
 from swarm.services.guard_tasks import GuardedTasks
 from swarm.services.policy import POLICY
@@ -35,8 +37,8 @@ from swarm.store.connection import Client
 from swarm.wire.token_records import Role
 from swarm_agents import Agent
 
-OWNERS = {"swarm": Swarm, "tasks": Tasks, "hooks": Agent}
-GUARDS = {"swarm": GuardedSwarm, "tasks": GuardedTasks, "hooks": GuardedHooks}
+OWNERS = {"swarm": Swarm, "tasks": Tasks, "events": Events, "hooks": Agent}
+GUARDS = {"swarm": GuardedSwarm, "tasks": GuardedTasks, "events": GuardedEvents, "hooks": GuardedHooks}
 ME, OTHER = "ada", "bob"
 
 
@@ -84,7 +86,7 @@ def test_every_public_operation_is_in_the_table_and_nothing_else_is() -> None:
 
 def test_what_somebody_may_do_the_guard_offers_and_nothing_else() -> None:
     own = {"access", "hooks", "over", "follow", "require_hooks", "require_operator"}
-    more: dict[str, set[str]] = {"swarm": own, "tasks": set(), "hooks": set()}
+    more: dict[str, set[str]] = {"swarm": own, "tasks": set(), "events": set(), "hooks": set()}
     for group, guard in GUARDS.items():
         rows = {name for name in public(OWNERS[group]) if POLICY[operation(group, name)].roles}
         assert public(guard) - more[group] == rows
@@ -93,7 +95,7 @@ def test_what_somebody_may_do_the_guard_offers_and_nothing_else() -> None:
 def test_a_reader_changes_nothing_and_whatever_an_agent_does_is_its_own() -> None:
     readers = {name for name, rule in POLICY.items() if Role.READER in rule.roles}
     of_swarm = {"query", "recall", "retrieve_patterns", "patterns", "pattern", "agent", "roles", "status", "retention"}
-    assert readers == {*of_swarm, "tasks.counts"}
+    assert readers == {*of_swarm, "tasks.counts", "events.latest", "events.follow"}
     for name, rule in POLICY.items():
         assert not rule.roles or Role.OPERATOR in rule.roles, name
         if rule.is_write and Role.AGENT in rule.roles:
@@ -186,6 +188,8 @@ def calls(swarm: Swarm, guarded: GuardedSwarm, who: str) -> dict[str, Callable[[
         "pin": lambda: guarded.pin("none"),
         "unpin": lambda: guarded.unpin("none"),
         "forget": lambda: guarded.forget(trajectory=f"nothing of {who}"),
+        "events.latest": guarded.events.latest,
+        "events.follow": guarded.events.follow,
         "backup": lambda: guarded.backup(swarm.settings.state_dir / "none" / "file"),
         **{f"tasks.{name}": call for name, call in of_tasks.items()},
         **{f"hooks.{name}": call for name, call in of_hooks.items()},

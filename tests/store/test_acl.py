@@ -164,6 +164,16 @@ def test_an_operator_and_a_worker_do_under_their_users_all_that_the_product_does
     assert acl.refusals() == []
 
 
+@pytest.mark.parametrize("user", ["operator", "worker", "reader", "agent~ada"])
+def test_everybody_follows_what_happens(acl: AclRedis, user: str) -> None:
+    follower = acl.swarm(user).events.follow("task:cancelled", patience_s=10.0)
+    operator = acl.swarm("operator")
+    task = operator.submit("a task", role="followed").id
+    operator.tasks.cancel(task)
+    assert next(follower).as_dict()["body"]["task"] == task
+    assert acl.refusals() == []
+
+
 def test_a_reader_asks_and_changes_nothing(acl: AclRedis) -> None:
     acl.swarm("operator").register("ada", "coder")
     reader = acl.swarm("reader")
@@ -270,7 +280,8 @@ def test_from_redis_7_on_an_agent_changes_nothing_that_it_only_reads(acl: AclRed
     if acl.version < (7, 0):
         pytest.skip("Redis 6.2 cannot grant a key for reading alone")
     client, keys = acl.client("agent~ada"), SwarmKeys(SWARM)
-    for key in (keys.meta, keys.agents, keys.bank, keys.models, keys.budgets, keys.agent("bob").weights):
+    others = (keys.events, keys.agent("bob").weights)
+    for key in (keys.meta, keys.agents, keys.bank, keys.models, keys.budgets, *others):
         client.exists(key)
         refused(lambda key=key: client.hset(key, "a", "b"))  # type: ignore[misc]
         refused(lambda key=key: client.delete(key))  # type: ignore[misc]

@@ -38,7 +38,11 @@ from swarm.wire.task_records import (
 OF_ROLE, OF_SUBMITTER = 8, 5
 LEASE = 60.0
 SUBMITTERS = ("", "a", "ab")
-SCRIPTS = {name: text for name, text in vars(task_scripts).items() if name.isupper() and not name.startswith("_")}
+SCRIPTS = {
+    name: text
+    for name, text in vars(task_scripts).items()
+    if name.isupper() and not name.startswith("_") and name != "TELL"
+}
 STATES = ("waiting", "retrying", "running", "succeeded", "dead", "cancelled", "dropped")
 
 

@@ -164,6 +164,7 @@ def test_the_log_says_what_each_generation_came_from(
         spans=spans,
         cause="trajectory x",
         figures={"outcomes": 1},
+        cursor="7-0",
     )
     assert third.at_ms > 1_000_000_000_000
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from swarm.errors import DamagedRecordError, NewerRecordError, StoreUnavailableError
 from swarm.settings import Settings
 from swarm.store.connection import Client, connect
-from swarm.store.workers import BEAT_TTL, FORGET_AFTER, PoolRecord, WorkerBeat, WorkerRegistry
+from swarm.store.events import EventStore
+from swarm.store.workers import BEAT_TTL, FORGET_AFTER, LOST_AFTER, PoolRecord, WorkerBeat, WorkerRegistry
 from swarm.wire.codec import VERSION, encode
+from swarm.wire.event_records import WorkerLost
 from swarm.wire.keys import SwarmKeys
 
 BEAT = WorkerBeat(
@@ -119,6 +121,30 @@ def test_a_damaged_beat_is_a_clear_error_until_it_is_forgotten(
         registry.alive(0.0)
     registry.forget("p@here")
     assert registry.alive(0.0) == []
+
+
+def test_a_worker_that_ended_without_a_word_is_told_of_once(
+    registry: WorkerRegistry, client: Client, keys: SwarmKeys
+) -> None:
+    events = EventStore(client, keys)
+    at_s = 1_000_000.0
+    beat = replace(BEAT, beat_s=at_s)
+    registry.beat(beat)
+    registry.forget(beat.name)
+    other = WorkerRegistry(client, keys)
+    other.beat(beat)
+    assert events.read_after("0-0") == []
+    other.prune(at_s + LOST_AFTER - 1.0)
+    assert events.read_after("0-0") == []
+    for _ in range(2):
+        other.prune(at_s + LOST_AFTER + 1.0)
+    lost = WorkerLost(worker=beat.name, role=beat.role, beat_s=at_s)
+    assert [event.body for event in events.read_after("0-0")] == [lost]
+    # Another process with its name finds what it left behind; that it was lost is known already.
+    WorkerRegistry(client, keys).beat(replace(beat, pid=beat.pid + 1))
+    assert [event.body for event in events.read_after("0-0")] == [lost]
+    WorkerRegistry(client, keys).beat(replace(beat, pid=beat.pid + 2))
+    assert [event.body for event in events.read_after("0-0")] == [lost, lost]
 
 
 def test_a_record_of_a_newer_version_says_so(registry: WorkerRegistry, client: Client, keys: SwarmKeys) -> None:

@@ -23,6 +23,7 @@ from swarm.store.agents import AgentState, AgentStore, Generation
 from swarm.store.forgotten import Forgotten
 from swarm.store.lease import Lease
 from swarm.store.outcomes import OutcomeStore
+from swarm.store.reply import stream_position
 from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, SpanKind, carried, memory_span
 from swarm.wire.memory_records import (
     LearnerRecord,
@@ -35,6 +36,10 @@ from swarm.wire.records import Weights, decode_weights, encode_weights
 
 MAX_OUTCOMES = 2_000
 """Outcomes of one consolidation; what is left makes the agent due again."""
+
+
+MAX_DEAD = 100
+"""So many outcomes that could not be used are named in the log of a consolidation; all of them are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +143,7 @@ def _learn(
         settled=[stream_id for stream_id in batch.forgotten if stream_id in forgotten.marks],
         is_empty=not batch.trajectories,
         update=update_of(figures),
-        origin=carried(),
+        origin=carried() | _log_of(learned, batch),
     )
     number = agents.commit(agent, lease, state.generation, generation)
     return Consolidation(
@@ -149,6 +154,14 @@ def _learn(
         dead=len(batch.dead),
         promoted=report.promoted,
     )
+
+
+def _log_of(before: Learned, batch: Batch) -> dict[str, str]:
+    """What the log says beside the figures; events are told from it."""
+    found = {"believed": str(before.standing.verdict)}
+    if batch.dead:
+        found["dead"] = " ".join(sorted(batch.dead, key=stream_position)[:MAX_DEAD])
+    return found
 
 
 def learned_from(clusters: Sequence[Cluster], values: Mapping[str, bytes | None], config: SonaConfig) -> Learned:

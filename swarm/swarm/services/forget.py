@@ -140,7 +140,7 @@ class Forgetter:
         self._tombstones.erase_receipts(agent)
         traces = self._traces.erase_of_agent(agent) + self._erase_documents(agent)
         self._drop_empty_pins()
-        self._tombstones.bury_agent(replace(stone, is_done=True))
+        self._tombstones.bury(replace(stone, is_done=True))
         return self._report(stone, done, erased, traces)
 
     def _erase_documents(self, agent: str) -> int:
@@ -182,7 +182,7 @@ class Forgetter:
 
     def _finish(self, stone: Tombstone, done: Rewind, erased: int, traces: int) -> Forgetting:
         self._drop_empty_pins()
-        self._tombstones.put(replace(stone, is_done=True, work=None))
+        self._tombstones.bury(replace(stone, is_done=True, work=None))
         return self._report(stone, done, erased, traces)
 
     def _report(self, stone: Tombstone, done: Rewind, erased: int, traces: int) -> Forgetting:

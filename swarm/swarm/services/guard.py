@@ -20,6 +20,7 @@ from swarm.services.execution import ConsensusRule, ExecutionReport
 from swarm.services.find import Found, split_id
 from swarm.services.forget_report import Forgetting
 from swarm.services.gate import Gate
+from swarm.services.guard_events import GuardedEvents
 from swarm.services.guard_hooks import GuardedHooks, Hooks
 from swarm.services.guard_tasks import GuardedTasks
 from swarm.services.history import Version
@@ -65,11 +66,13 @@ class GuardedSwarm:
         self._swarm = swarm
         self._gate = Gate(swarm.settings, control, None if token is None else control.authenticate(token))
         self.tasks = GuardedTasks(swarm, self._gate)
+        self.events = GuardedEvents(swarm, self._gate)
 
     def over(self, swarm: Swarm) -> GuardedSwarm:
         """The same token on another connection to its swarm, such as one that is more patient."""
         other = copy(self)
-        other._swarm, other.tasks = swarm, GuardedTasks(swarm, self._gate)
+        other._swarm = swarm
+        other.tasks, other.events = GuardedTasks(swarm, self._gate), GuardedEvents(swarm, self._gate)
         return other
 
     @property

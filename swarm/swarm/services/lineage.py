@@ -9,6 +9,9 @@ from swarm.store.forgotten import UP_TO, is_floor, settled_by
 from swarm.store.reply import stream_position
 from swarm.store.versions import LogEntry, Span
 
+REWIND, RETRAIN = "rewind", "retrain"
+"""The kinds in the log of generations that were made again, of the agent itself and of one that learned from it."""
+
 
 def lineage(log: Sequence[LogEntry], version: int) -> list[LogEntry]:
     """The generations that the content of `version` builds on, oldest first, as far as the log goes back.

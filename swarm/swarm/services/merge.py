@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.services.labels import label_patterns
+from swarm.services.relay import learned_events, stored_events
 from swarm.services.route_update import RouteMerger
 from swarm.sona.ageing import Ageing
 from swarm.sona.bank import merge_near
@@ -22,6 +23,7 @@ from swarm.store.bank import BankStore, MergedAgent
 from swarm.store.lease import Lease
 from swarm.store.retention import RetentionStore
 from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, SpanKind, memory_span, tracing
+from swarm.wire.event_records import Body, MergeComplete
 
 MERGE_SIMILARITY = 0.9
 """Cosine from which clusters of several agents become one pattern."""
@@ -133,10 +135,24 @@ class Merger:
         after = bank_of(parts, {name: state.verdict for name, state in states.items()})
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
+        new = [pattern for pattern in put if pattern.id not in before]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
         expired = 0 if ageing is None else sum(ageing.is_expired(before[pattern_id]) for pattern_id in removed)
         # Before the bank, which says what is merged: killed in between, both are published again.
         self._routes.publish(lease, states)
+        events = self._events(
+            merged,
+            changed,
+            MergeComplete(
+                version="",
+                agents=len(changed),
+                stored=len(new),
+                changed=len(put) - len(new),
+                removed=len(removed),
+                expired=expired,
+            ),
+            new,
+        )
         version = self._bank.publish(
             lease,
             put,
@@ -146,6 +162,7 @@ class Merger:
             is_full=_is_reset(states, merged),
             aged=self._key(ageing),
             expired=expired,
+            events=events,
         )
         self._published = version, {pattern.id: pattern for pattern in labelled}
         return Merge(
@@ -156,6 +173,18 @@ class Merger:
             removed=len(removed),
             expired=expired,
         )
+
+    def _events(
+        self,
+        merged: Mapping[str, MergedAgent],
+        changed: Mapping[str, MergedAgent],
+        merge: MergeComplete,
+        new: Sequence[Cluster],
+    ) -> list[Body]:
+        """What this merge tells: of agents, of patterns, of itself."""
+        learned, untold = learned_events(self._agents, merged, changed)
+        stored, others = stored_events(new)
+        return [*learned, *stored, replace(merge, untold=untold + others)]
 
     def _ageing(self) -> Ageing | None:
         return None if self._retention is None else self._retention.rules().on_grid(self._retention.now_s())

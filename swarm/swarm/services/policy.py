@@ -1,4 +1,4 @@
-"""Who may do what: one table, with a row for every public operation of `Swarm`, `Tasks` and an agent's hooks.
+"""Who may do what: one table, with a row for every public operation of `Swarm`, `Tasks`, `Events` and an agent's hooks.
 
 What is in no row is refused. A row without roles stands for what never leaves the machine: it hands out stores,
 vectors or this process's state.
@@ -101,6 +101,14 @@ _TASKS = {
     "reported": _INSIDE,
     "report_later": _INSIDE,
 }
+_EVENTS = {
+    "latest": _READ,
+    "follow": _READ,
+    "on": _INSIDE,
+    "publish": _INSIDE,
+    "health": _INSIDE,
+    "close": _INSIDE,
+}
 _HOOKS = {
     "before_task": _OWN_WRITE,
     "step": _OWN_WRITE,
@@ -129,6 +137,7 @@ _HOOKS = {
 POLICY: Mapping[str, Rule] = MappingProxyType(
     _SWARM
     | {f"tasks.{name}": rule for name, rule in _TASKS.items()}
+    | {f"events.{name}": rule for name, rule in _EVENTS.items()}
     | {f"hooks.{name}": rule for name, rule in _HOOKS.items()}
 )
-"""Operation -> who may do it. Those of `Tasks` begin with "tasks.", those of an agent with "hooks."."""
+"""Operation -> who may do it. Those of `Tasks` begin with "tasks.", of `Events` "events.", of an agent "hooks."."""

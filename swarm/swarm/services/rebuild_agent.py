@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from swarm.services.lineage import Plan, plan_without
+from swarm.services.lineage import RETRAIN, REWIND, Plan, plan_without
 from swarm.services.rebuild import EMPTY, Rebuilt, rebuild
 from swarm.services.rollback import ROLLBACK, values_of
 from swarm.services.turn import registered
@@ -21,8 +21,6 @@ from swarm.wire.codec import encode
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import encode_cluster
 
-REWIND, RETRAIN = "rewind", "retrain"
-"""The kinds of such generations in the log."""
 _REPEATABLE = ("", REWIND, RETRAIN, ROLLBACK)
 _MAX_CAUSE = 200
 

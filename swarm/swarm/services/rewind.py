@@ -15,9 +15,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 from swarm.errors import InputError, StaleWriterError
-from swarm.services.lineage import holds, lineage
+from swarm.services.lineage import RETRAIN, REWIND, holds, lineage
 from swarm.services.merge import Merger
-from swarm.services.rebuild_agent import RETRAIN, REWIND, AgentRebuilder
+from swarm.services.rebuild_agent import AgentRebuilder
 from swarm.services.region import Region, without_region
 from swarm.services.rewind_report import Dependent, Rewind, RewoundAgent
 from swarm.services.rewind_targets import Target, one_trajectory, whole_agent

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import msgpack
 
-from swarm.services.rebuild_agent import REWIND, AgentRebuilder
+from swarm.services.lineage import REWIND
+from swarm.services.rebuild_agent import AgentRebuilder
 from swarm.services.turn import turn_at
 from swarm.settings import Settings
 from swarm.store.agents import AgentStore

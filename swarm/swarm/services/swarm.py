@@ -25,6 +25,7 @@ from swarm.embed.text import check_text
 from swarm.errors import InputError, NoRouteError, ShapeError, UnknownIdError, WaitTimeoutError, shown
 from swarm.services.answers import Same
 from swarm.services.backup import BackupReport, back_up
+from swarm.services.events import Events
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution, outcome_key
 from swarm.services.export import export_agent
 from swarm.services.find import Found, find_consolidation, find_merge, split_id, with_generation
@@ -82,6 +83,7 @@ from swarm.store.retention import RetentionStore
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
 from swarm.telemetry.spans import MemoryOperation, Span, carried, memory_span
+from swarm.wire.event_records import MAX_LABEL, AgentQuarantined, AgentReleased
 from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 from swarm.wire.retention_records import Retention, Tombstone
@@ -113,6 +115,7 @@ class Swarm:
             self.settings, self.client, self.agents, keep=lambda task, record: self.sent.sent_task(task, record)
         )
         self.sent = Resender(self.settings)
+        self.events = Events(self.client, self.keys)
         self._retention = RetentionStore(self.client, self.keys)
         self._embedder = embedder
         self._types: TaskTypes | None = None
@@ -692,7 +695,11 @@ class Swarm:
         return choose(near, self.tasks.store.assigned(role), verdicts, self.replica.index.temperature, seed)
 
     def close(self) -> None:
-        """Let go of what this process keeps for the case that Redis loses it; a later process takes it over."""
+        """Let go of what this process keeps for the case that Redis loses it; a later process takes it over.
+
+        Callbacks on events end, too.
+        """
+        self.events.close()
         self.sent.close()
 
     # Versions
@@ -726,7 +733,12 @@ class Swarm:
 
     def _set_quarantine(self, agent: str, is_silenced: bool, by: str) -> Quarantine:
         versions, committer = VersionStore(self.client, self.keys), Committer(self.client, self.keys)
-        return set_quarantine(agent, is_silenced, by, self.agents, versions, committer, self.settings.lease_ttl)
+        done = set_quarantine(agent, is_silenced, by, self.agents, versions, committer, self.settings.lease_ttl)
+        if not done.generation:
+            # It has learned nothing: no merge will tell of it.
+            kind = AgentQuarantined if is_silenced else AgentReleased
+            self.events.publish(kind(agent=agent, generation=0, is_earned=False, by=by[:MAX_LABEL]))
+        return done
 
     # Retention
 

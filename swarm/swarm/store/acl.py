@@ -43,8 +43,8 @@ _TRANSACTIONS = "multi exec discard watch unwatch evalsha script|load script|exi
 _BROKER = "brpop publish subscribe unsubscribe psubscribe punsubscribe"
 _LOOKING_AFTER = "info xsetid"
 
-_AGENT_READS = ("meta", "agents", "bank", "banklog", "routing", "models", "budgets")
-"""What an agent reads of the swarm: who is there, what is known, which routes there are."""
+_AGENT_READS = ("meta", "agents", "bank", "banklog", "routing", "models", "budgets", "events")
+"""What an agent reads of the swarm: who is there, what is known, which routes there are, what happened."""
 _AGENT_SHARES = (
     *("decision:*", "decided", "decisions", "session:*", "reserve:*", "spend"),
     *("collections", "documents:*", "document:*", "doclog:*"),

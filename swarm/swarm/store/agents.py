@@ -14,7 +14,9 @@ from swarm.store.forgotten import Forgotten, ForgottenStore
 from swarm.store.lease import Lease
 from swarm.store.looks import Looks
 from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
+from swarm.store.scripts import REGISTER
 from swarm.wire.codec import encode
+from swarm.wire.event_records import AgentChanged, AgentCreated, encode_event
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import (
     Registration,
@@ -159,6 +161,7 @@ class AgentStore:
     def __init__(self, client: Client, keys: SwarmKeys) -> None:
         self._client = client
         self._keys = keys
+        self._register = client.register_script(REGISTER)
         self._committer = Committer(client, keys)
         self._forgotten = ForgottenStore(client, keys)
         self._roles: tuple[tuple[object, ...], dict[str, str]] | None = None
@@ -170,13 +173,15 @@ class AgentStore:
         return self._keys.swarm
 
     def register(self, name: str, registration: Registration) -> None:
-        """Write an agent's registration; a later one replaces it."""
+        """Write an agent's registration, and tell; a later one replaces it."""
         check_name(name, "agent")
+        keys, role = self._keys, registration.role
+        told = (AgentCreated(agent=name, role=role), AgentChanged(agent=name, role=role))
+        events = [part for event in told for part in (event.type, encode_event(event))]
         with redis_errors(f"register agent {name}"):
-            pipeline = self._client.pipeline(transaction=True)
-            pipeline.hset(self._keys.agents, name, encode_registration(registration))
-            pipeline.hincrby(self._keys.meta, "registered", 1)
-            pipeline.execute()
+            self._register(
+                keys=[keys.agents, keys.meta, keys.events], args=[name, encode_registration(registration), *events]
+            )
 
     def roles(self) -> dict[str, str]:
         """The role of every agent; fetched again only when somebody was registered, or went."""
@@ -306,6 +311,15 @@ class AgentStore:
             name: entries[0][1].get(field.encode()) for name, entries in zip(names, newest, strict=True) if entries
         }
         return {name: value.decode() for name, value in values.items() if value is not None}
+
+    def log_tails(self, counts: Mapping[str, int]) -> dict[str, list[tuple[str, dict[bytes, bytes]]]]:
+        """So many of the newest log entries of several agents as stored, oldest first."""
+        with redis_errors("read the logs of the agents"):
+            pipeline = self._client.pipeline(transaction=False)
+            for name, count in counts.items():
+                pipeline.xrevrange(self._keys.agent(name).log, count=count)
+            found = pipeline.execute()
+        return {name: to_entries(reply)[::-1] for name, reply in zip(counts, found, strict=True)}
 
     def forgotten(self, name: str) -> Forgotten:
         """Outcomes that were taken back."""

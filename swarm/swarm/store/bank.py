@@ -18,6 +18,7 @@ from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.store.scripts import PUBLISH
 from swarm.wire.codec import encode
+from swarm.wire.event_records import Body, encode_event
 from swarm.wire.keys import BANKLOG_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import decode_cluster, decode_weights, encode_cluster, guarded
 
@@ -119,12 +120,14 @@ class BankStore:
         is_full: bool = False,
         aged: str = "",
         expired: int = 0,
+        events: Sequence[Body] = (),
     ) -> str:
         """Write changed patterns, the log entry and what was merged in one transaction; the new version.
 
         `experts` are the agents whose adapters bend everybody's queries, with the generation of their weights.
         With `is_full` replicas do not follow the change, but load everything anew. `aged` says how old everything in
-        the bank is by this, "" if nothing ages; `expired` is added to the count of patterns that were too old.
+        the bank is by this, "" if nothing ages; `expired` is added to the count of patterns that were too old. `events`
+        are told in the same transaction; a `MergeComplete` among them gets the new version there.
 
         Raises
         ------
@@ -142,8 +145,10 @@ class BankStore:
             (name, encode("merged", {"generation": entry.generation, "cursor": entry.cursor}))
             for name, entry in merged.items()
         )
+        args += counted_pairs((event.type, encode_event(event)) for event in events)
+        touched = [keys.lease, keys.bank, keys.banklog, keys.merged, keys.meta, keys.events]
         with redis_errors("publish the bank"):
-            version = self._publish(keys=[keys.lease, keys.bank, keys.banklog, keys.merged, keys.meta], args=args)
+            version = self._publish(keys=touched, args=args)
         if not version:
             raise StaleWriterError(f"bank: the lease with token {lease.token} was lost before the commit")
         return to_text(version)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from swarm.store.event_scripts import TELL
+
 PIN = """
 -- keys: pins   args: pattern id, record, bound
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
@@ -9,6 +11,17 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
 """Set a pin: 1, or 0 if there are too many."""
+
+BURY = (
+    TELL
+    + """
+-- keys: tombstones, agents, events   args: field, record, agent that is forgotten or '', type of the event, its record
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if ARGV[3] ~= '' then redis.call('HDEL', KEYS[2], ARGV[3]) end
+tell(KEYS[3], ARGV[4], ARGV[5])
+"""
+)
+"""Write that something is forgotten, drop the registration of an agent with it, and tell."""
 
 ERASE_OUTCOMES = """
 -- keys: lease, state, stream, forgotten   args: token, then stream ids

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from swarm.store.event_scripts import TELL
+
 APPEND = """
 -- keys: stream, state, open, tombs, then a receipt for each outcome
 -- args: max pending, receipt ttl ms,
@@ -152,10 +154,13 @@ return number
 A new kind of record that a generation writes whole gets its key in `value_keys`: a rollback then gives it back, too.
 """
 
-PUBLISH = """
--- keys: lease, bank, banklog, merged, meta
--- args: token, log length, change record, experts, how old all is or '', newly expired, then three counted lists:
---       pattern ids to remove; (pattern id, record) to put; (agent, record) that were merged
+PUBLISH = (
+    TELL
+    + """
+-- keys: lease, bank, banklog, merged, meta, events
+-- args: token, log length, change record, experts, how old all is or '', newly expired, then four counted lists:
+--       pattern ids to remove; (pattern id, record) to put; (agent, record) that were merged;
+--       (type, record) of events, of which that of the merge gets its version here
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '' end
 local next = 7
 local function list(width, use)
@@ -173,9 +178,31 @@ redis.call('HINCRBY', KEYS[5], 'merges', 1)
 redis.call('HSET', KEYS[5], 'experts', ARGV[4])
 if ARGV[5] == '' then redis.call('HDEL', KEYS[5], 'aged') else redis.call('HSET', KEYS[5], 'aged', ARGV[5]) end
 if ARGV[6] ~= '0' then redis.call('HINCRBY', KEYS[5], 'expired', ARGV[6]) end
-return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
+local version = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'c', ARGV[3])
+list(2, function(kind, record)
+  if kind == 'merge:complete' then
+    local merge = cmsgpack.unpack(record)
+    merge[3].version = version
+    record = cmsgpack.pack(merge)
+  end
+  tell(KEYS[6], kind, record)
+end)
+return version
 """
+)
 """Publish changes of the bank: the id of the log entry, or '' if the lease was lost."""
+
+REGISTER = (
+    TELL
+    + """
+-- keys: agents, meta, events
+-- args: agent, registration, type and record of the event for a new one, and for a known one
+local place = redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) == 1 and 3 or 5
+redis.call('HINCRBY', KEYS[2], 'registered', 1)
+tell(KEYS[3], ARGV[place], ARGV[place + 1])
+"""
+)
+"""Write a registration, and tell."""
 
 OPEN = """
 -- keys: open, state, tombs   args: trajectory id, record, bound, life or ''

@@ -3,7 +3,7 @@ r"""The Lua scripts of the task ledger: each is one transaction on keys of the s
 All begin with the same keys and arguments:
 
     keys: tasks, livetasks, taskrecords, running, later, deadlines, claims, deadtasks,
-          turns, waiting, queued, pace, task, unreported, assigned, counters; and a channel, wakeup
+          turns, waiting, queued, pace, task, unreported, assigned, counters, events; and a channel, wakeup
     args: role, task id, lifetime of an ended task in ms, then those of the script
 
 Time is Redis's clock, so that no machine's clock decides about a lease.
@@ -15,9 +15,13 @@ that what was submitted is always the sum of the rest.
 
 from __future__ import annotations
 
-_COMMON = r"""
+from swarm.store.event_scripts import TELL
+
+_COMMON = (
+    TELL
+    + r"""
 local counts, live, records, running, later, deadlines, claims, dead = unpack(KEYS, 1, 8)
-local turns, waiting, queued, pace, ended, unreported, assigned, counters, wakeup = unpack(KEYS, 9, 17)
+local turns, waiting, queued, pace, ended, unreported, assigned, counters, events, wakeup = unpack(KEYS, 9, 18)
 local role, id = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -63,6 +67,7 @@ local function leave(state)
   count(state.state, -1)
 end
 
+local told_as = {succeeded = 'task:done', dead = 'task:dead', cancelled = 'task:cancelled'}
 local function finish(state, to, why, result)
   if state.state == 'running' then
     local seen = redis.call('HMGET', pace, 'ended', 'gap')
@@ -82,6 +87,8 @@ local function finish(state, to, why, result)
   redis.call('HDEL', live, id)
   redis.call('HDEL', records, id)
   count(to, 1)
+  local event = {task = id, role = role, agent = state.agent or '', attempts = state.attempts}
+  tell(events, told_as[to], cmsgpack.pack({told_as[to], 1, event}))
 end
 
 -- Ends a task that is in no worker's hands. If one had it before, that agent has not been told of this end.
@@ -123,6 +130,7 @@ local function failed(state, why, again, delay)
   store(state)
 end
 """
+)
 
 SUBMIT = (
     _COMMON

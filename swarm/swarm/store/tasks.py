@@ -315,7 +315,7 @@ class TaskStore:
             *(keys.later, keys.deadlines, keys.claims, keys.dead_tasks),
         )
         of_role = (keys.turns(role), keys.waiting(role), keys.queued(role), keys.pace(role))
-        extra = (keys.unreported(role), keys.assigned(role), keys.counters, keys.wakeup(role))
+        extra = (keys.unreported(role), keys.assigned(role), keys.counters, keys.events, keys.wakeup(role))
         with redis_errors(action):
             return script(
                 keys=[*of_swarm, *of_role, keys.task(task), *extra], args=[role, task, self._ttl_ms, *arguments]

@@ -8,7 +8,16 @@ from swarm.errors import StaleWriterError
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash
-from swarm.store.retention_scripts import ERASE_AGENT, ERASE_OUTCOMES
+from swarm.store.retention_scripts import BURY, ERASE_AGENT, ERASE_OUTCOMES
+from swarm.wire.event_records import (
+    MAX_ID,
+    MAX_LABEL,
+    AgentForgotten,
+    Body,
+    PatternForgotten,
+    TrajectoryForgotten,
+    encode_event,
+)
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.retention_records import Tombstone, decode_tombstone, encode_tombstone
 
@@ -21,6 +30,7 @@ class TombstoneStore:
     def __init__(self, client: Client, keys: SwarmKeys) -> None:
         self._client = client
         self._keys = keys
+        self._bury = client.register_script(BURY)
         self._erase_outcomes = client.register_script(ERASE_OUTCOMES)
         self._erase_agent = client.register_script(ERASE_AGENT)
 
@@ -41,17 +51,19 @@ class TombstoneStore:
         return None if found is None else decode_tombstone(found)
 
     def put(self, tombstone: Tombstone) -> None:
-        """Write a tombstone, or replace it."""
+        """Write a tombstone, or replace it, while there is something left to erase."""
         with redis_errors("write a tombstone"):
             self._client.hset(self._keys.tombstones, tombstone.field, encode_tombstone(tombstone))
 
-    def bury_agent(self, tombstone: Tombstone) -> None:
-        """Write that an agent is forgotten, and drop its registration with it."""
-        with redis_errors(f"drop the registration of {tombstone.id}"):
-            pipeline = self._client.pipeline(transaction=True)
-            pipeline.hdel(self._keys.agents, tombstone.id)
-            pipeline.hset(self._keys.tombstones, tombstone.field, encode_tombstone(tombstone))
-            pipeline.execute()
+    def bury(self, tombstone: Tombstone) -> None:
+        """Write that something is forgotten, and tell; the registration of an agent goes with it."""
+        keys, event = self._keys, _forgotten(tombstone)
+        agent = tombstone.id if tombstone.kind == "agent" else ""
+        with redis_errors(f"end the forgetting of {tombstone.kind} {tombstone.id}"):
+            self._bury(
+                keys=[keys.tombstones, keys.agents, keys.events],
+                args=[tombstone.field, encode_tombstone(tombstone), agent, event.type, encode_event(event)],
+            )
 
     # Of agents
 
@@ -134,3 +146,12 @@ class TombstoneStore:
                     batch = []
             if batch:
                 self._client.unlink(*batch)
+
+
+def _forgotten(tombstone: Tombstone) -> Body:
+    name, by = tombstone.id[:MAX_ID], tombstone.by[:MAX_LABEL]
+    if tombstone.kind == "agent":
+        return AgentForgotten(agent=name, by=by)
+    if tombstone.kind == "pattern":
+        return PatternForgotten(pattern=name, by=by)
+    return TrajectoryForgotten(trajectory=name, agent=tombstone.agent, by=by)

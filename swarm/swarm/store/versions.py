@@ -35,6 +35,11 @@ class LogEntry:
     spans: tuple[Span, ...]
     cause: str
     figures: Mapping[str, Any]
+    cursor: str = "0-0"
+    believed: str = ""
+    """How far the agent was believed before, for a consolidation."""
+    dead: tuple[str, ...] = ()
+    """Stream ids of outcomes that it could not use, the first of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +76,11 @@ class VersionStore:
         cursor = "0-0"
         for stream_id, fields in found:
             try:
-                entry, cursor = _log_entry(stream_id, fields, cursor if entries else None), fields[b"cursor"].decode()
+                entry = read_log_entry(stream_id, fields, cursor if entries else None)
             except (KeyError, ValueError) as error:
                 raise DamagedRecordError(f"log of agent {name}, entry {stream_id}: {error!r:.200}") from error
             entries.append(entry)
+            cursor = entry.cursor
         return entries
 
     def reachable(self, name: str) -> list[int]:
@@ -159,7 +165,8 @@ def _unreachable(name: str, version: int, current: int, reachable: Sequence[int]
     return f"version must be in {reachable[0]}..{reachable[-1]} for agent {name}, got {version}"
 
 
-def _log_entry(stream_id: str, fields: Mapping[bytes, bytes], before: str | None) -> LogEntry:
+def read_log_entry(stream_id: str, fields: Mapping[bytes, bytes], before: str | None) -> LogEntry:
+    """A generation from its entry; `before` is the cursor of the entry before, None if that is not known."""
     generation, cursor = int(fields[b"generation"]), fields[b"cursor"].decode()
     kind = fields.get(b"kind", b"").decode()
     # Older generations are not in the log any more: the oldest entry then stands for all of them.
@@ -172,6 +179,9 @@ def _log_entry(stream_id: str, fields: Mapping[bytes, bytes], before: str | None
         spans=spans,
         cause=fields.get(b"cause", b"").decode(),
         figures=decode("figures", fields[b"figures"]),
+        cursor=cursor,
+        believed=fields.get(b"believed", b"").decode(),
+        dead=tuple(fields.get(b"dead", b"").decode().split()),
     )
 
 

@@ -6,18 +6,26 @@ Both are facts for people and for `status`; no invariant of the data hangs on th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, TypeVar, cast
 
 from swarm.errors import DamagedRecordError, shown
 from swarm.store.connection import Client, redis_errors
+from swarm.store.event_scripts import TELL_ONCE
 from swarm.wire.codec import decode, encode
+from swarm.wire.event_records import WorkerLost, encode_event
 from swarm.wire.keys import SwarmKeys
 
 BEAT_TTL = 10.0
 """A worker that has been silent for longer counts as dead. Hosts must agree on the time to within this."""
 FORGET_AFTER = 3600.0
 """A heartbeat older than this says nothing to anybody any more, and is removed."""
+
+LOST_AFTER = 60.0
+"""A worker that has been silent for longer is told of as lost."""
+_TOLD_MS = int(2000 * FORGET_AFTER)
+"""A mark that it was told outlives the heartbeat."""
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 _Record = TypeVar("_Record", "WorkerBeat", "PoolRecord")
@@ -120,9 +128,17 @@ class WorkerRegistry:
     def __init__(self, client: Client, keys: SwarmKeys) -> None:
         self._client = client
         self._keys = keys
+        self._tell_once = client.register_script(TELL_ONCE)
+        self._has_beaten: set[str] = set()
 
     def beat(self, beat: WorkerBeat) -> None:
-        """Replace the last heartbeat of this worker."""
+        """Replace the last heartbeat of this worker; if another process left one behind, that was lost."""
+        if beat.name not in self._has_beaten:
+            with suppress(DamagedRecordError):
+                before = self.last(beat.name)
+                if before is not None and (before.pid, before.started_s) != (beat.pid, beat.started_s):
+                    self._tell_lost(before)
+            self._has_beaten.add(beat.name)
         with redis_errors("write a heartbeat"):
             self._client.hset(self._keys.workers, beat.name, encode("beat", asdict(beat)))
 
@@ -142,8 +158,11 @@ class WorkerRegistry:
             self._client.hdel(self._keys.workers, name)
 
     def prune(self, now_s: float) -> int:
-        """Remove the heartbeats of workers that died long ago; returns how many."""
-        stale = [beat.name for beat in self._beats() if now_s - beat.beat_s > FORGET_AFTER]
+        """Tell of workers that are silent, and remove the heartbeats of those that died long ago; returns how many."""
+        silent = [beat for beat in self._beats() if now_s - beat.beat_s > LOST_AFTER]
+        for beat in silent:
+            self._tell_lost(beat)
+        stale = [beat.name for beat in silent if now_s - beat.beat_s > FORGET_AFTER]
         for name in stale:
             self.forget(name)
         return len(stale)
@@ -162,6 +181,13 @@ class WorkerRegistry:
         """Remove the record of worker `name`, see `worker_name`."""
         with redis_errors("remove a pool record"):
             self._client.hdel(self._keys.pools, name)
+
+    def _tell_lost(self, beat: WorkerBeat) -> None:
+        """Tell that this process was lost, once."""
+        event = WorkerLost(worker=beat.name, role=beat.role, beat_s=beat.beat_s)
+        mark = self._keys.nudge(f":lost:{beat.name}:{beat.pid}:{beat.started_s!r}")
+        with redis_errors(f"tell that worker {beat.name} is lost"):
+            self._tell_once(keys=[mark, self._keys.events], args=[_TOLD_MS, event.type, encode_event(event)])
 
     def _beats(self) -> list[WorkerBeat]:
         stored = self._read_all(self._keys.workers, "read the heartbeats")

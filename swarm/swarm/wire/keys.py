@@ -31,7 +31,7 @@ Swarm, tag `{NAME}`
   spend     hash    scope -> present period and what was spent in it; written with `reserve`
   reserve   string  per decision -> what it holds in `spend` until it is settled; expires
   nudge     string  per agent, one for the merge: a task is on its way; two for the turns to sweep; per agent that its
-                    open tasks were looked through lately; expire
+                    open tasks were looked through lately; per worker that was lost that this was told; expire
   tasks     hash    role NUL state -> tasks; what was submitted, too; written by every script on tasks, for ever
   livetasks hash    task id -> its state, while it has not ended; written by the scripts on tasks
   taskrecords hash  task id -> what was submitted, while it has not ended; written with `livetasks`
@@ -60,6 +60,8 @@ Swarm, tag `{NAME}`
   document  hash    per collection and id -> record, updated (us), ttl (ms, or 0), agent; written by who remembers (the
                     memory stores of other frameworks), expires if it has a ttl
   doclog    stream  per collection: which documents changed; written with `document`, trimmed to DOCLOG_LENGTH
+  events    stream  what happened, for programs: ids are milliseconds and a running number; written by the scripts that
+                    do it, and by processes that tell of their own; trimmed to EVENTS_LENGTH; no part of a backup
   celery:wakeup  channel  per role: one more task waits; published by the scripts on tasks, heard by idle pools
   tokens    hash    token id -> its record, with a digest and never the token; written by `swarm token`, until revoked
   tokenuse  hash    token id -> when it was used last, ms since the epoch; written by the guard, removed with `tokens`
@@ -106,6 +108,8 @@ BANKLOG_LENGTH = 10_000
 """A replica that is further behind reloads the whole bank."""
 DOCLOG_LENGTH = 10_000
 """A view of documents that is further behind reloads the whole collection."""
+EVENTS_LENGTH = 10_000
+"""A follower of events that is further behind is told how many it has missed."""
 DECISIONS_LENGTH = 200
 """So many decisions of the router are listed; all that have not expired are found by their ids."""
 
@@ -383,6 +387,10 @@ class SwarmKeys:
         return self._key(f"doclog:{collection}")
 
     @property
+    def events(self) -> str:
+        return self._key("events")
+
+    @property
     def tokens(self) -> str:
         return self._key("tokens")
 
@@ -404,9 +412,9 @@ class SwarmKeys:
         return AgentKeys(self.swarm, name)
 
     def is_transient(self, key: bytes) -> bool:
-        """Whether a key of the swarm is about processes that run now, and so no part of a backup."""
+        """Whether a key of the swarm is about what runs now, and so no part of a backup."""
         name = key.partition(b"}:")[2]
-        if name in (b"lease", b"workers", b"pools", b"supervisors"):
+        if name in (b"lease", b"workers", b"pools", b"supervisors", b"events"):
             return True
         return name.startswith((b"nudge:", b"celery:", b"rate:"))
 

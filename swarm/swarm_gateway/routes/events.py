@@ -1,4 +1,4 @@
-"""`/v1/events`: what changes in the swarm, as server-sent events."""
+"""`/v1/events`: what changes in the swarm, as server-sent events; `/v1/events/stored`: what happened, page by page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from swarm.errors import SwarmError
 from swarm_gateway.identity import Asker, Here
 from swarm_gateway.live import HEARTBEAT_S, Listener, LiveFeed, Sent
-from swarm_gateway.schemas.events import Ended, LiveEvent
+from swarm_gateway.schemas.events import EVENT_ID, EVENT_TYPE, Ended, EventPage, EventView, LiveEvent
 
 router = APIRouter(tags=["status"])
 _BEAT = b": nothing new\n\n"
@@ -82,3 +82,17 @@ async def events(asker: Asker, here: Here, last_event_id: Annotated[str | None, 
     """
     await to_thread.run_sync(asker.roles)
     return EventStream(here.live, await here.live.join(last_event_id), asker.roles)
+
+
+@router.get("/v1/events/stored")
+def stored(
+    asker: Asker,
+    after: Annotated[str, Query(pattern=EVENT_ID)] = "beginning",
+    type: Annotated[tuple[EVENT_TYPE, ...], Query(max_length=32)] = (),
+) -> EventPage:
+    """What happened, as `swarm events` shows it: a page of it behind an event; ask again behind its `position`.
+
+    `stream:gap` says that what came next is not stored any more.
+    """
+    follower = asker.events.follow(*type, after=after)
+    return EventPage(events=[EventView.of_event(event) for event in follower.read()], position=follower.position)

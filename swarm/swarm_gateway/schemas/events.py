@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
 
 from swarm.services.status import AgentStatus
+from swarm.store.events import Event
 from swarm.store.workers import WorkerBeat
+from swarm.wire.event_records import EVENTS
 from swarm_gateway.schemas.base import View
 from swarm_gateway.schemas.receipts import MergeView
 from swarm_gateway.schemas.status import StatusView
 from swarm_gateway.schemas.tasks import CountsView
+
+EVENT_ID = r"^(beginning|now|[0-9]{1,15}-[0-9]{1,15})$"
+EVENT_TYPE = Annotated[str, Field(pattern=f"^({'|'.join(EVENTS)})$", examples=["learn:complete"])]
 
 
 class Merged(View):
@@ -120,3 +127,23 @@ LiveEvent = (
     | Away
     | Ended
 )
+
+
+class EventView(View):
+    """Something that happened; what `body` holds hangs on the type."""
+
+    id: str
+    at_s: float
+    type: str
+    body: dict[str, Any]
+
+    @classmethod
+    def of_event(cls, event: Event) -> Self:
+        return cls(**event.as_dict())
+
+
+class EventPage(View):
+    """Events in order, and behind which one the next page begins."""
+
+    events: list[EventView]
+    position: str
