@@ -20,6 +20,7 @@ GUARDED = frozenset(
             "top",
             "query",
             "retrieve",
+            "apply",
             "store",
             "route task",
             "submit",

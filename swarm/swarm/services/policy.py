@@ -40,6 +40,7 @@ _SWARM = {
     "retrieve_patterns": _READ,
     "patterns": _READ,
     "pattern": _READ,
+    "apply": _READ,
     "roles": _READ,
     "agent": _READ,
     "status": _READ,
