@@ -117,6 +117,7 @@ _HOOKS = {
     "flush": _INSIDE,
     "close": _INSIDE,
     "export": _INSIDE,
+    "finetune": _INSIDE,  # it commits and merges, as a worker does
     "adapter": _INSIDE,
     "config": _INSIDE,
     "role": _INSIDE,
