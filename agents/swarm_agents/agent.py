@@ -12,7 +12,7 @@ import inspect
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -40,7 +40,7 @@ from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
 from swarm.sona.export import AgentExport
 from swarm.sona.trajectory import Step, Trajectory
-from swarm.sona.vectors import check_count, check_names, check_number
+from swarm.sona.vectors import Vector, check_count, check_names, check_number
 from swarm.store.connection import connect
 from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, carried, memory_span, traceparent
 from swarm.wire.keys import check_name
@@ -48,7 +48,9 @@ from swarm.wire.records import decode_trajectory
 from swarm_agents.advice import TaskAdvice
 from swarm_agents.breaker import Breaker
 from swarm_agents.delivery import Delivery
+from swarm_agents.finetune import RANKED, Finetuner, FinetuneReport
 from swarm_agents.learner import Learner
+from swarm_agents.lessons import lessons_of
 from swarm_agents.routing import Routing, report_route
 from swarm_agents.task import Task, quality_of
 
@@ -332,6 +334,47 @@ class Agent:
 
         return wrapped
 
+    # Training
+
+    def finetune(
+        self,
+        task: str,
+        examples: Iterable[Mapping[str, object]],
+        epochs: int = 3,
+        *,
+        held_out: float = 0.1,
+        timeout_s: float = 60.0,
+    ) -> FinetuneReport:
+        """Learn a named task from examples, and say what that changed on some that were kept aside.
+
+        They are outcomes as all others: recorded once, audited, gated, published to the swarm. Workers are not needed.
+
+        Parameters
+        ----------
+        task : its name, such as "code-review"; one that the agent's task does not have yet ends that for EWC
+        examples : mappings with "input" or "task" (or both), "output", and "reward" or "quality" in [0, 1] (1)
+        epochs : passes of the base tier over them, 1..100
+        held_out : share of the examples, by their hash, that is never learned: the report is about these
+        timeout_s : seconds to wait for the bank, should a worker be merging it
+
+        Raises
+        ------
+        InputError
+            If a value is out of bounds; nothing was recorded.
+        StoreUnavailableError
+            If Redis is away.
+        StaleWriterError
+            If another process has the agent's lease for a minute, or took over; a call with the same examples goes on.
+        """
+        check_text(task, "task")
+        passes = check_count(epochs, "epochs", 1, 100)
+        share = check_number(held_out, "held_out", 0.0, 0.9)
+        patience = check_number(timeout_s, "timeout_s", 0.0, 1e6)
+        lessons = lessons_of(examples, task, self.name)
+        return Finetuner(self.swarm, self.name, self._ranked, self.refresh).learn(
+            task, lessons, passes, share, patience
+        )
+
     # State
 
     def refresh(self) -> bool:
@@ -501,6 +544,12 @@ class Agent:
         return self._learner.updates
 
     # Inner parts
+
+    def _ranked(self, query: Vector) -> list[str]:
+        """The actions that the hooks would advise for a query, best first."""
+        y = self._learner.bend(query, is_own_alone=self._sources is not None)
+        hits = self.swarm.replica.rank(query, RANKED, y=y, agents=self._sources, asker=self.name)
+        return [hit.action for hit in hits]
 
     def _register(self) -> None:
         registration = self.swarm.register(self.name, self._given_role, self._given_config)

@@ -21,6 +21,7 @@ GUARDED = frozenset(
             "events",
             "query",
             "retrieve",
+            "apply",
             "store",
             "route task",
             "submit",

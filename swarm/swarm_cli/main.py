@@ -24,6 +24,7 @@ COMMANDS = {
     "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
     "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
     "retrieve": ("swarm_cli.commands.retrieve", "Print what worked for a task, for an agent's pre hook."),
+    "apply": ("swarm_cli.commands.apply", "Fill a pattern's response in for a new task, and mark what was filled."),
     "store": ("swarm_cli.commands.store", "Tell what came of a task, for an agent's post hook."),
     "submit": ("swarm_cli.commands.submit", "Put a task on the queue of a role, for its workers to do."),
     "task": ("swarm_cli.commands.task", "Show a task: where it stands, and what came of it."),

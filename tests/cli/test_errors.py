@@ -35,6 +35,7 @@ UNKNOWN = [
     (["agents", "history", "nobody"], "see swarm agents list"),
     (["rewind", "--agent", "nobody"], "see swarm agents list"),
     (["forget", "--pattern", "nope"], "swarm query shows ids"),
+    (["apply", "nope", "--task", "x"], "is not in the bank: swarm query shows ids"),
     (["pin", "nope"], "swarm query shows ids"),
     (["unpin", "nope"], "swarm pin --list"),
     (["task", "nope"], "a task id is ROLE:32 hexadecimal digits"),

@@ -94,8 +94,8 @@ def test_what_somebody_may_do_the_guard_offers_and_nothing_else() -> None:
 
 def test_a_reader_changes_nothing_and_whatever_an_agent_does_is_its_own() -> None:
     readers = {name for name, rule in POLICY.items() if Role.READER in rule.roles}
-    of_swarm = {"query", "recall", "retrieve_patterns", "patterns", "pattern", "agent", "roles", "status", "retention"}
-    assert readers == {*of_swarm, "tasks.counts", "events.latest", "events.follow"}
+    of_swarm = {"query", "recall", "retrieve_patterns", "patterns", "pattern", "apply", "agent", "roles", "status"}
+    assert readers == {*of_swarm, "retention", "tasks.counts", "events.latest", "events.follow"}
     for name, rule in POLICY.items():
         assert not rule.roles or Role.OPERATOR in rule.roles, name
         if rule.is_write and Role.AGENT in rule.roles:
@@ -160,6 +160,7 @@ def calls(swarm: Swarm, guarded: GuardedSwarm, who: str) -> dict[str, Callable[[
         "retrieve_patterns": lambda: guarded.retrieve_patterns("a task", source_agents=[who]),
         "patterns": lambda: guarded.patterns(agents=[who]),
         "pattern": lambda: guarded.pattern("none"),
+        "apply": lambda: guarded.apply("none", "a task"),
         "decision": lambda: guarded.decision(decided),
         "agent": lambda: guarded.agent(who),
         "roles": guarded.roles,

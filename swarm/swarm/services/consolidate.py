@@ -83,18 +83,25 @@ def consolidate(
     if lease is None:
         return Consolidation(agent=agent, status="busy")
     with lease.held():
-        return _consolidate(agent, registration.config, agents, outcomes, replica(registration.config), lease, rules)
+        return consolidate_under(
+            lease, agent, registration.config, agents, outcomes, replica(registration.config), rules
+        )
 
 
-def _consolidate(
+def consolidate_under(
+    lease: Lease,
     agent: str,
     config: SonaConfig,
     agents: AgentStore,
     outcomes: OutcomeStore,
     replica: Replica,
-    lease: Lease,
-    rules: AgeingRules,
+    rules: AgeingRules = NO_AGEING,
+    task: str = "",
 ) -> Consolidation:
+    """As `consolidate`, under a lease that the caller holds, and as `config` says this time.
+
+    `task` is what the agent's task is from here on, see `run_cycle`; "" leaves that to be found.
+    """
     state = agents.state(agent)
     entries = outcomes.read_after(state.cursor, MAX_OUTCOMES)
     if not entries:
@@ -104,7 +111,7 @@ def _consolidate(
     came_from = [one.context.get(TRACEPARENT, "") for one in batch.trajectories]
     consumer = SpanKind.CONSUMER
     with memory_span(MemoryOperation.UPSERT, agents.swarm, agent=agent, kind=consumer, after=came_from) as span:
-        done = _learn(agent, config, state, batch, forgotten, agents, replica, lease, rules)
+        done = _learn(agent, config, state, batch, forgotten, agents, replica, lease, rules, task)
         span.set("swarm.stage", "consolidation")
         span.set("swarm.generation", done.generation)
         span.set("swarm.promoted", done.promoted)
@@ -122,12 +129,13 @@ def _learn(
     replica: Replica,
     lease: Lease,
     rules: AgeingRules,
+    task: str,
 ) -> Consolidation:
     stored = agents.values(agent)
     learned = learned_from(agents.clusters(agent), stored, config)
     replica.refresh()
     rng, ageing = cycle_rng(config, state.age), rules.at(batch.at_s)
-    after, report = run_cycle(learned, batch.trajectories, replica.index, config, rng, agent, ageing)
+    after, report = run_cycle(learned, batch.trajectories, replica.index, config, rng, agent, ageing, task)
     figures = figures_of(report)
     generation = Generation(
         cursor=batch.cursor,

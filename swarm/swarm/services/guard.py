@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 from swarm.services.access import Access, AccessControl
+from swarm.services.applying import Application, Fill
 from swarm.services.backup import BackupReport
 from swarm.services.execution import ConsensusRule, ExecutionReport
 from swarm.services.find import Found, split_id
@@ -173,6 +174,13 @@ class GuardedSwarm:
         """See `Swarm.pattern`."""
         self._gate.enter("pattern", pattern_id)
         return self._swarm.pattern(pattern_id)
+
+    def apply(self, pattern: PatternHit | str, new_task: str, *, fill: Fill | None = None) -> Application:
+        """See `Swarm.apply`."""
+        # By its id: what a hit from outside says of the pattern may be made up.
+        pattern_id = pattern.pattern_id if isinstance(pattern, PatternHit) else pattern
+        self._gate.enter("apply", pattern_id, new_task)
+        return self._swarm.apply(pattern_id, new_task, fill=fill)
 
     def roles(self) -> dict[str, str]:
         """See `Swarm.roles`."""

@@ -143,7 +143,7 @@ def read_pattern(
     """
     pattern = bank.pattern(check_text(pattern_id, "pattern_id"))
     if pattern is None:
-        raise UnknownIdError(f"pattern {shown(pattern_id)} is not in the bank")
+        raise UnknownIdError(f"pattern {shown(pattern_id)} is not in the bank: swarm query shows ids")
     states = agents.states(list(pattern.agents))
     pin = Pins(record.pin for record in retention.pins().values()).nearest(pattern)
     return PatternDetail(

@@ -40,6 +40,7 @@ _SWARM = {
     "retrieve_patterns": _READ,
     "patterns": _READ,
     "pattern": _READ,
+    "apply": _READ,
     "roles": _READ,
     "agent": _READ,
     "status": _READ,
@@ -124,6 +125,7 @@ _HOOKS = {
     "flush": _INSIDE,
     "close": _INSIDE,
     "export": _INSIDE,
+    "finetune": _INSIDE,  # it commits and merges, as a worker does
     "adapter": _INSIDE,
     "config": _INSIDE,
     "role": _INSIDE,

@@ -24,6 +24,7 @@ from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
 from swarm.errors import InputError, NoRouteError, ShapeError, UnknownIdError, WaitTimeoutError, shown
 from swarm.services.answers import Same
+from swarm.services.applying import Application, Fill, apply_pattern
 from swarm.services.backup import BackupReport, back_up
 from swarm.services.events import Events
 from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution, outcome_key
@@ -435,6 +436,28 @@ class Swarm:
     def pattern(self, pattern_id: str) -> PatternDetail:
         """One pattern of the bank with its provenance, and how far its agents are believed; see `read_pattern`."""
         return read_pattern(pattern_id, self.bank, self.agents, self._retention, self.roles())
+
+    def apply(self, pattern: PatternHit | str, new_task: str, *, fill: Fill | None = None) -> Application:
+        """The pattern's response made to fit `new_task`, with what was filled in marked; see `apply_pattern`.
+
+        Parameters
+        ----------
+        pattern : a hit of a query, or a pattern id
+        fill : called with each slot that the task gives no value for; answers one, or None
+
+        Raises
+        ------
+        UnknownIdError
+            If the bank has no such pattern.
+        InputError
+            If it is one of failures, to be avoided, or names no response.
+        """
+        if isinstance(pattern, PatternHit):
+            return apply_pattern(pattern.pattern_id, pattern.response, pattern.examples, new_task, fill)
+        detail = self.pattern(pattern)
+        if not detail.summary.positive:
+            raise InputError(f"pattern {shown(pattern)} is of what failed: it is there to be avoided")
+        return apply_pattern(pattern, detail.summary.response, detail.examples, new_task, fill)
 
     def decision(self, decision_id: str) -> Replay:
         """A decision of the router, made again from what it hung on; see `replay_decision`."""

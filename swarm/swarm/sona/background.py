@@ -108,6 +108,7 @@ def run_cycle(
     rng: np.random.Generator,
     agent: str = "self",
     ageing: Ageing | None = None,
+    task: str = "",
 ) -> tuple[Learned, CycleReport]:
     """The next generation of `learned`, from outcomes that are in no cluster yet.
 
@@ -117,10 +118,16 @@ def run_cycle(
     shared : the clusters that queries are matched against (the swarm's bank, or the agent's own)
     agent : whose outcomes they are; what others know is what `shared` holds of everybody else
     ageing : how old everything is when this happens; None if nothing ages
+    task : what the agent's task is from here on, if that is known; another one than so far ends that one
     """
+    has_ended = False
+    if task:
+        # What has a name need not be found from what is asked.
+        shift, has_ended = (learned.task or TaskShift.beginning(config.dim)).announced(task)
+        learned = replace(learned, task=shift)
     if ageing is not None:
-        return _aged_cycle(learned, trajectories, shared, config, rng, agent, ageing)
-    return _cycle(learned, trajectories, shared, config, rng, agent, None)
+        return _aged_cycle(learned, trajectories, shared, config, rng, agent, ageing, has_ended)
+    return _cycle(learned, trajectories, shared, config, rng, agent, None, has_ended)
 
 
 def _aged_cycle(
@@ -131,12 +138,14 @@ def _aged_cycle(
     rng: np.random.Generator,
     agent: str,
     ageing: Ageing,
+    has_ended: bool,
 ) -> tuple[Learned, CycleReport]:
     """A cycle at the time of `ageing`. A cluster that nothing joined stays the same object."""
     alive = ageing.alive(learned.clusters)
     now = [ageing.current(cluster) for cluster in alive]
     stored = {id(aged): cluster for aged, cluster in zip(now, alive, strict=True)}
-    after, report = _cycle(replace(learned, clusters=tuple(now)), trajectories, shared, config, rng, agent, ageing)
+    then = replace(learned, clusters=tuple(now))
+    after, report = _cycle(then, trajectories, shared, config, rng, agent, ageing, has_ended)
     clusters = tuple(stored.get(id(cluster)) or ageing.kept(cluster) for cluster in after.clusters)
     expired = report.expired + len(learned.clusters) - len(alive)
     return replace(after, clusters=clusters), replace(report, expired=expired)
@@ -150,6 +159,7 @@ def _cycle(
     rng: np.random.Generator,
     agent: str,
     ageing: Ageing | None,
+    has_ended: bool,
 ) -> tuple[Learned, CycleReport]:
     # Draws of their own: how clusters are grouped must not hang on what the training drew before.
     training_rng, grouping_rng = map(np.random.default_rng, rng.integers(2**63, size=2))
@@ -158,7 +168,8 @@ def _cycle(
     steps = [part for trajectory in trajectories for part in step_outcomes(trajectory, baselines, shared.actions)]
     # A request that is tried again is no further evidence of what the task is.
     asked = np.unique(fresh.queries, axis=0)
-    task, new_task = (learned.task or TaskShift.beginning(config.dim)).seen(asked)
+    task, is_shifted = (learned.task or TaskShift.beginning(config.dim)).seen(asked)
+    new_task = has_ended or is_shifted
     ewc = learned.ewc
     sample = learned.reservoir.joined(fresh).joined(Reservoir.of(steps, config.dim))
     candidates = nearest_candidates(shared.candidates(), sample.queries)

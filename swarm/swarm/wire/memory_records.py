@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ def encode_learner(record: LearnerRecord) -> bytes:
             "dim": sums.shape[1],
             "sums": sums.tobytes(),
             "counts": [task.n, task.waiting_n, task.strange_n, task.strange_batches, task.tasks],
+            "task": task.name,
             "standing": record.standing.as_dict(),
             "credit": credit_as_dict(record.credit),
         },
@@ -80,7 +81,8 @@ def _learner(payload: Mapping[str, Any]) -> LearnerRecord:
     if not isinstance(standing, dict):
         raise InputError(f"standing must be a mapping, got {type(standing).__name__}")
     return LearnerRecord(
-        task=task_from(payload["counts"], sums),
+        # Records from before tasks had names have none.
+        task=replace(task_from(payload["counts"], sums), name=check_text(payload.get("task", ""), "task")),
         standing=Standing.from_dict(standing),
         credit=credit_from_dict(payload["credit"]),
     )
