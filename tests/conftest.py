@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from swarm.settings import Settings
 from swarm.store.connection import Client, connect
 from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
+
+# Where an image forbids byte code, each of the thousand processes of a run compiles all modules anew: a third of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")
