@@ -16,7 +16,7 @@ from swarm.store.connection import Client, connect
 from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
 
-# Where an image forbids byte code, each of the thousand processes of a run compiles all modules anew: a third of its start.
+# Where an image forbids byte code, each of a thousand processes compiles all modules anew: a third of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
