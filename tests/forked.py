@@ -80,9 +80,12 @@ class ForkServer:
         self.bin = self._folder / "bin"
         self.bin.mkdir()
         swarm = self.bin / "swarm"
-        swarm.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{PROGRAMS / "swarm_forked.py"}" "$@"\n')
+        swarm.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" -I -S "{PROGRAMS / "swarm_forked.py"}" "{self._folder}" "$@"\n'
+        )
         swarm.chmod(0o700)
         self._read_once = _read_once(os.environ)
+        (self._folder / "read-once.json").write_text(json.dumps([_READ_ONCE, self._read_once]))
         command = [sys.executable, str(PROGRAMS / "fork_commands.py"), str(self.address)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None

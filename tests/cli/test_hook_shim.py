@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import CommandLine
+from forked import Forked, start_swarm
 from hook_support import recorded
 from support import wait_until
 
@@ -43,10 +44,10 @@ class Served:
         self.line = line
         self.settings = settings.model_copy(update={"state_dir": line.state_dir})
         self.socket = str(self.settings.gateway_socket)
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Forked | subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.process = self.line.popen("serve")
+        self.process = start_swarm(["serve"], self.line.environment)
         wait_until(lambda: find_gateway(self.settings), 60.0, "the gateway")
 
     def warm(self) -> None:
@@ -64,7 +65,7 @@ class Served:
         assert self.process is not None
         self.process.send_signal(number)
         if number != signal.SIGSTOP:
-            self.process.communicate(timeout=30.0)
+            self.process.wait(30.0)
 
     def hook(self, body: bytes, *arguments: str, client: str = "claude-code") -> bytes:
         """Run the command; what it printed. It must end with code 0 and say nothing else."""

@@ -1,4 +1,7 @@
-"""`swarm` as an executable: has the server at SWARM_FORK_SERVER fork it, with these streams, and ends as it ends."""
+"""`swarm` as an executable: `swarm_forked.py FOLDER ARGUMENT...` has the server of this folder fork it.
+
+An environment in which an interpreter would start otherwise than the server did has it started as usual.
+"""
 
 import json
 import os
@@ -6,9 +9,14 @@ import signal
 import socket
 import sys
 
+folder, *arguments = sys.argv[1:]
+with open(f"{folder}/read-once.json") as file:
+    begins, values = json.load(file)
+if values != {name: value for name, value in os.environ.items() if name.startswith(tuple(begins))}:
+    os.execv(sys.executable, [sys.executable, "-m", "swarm_cli", *arguments])
 caller = socket.socket(socket.AF_UNIX)
-caller.connect(os.environ["SWARM_FORK_SERVER"])
-request = {"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}
+caller.connect(f"{folder}/socket")
+request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
 socket.send_fds(caller, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
 with caller.makefile("rb") as answers:
     pid = int(answers.readline())
