@@ -189,6 +189,7 @@ def test_one_module_knows_opentelemetry_and_is_loaded_inside_a_function() -> Non
         ("swarm.sona", ["redis", "pydantic", "celery", "kombu", "sklearn", "msgpack", "scipy", "matplotlib", "rich"]),
         ("swarm.embed", ["redis", "pydantic", "celery", "sklearn", "msgpack", "wordllama", "tokenizers", "httpx"]),
         ("swarm_agents", ["celery", "kombu", "sklearn", "matplotlib", "rich", "prometheus_client"]),
+        ("swarm_workers.tasks", ["sklearn", "scipy", "matplotlib", "rich", "fastapi", "wordllama"]),
     ],
 )
 def test_importing_a_package_loads_nothing_heavy(module: str, heavy: list[str]) -> None:
