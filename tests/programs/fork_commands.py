@@ -81,8 +81,14 @@ def _tell(caller: socket.socket, number: int) -> None:
 
 def _become(request: dict[str, Any], streams: list[int]) -> None:
     """Be the process that was asked for."""
-    for number, stream in enumerate(streams):
+    for number, (stream, name) in enumerate(zip(streams, ("stdin", "stdout", "stderr"), strict=True)):
         os.dup2(stream, number)
+        # Anew: the old one knows whether its file could be sought, and was a terminal.
+        old = getattr(sys, name)
+        mode, buffering = ("r", -1) if number == 0 else ("w", 1)
+        new = open(number, mode, buffering, old.encoding, old.errors, closefd=False)  # noqa: SIM115  # open to the end
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
     os.chdir(request["folder"])
     sys.path[0] = request["folder"]
     os.environ.clear()
