@@ -21,10 +21,10 @@ def running_gateway(settings: Settings, **changes: str) -> Iterator[GatewayProce
     variables = environment(settings) | {"SWARM_HTTP_PORT": "0"} | changes
     with start_swarm(["serve"], variables, errors=sys.__stderr__) as process:
         try:
-            yield present(wait_until(lambda: _found(settings, process), 30.0, "the gateway"))
+            yield present(wait_until(lambda: _found(settings, process), 60.0, "the gateway"))
         finally:
             process.terminate()
-            process.wait(20.0)
+            process.wait(60.0)
 
 
 def _found(settings: Settings, process: Forked | subprocess.Popen[bytes]) -> GatewayProcess | None:

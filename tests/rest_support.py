@@ -28,7 +28,7 @@ from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
 from swarm_cli.local.gateway import find_gateway
 
-START_S = 30.0
+START_S = 60.0
 
 
 class RunningGateway:
@@ -74,7 +74,7 @@ class RunningGateway:
         """Tell it to end, and wait for that; its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(20.0)
+        return self.process.wait(60.0)
 
     def restart(self) -> None:
         """Another one after this one has ended."""

