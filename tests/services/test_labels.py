@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
 from swarm_support import some_outcome
 
 from swarm.services.labels import WORD, label_patterns
@@ -29,6 +28,9 @@ def pattern(number: int, text: str) -> Cluster:
 
 def reference(texts: list[str]) -> list[str]:
     """The same by scikit-learn: the three words of each document that weigh most, ties in the order of the words."""
+    # Here, because it takes a second to load, which every process of the tests would spend.
+    from sklearn.feature_extraction.text import CountVectorizer
+
     vectoriser = CountVectorizer(stop_words=sorted(STOP_WORDS), token_pattern=f"(?u){WORD.pattern}")
     counts = vectoriser.fit_transform(texts).toarray()
     words = vectoriser.get_feature_names_out()
