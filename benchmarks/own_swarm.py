@@ -36,7 +36,8 @@ class OwnSwarm:
         given = {"NAME": f"b-{uuid.uuid4().hex[:8]}", "STATE_DIR": str(self.folder), "EMBEDDER": "hashed:256"}
         given |= dict(variables or {})
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SWARM_")}
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+        self._path_before = os.environ.get("PYTHONPATH", "")
+        path = os.pathsep.join(filter(None, (str(ROOT), self._path_before)))
         # Workers that are started from this process import the benchmarks' handlers.
         os.environ["PYTHONPATH"] = path
         self.environment = kept | {f"SWARM_{name}": value for name, value in given.items()} | {"PYTHONPATH": path}
@@ -57,6 +58,7 @@ class OwnSwarm:
         with suppress(RuntimeSetupError):
             self.redis.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.environ["PYTHONPATH"] = self._path_before
 
     def swarm(self, *arguments: str) -> str:
         """Run `swarm ARGUMENTS` for this swarm; what it printed.

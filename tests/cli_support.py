@@ -10,9 +10,11 @@ import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
+from forked import start_swarm
 
 from swarm.settings import Settings
 from swarm_cli.local.gateway import end_gateway
@@ -66,10 +68,12 @@ class CommandLine:
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command, which must end with this exit code."""
-        with self.popen(*arguments) as process:
-            out, err = process.communicate(timeout=TIMEOUT)
-        assert process.returncode == code, f"swarm {' '.join(arguments)}: {process.returncode}\n{out}\n{err}"
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+        with TemporaryFile() as out, TemporaryFile() as err:
+            with start_swarm(arguments, self.environment, output=out, errors=err) as process:
+                ended = process.wait(TIMEOUT)
+            said, complained = (file.read().decode() for file in (out, err) if file.seek(0) == 0)
+        assert ended == code, f"swarm {' '.join(arguments)}: {ended}\n{said}\n{complained}"
+        return subprocess.CompletedProcess(arguments, ended, said, complained)
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """Run a command with `--json`; its stdout must be one JSON object on one line."""

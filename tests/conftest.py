@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,24 @@ from swarm.settings import Settings
 from swarm.store.connection import Client, connect
 from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
+
+# Where an image forbids byte code, each of a thousand processes compiles all modules anew: a third of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+LONG = (
+    *("test_docs", "test_demo_run", "test_topology_pools", "test_role_pools", "test_bench_gateway", "test_kill"),
+    *("test_examples", "test_pools", "test_mcp", "test_topology", "test_trace_flow", "test_chat_example", "test_top"),
+    *("test_supervise_command", "test_supervisor", "test_stack", "test_worker_flow", "test_dashboard", "test_doctor"),
+    *("test_schemathesis", "test_supervisor_restart", "test_supervisor_scaling", "test_secrets", "test_bench_load"),
+)
+"""The files that take longest, longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files: one that began late would be waited for alone."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from forked import Forked, start_swarm
 from support import wait_until
 from swarm_support import environment, present
 
@@ -18,16 +19,15 @@ from swarm_cli.local.gateway import GatewayProcess, find_gateway
 def running_gateway(settings: Settings, **changes: str) -> Iterator[GatewayProcess]:
     """`swarm serve` for as long as the block lasts; `changes` are variables of its environment."""
     variables = environment(settings) | {"SWARM_HTTP_PORT": "0"} | changes
-    command = [sys.executable, "-m", "swarm_cli", "serve"]
-    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as process:
+    with start_swarm(["serve"], variables, errors=sys.__stderr__) as process:
         try:
-            yield present(wait_until(lambda: _found(settings, process), 30.0, "the gateway"))
+            yield present(wait_until(lambda: _found(settings, process), 60.0, "the gateway"))
         finally:
             process.terminate()
-            process.wait(20.0)
+            process.wait(60.0)
 
 
-def _found(settings: Settings, process: subprocess.Popen[bytes]) -> GatewayProcess | None:
+def _found(settings: Settings, process: Forked | subprocess.Popen[bytes]) -> GatewayProcess | None:
     assert process.poll() is None, f"the gateway ended with {process.returncode}"
     found = find_gateway(settings)
     return found if found is not None and found.pid == process.pid else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal, cast
 
 import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from forked import fork_server
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
@@ -85,9 +85,9 @@ async def _http(headers: dict[str, str]) -> httpx2.AsyncClient:
 def over_stdio(settings: Settings, era: Era, token: str | None = None, *options: str) -> Iterator[McpClient]:
     """A client that has started `swarm mcp`."""
     variables = environment(settings) | ({} if token is None else {"SWARM_TOKEN": token})
-    command = StdioServerParameters(command=sys.executable, args=["-m", "swarm_cli", "mcp", *options], env=variables)
+    server = StdioServerParameters(command=str(fork_server().bin / "swarm"), args=["mcp", *options], env=variables)
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(Client(command, mode=era)) as client,
+        portal.wrap_async_context_manager(Client(server, mode=era)) as client,
     ):
         yield McpClient(portal, client)

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from forked import Forked, start_swarm
 from support import wait_until
 from swarm_support import EMBEDDER, environment
 
@@ -28,7 +28,7 @@ from swarm.store.erase import erase_swarm
 from swarm.wire.keys import SwarmKeys
 from swarm_cli.local.gateway import find_gateway
 
-START_S = 30.0
+START_S = 60.0
 
 
 class RunningGateway:
@@ -42,7 +42,7 @@ class RunningGateway:
     def __init__(self, settings: Settings, variables: Mapping[str, str] | None = None) -> None:
         self.settings = settings
         self._variables = {"HTTP_PORT": "0", **(variables or {})}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | subprocess.Popen[bytes] | None = None
         self.http = httpx.Client()
         self.url = ""
 
@@ -51,12 +51,7 @@ class RunningGateway:
         given = {f"SWARM_{name}": value for name, value in self._variables.items()}
         self.settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.settings.state_dir / "gateway.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "swarm_cli", "serve"],
-                env=environment(self.settings) | given,
-                stdout=log,
-                stderr=log,
-            )
+            self.process = start_swarm(["serve"], environment(self.settings) | given, output=log, errors=log)
         pid = self.process.pid
         found = wait_until(lambda: self._found(pid), START_S, f"the gateway ({self.log()})")
         self.url = found
@@ -79,7 +74,7 @@ class RunningGateway:
         """Tell it to end, and wait for that; its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(20.0)
+        return self.process.wait(60.0)
 
     def restart(self) -> None:
         """Another one after this one has ended."""

@@ -69,7 +69,7 @@ class PrivateRedis:
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         with (self.directory / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([self._program or find_redis_server(), *arguments], stdout=log, stderr=log)
-        wait_until(self._answers, 10.0, f"Redis in {self.directory}")
+        wait_until(self._answers, 30.0, f"Redis in {self.directory}")
 
     def kill(self) -> None:
         """End the server as a power cut would (kill -9)."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from cli_support import CommandLine
 from docs_support import FENCE, PAGES, ROOT, SET_UP, blocks, run_block, running_stack
+from forked import fork_server
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,8 @@ def test_commands_run(page: Path, stack: CommandLine, tmp_path: Path) -> None:
     bin_dir = str(Path(sys.executable).parent)
     # The pages name the port that the gateway has by default.
     here = urlsplit(stack.json("up")["gateway"]["url"]).netloc
-    environment = {**stack.environment, "PATH": f"{bin_dir}:{os.environ['PATH']}"}
+    # `swarm` is forked where it can be: the start of a hundred commands is most of what they cost.
+    environment = {**stack.environment, "PATH": f"{fork_server().bin}:{bin_dir}:{os.environ['PATH']}"}
     for body in blocks(page, "bash"):
         if body.startswith(SET_UP):
             continue

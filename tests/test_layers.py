@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def imports_of(path: Path) -> Iterator[Import]:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for inner in ast.walk(node)
+        if isinstance(inner, ast.Import | ast.ImportFrom)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -70,7 +72,9 @@ def imports_of(path: Path) -> Iterator[Import]:
             yield Import(name, path, node.lineno, node in local)
 
 
-ALL_IMPORTS = [found for path in sources() for found in imports_of(path)]
+@cache
+def all_imports() -> tuple[Import, ...]:
+    return tuple(found for path in sources() for found in imports_of(path))
 
 
 def package_of(path: Path) -> str:
@@ -91,7 +95,7 @@ def test_every_module_of_the_package_swarm_is_in_a_layer() -> None:
 
 def test_lower_layers_never_import_higher_ones() -> None:
     wrong = []
-    for found in ALL_IMPORTS:
+    for found in all_imports():
         mine, parts = layer_of(found.path), found.name.split(".")
         if mine is not None and parts[0] == "swarm" and LAYERS.index(parts[1]) > LAYERS.index(mine):
             wrong.append(str(found))
@@ -101,7 +105,7 @@ def test_lower_layers_never_import_higher_ones() -> None:
 def test_packages_import_only_what_lies_below_them() -> None:
     wrong = [
         str(found)
-        for found in ALL_IMPORTS
+        for found in all_imports()
         if (top := found.name.split(".")[0]) in PACKAGES and top not in MAY_IMPORT[package_of(found.path)]
     ]
     assert wrong == []
@@ -112,7 +116,7 @@ def test_the_package_itself_imports_nothing() -> None:
 
 
 def test_the_numeric_core_imports_numpy_and_the_standard_library_only() -> None:
-    for found in ALL_IMPORTS:
+    for found in all_imports():
         if layer_of(found.path) == "sona":
             top = found.name.split(".")[0]
             assert top in {"numpy", *sys.stdlib_module_names} or found.name.startswith(("swarm.sona.", "swarm.errors."))
@@ -120,13 +124,13 @@ def test_the_numeric_core_imports_numpy_and_the_standard_library_only() -> None:
 
 @pytest.mark.parametrize("module", ["time", "os", "threading", "logging", "random", "socket", "io", "pathlib"])
 def test_the_numeric_core_reads_no_clock_environment_or_file_and_takes_no_lock(module: str) -> None:
-    assert [str(f) for f in ALL_IMPORTS if layer_of(f.path) == "sona" and f.name.split(".")[0] == module] == []
+    assert [str(f) for f in all_imports() if layer_of(f.path) == "sona" and f.name.split(".")[0] == module] == []
 
 
 def test_an_import_inside_a_function_says_why() -> None:
     # The command line loads each command when it is called: that is its start-up time, and said once in `main`.
     wrong = []
-    for found in ALL_IMPORTS:
+    for found in all_imports():
         if not found.is_local or package_of(found.path) == "swarm_cli":
             continue
         lines = found.path.read_text().splitlines()
@@ -141,7 +145,7 @@ def test_an_import_inside_a_function_says_why() -> None:
 
 
 def test_nothing_is_ever_pickled() -> None:
-    assert [str(found) for found in ALL_IMPORTS if NEVER & set(found.name.split("."))] == []
+    assert [str(found) for found in all_imports() if NEVER & set(found.name.split("."))] == []
     for path in (*sources(), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("examples/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             where = f"{path}:{getattr(node, 'lineno', 0)}"
@@ -172,8 +176,8 @@ def test_no_text_is_ever_run_as_code() -> None:
 
 def test_one_module_knows_opentelemetry_and_is_loaded_inside_a_function() -> None:
     # redis-py imports it where it is installed; this project does not, unless there is somewhere to send spans.
-    assert {f.path.name for f in ALL_IMPORTS if f.name.split(".")[0] == "opentelemetry"} == {"otel.py"}
-    loads = [found for found in ALL_IMPORTS if found.name.startswith("swarm.telemetry.otel")]
+    assert {f.path.name for f in all_imports() if f.name.split(".")[0] == "opentelemetry"} == {"otel.py"}
+    loads = [found for found in all_imports() if found.name.startswith("swarm.telemetry.otel")]
     assert {found.path.name for found in loads} == {"spans.py"}
     assert any(found.is_local for found in loads)
 
@@ -185,6 +189,7 @@ def test_one_module_knows_opentelemetry_and_is_loaded_inside_a_function() -> Non
         ("swarm.sona", ["redis", "pydantic", "celery", "kombu", "sklearn", "msgpack", "scipy", "matplotlib", "rich"]),
         ("swarm.embed", ["redis", "pydantic", "celery", "sklearn", "msgpack", "wordllama", "tokenizers", "httpx"]),
         ("swarm_agents", ["celery", "kombu", "sklearn", "matplotlib", "rich", "prometheus_client"]),
+        ("swarm_workers.tasks", ["sklearn", "scipy", "matplotlib", "rich", "fastapi", "wordllama"]),
     ],
 )
 def test_importing_a_package_loads_nothing_heavy(module: str, heavy: list[str]) -> None:

@@ -177,7 +177,7 @@ def test_lives_are_minutes_and_reading_begins_them_anew_unless_told_otherwise(sw
 
 def test_what_has_expired_is_neither_got_nor_found_nor_listed(store: SwarmStore) -> None:
     store.put(ADA, "1", {"text": "tea"}, ttl=0.002)
-    wait_until(lambda: store.get(ADA, "1", refresh_ttl=False) is None, 10.0, "the item to expire")
+    wait_until(lambda: store.get(ADA, "1", refresh_ttl=False) is None, 30.0, "the item to expire")
     assert store.search(ADA, query="tea") == []
     assert store.list_namespaces() == []
     with pytest.raises(BoundsError, match="ttl_s"):

@@ -107,7 +107,7 @@ def test_the_killer_finds_redis_workers_and_children_and_kills_one_of_them() -> 
         while not killer.kills:
             killer.strike([])
         struck = [process for kind in KINDS for process in victims[kind]]
-        wait_until(lambda: not all(map(_runs, struck)), 10.0, "one of them to be gone")
+        wait_until(lambda: not all(map(_runs, struck)), 30.0, "one of them to be gone")
         killer.thaw(everybody=True)
 
 

@@ -39,7 +39,7 @@ def test_a_refused_sender_stops_at_the_end(settings: Settings, client: Client) -
     narrow = settings.model_copy(update={"max_pending": 250})
     started = time.monotonic()
     waits = send_outcomes(narrow, time.time(), time.time() + 0.5, 0)
-    assert time.monotonic() - started < 10.0
+    assert time.monotonic() - started < 25.0
     assert len(waits) == 3
     assert client.hget(SwarmKeys(settings.name).agent("sender-0").state, "accepted") == b"250"
 

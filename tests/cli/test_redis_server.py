@@ -42,7 +42,7 @@ def kill(server: RedisServer) -> None:
     pid = server.state()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: server.state() is None, 5.0, "the killed server to be gone")
+    wait_until(lambda: server.state() is None, 30.0, "the killed server to be gone")
 
 
 def write(home: Settings, key: str) -> None:

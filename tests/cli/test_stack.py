@@ -23,7 +23,7 @@ QUOTED = "s3cret%2F%40%3Aword"
 
 def end(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(pid), 10.0, f"process {pid} to be gone")
+    wait_until(lambda: not is_alive(pid), 30.0, f"process {pid} to be gone")
 
 
 def is_alive(pid: int) -> bool:

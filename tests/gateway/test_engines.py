@@ -265,7 +265,7 @@ def test_while_redis_is_away_hooks_answer_and_outcomes_wait_and_nothing_is_lost(
         outcome(gateway, "ada", "parse a date")
         consolidate_all(gateway.settings)
         known = lambda: gateway.post("/v1/trajectories", {"agent": "ada", "text": "parse a date"}, 201)["patterns"]  # noqa: E731
-        wait_until(known, 10.0, "the pattern")
+        wait_until(known, 30.0, "the pattern")
         before = gateway.post("/v1/trajectories", {"agent": "ada", "text": "parse a date"}, 201)
         own_redis.kill()
 

@@ -64,7 +64,7 @@ class Events:
         return [event["data"] for event in self.heard if event["event"] == kind]
 
     def wait(self, kind: str) -> dict[str, Any]:
-        found: dict[str, Any] = wait_until(lambda: self.of(kind), 15.0, f"an event {kind}")[-1]
+        found: dict[str, Any] = wait_until(lambda: self.of(kind), 30.0, f"an event {kind}")[-1]
         return found
 
 
@@ -117,7 +117,7 @@ def test_who_comes_back_gets_what_was_missed_and_no_snapshot(gateway: RunningGat
         last = second.heard[-1]["id"]
         second.response.close()
         outcome(gateway, "bob", 2)
-        wait_until(lambda: first.of("agent")[-1]["agent"]["accepted"] == 2, 15.0, "the second outcome")
+        wait_until(lambda: first.of("agent")[-1]["agent"]["accepted"] == 2, 30.0, "the second outcome")
         with listening(gateway, **{"Last-Event-ID": last}) as again:
             assert again.wait("agent")["agent"]["accepted"] == 2
             assert again.of("snapshot") == []

@@ -75,7 +75,7 @@ def test_a_task_goes_from_its_begin_to_the_shared_bank(mcp: McpClient, swarm: Sw
     # Another process's replica may be behind for a moment on a busy machine; it says so and catches up.
     [pattern] = wait_until(
         lambda: mcp.call("swarm_query", text="decode a JSON document", agents=["ada"], min_quality=0.5)["patterns"],
-        10.0,
+        30.0,
         "the pattern in what the gateway's replica knows",
     )
     assert (pattern["response"], pattern["trajectory_ids"]) == ("use json.loads", [begun["trajectory_id"]])

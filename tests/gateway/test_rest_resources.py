@@ -129,7 +129,7 @@ def test_a_forgotten_agent_that_works_on_begins_anew(gateway: RunningGateway) ->
     answer = gateway.http.post(path, json={"agent": "tom", "success": True})
     # Its engine may still know it; then Redis does not take what belongs to a former life.
     assert answer.status_code == 404 or answer.json()["state"] == "forgotten"
-    wait_until(lambda: gateway.http.get("/v1/agents/tom").status_code == 200, 10.0, "tom to be known again")
+    wait_until(lambda: gateway.http.get("/v1/agents/tom").status_code == 200, 30.0, "tom to be known again")
     assert gateway.get("/v1/agents/tom")["status"]["accepted"] == 0
 
 

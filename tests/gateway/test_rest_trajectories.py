@@ -152,5 +152,5 @@ def test_a_number_that_is_whole_is_an_integer_however_it_is_written(gateway: Run
 def test_what_is_open_and_what_is_spooled_is_seen_in_the_status(gateway: RunningGateway) -> None:
     gateway.post("/v1/trajectories", {"agent": "leo", "text": "a task"}, 201)
     assert gateway.get("/v1/agents/leo")["status"]["open"] == 1
-    health = wait_until(lambda: gateway.get("/health"), 5.0, "health")
+    health = wait_until(lambda: gateway.get("/health"), 30.0, "health")
     assert (health["status"], health["spooled"]) == ("ok", 0)

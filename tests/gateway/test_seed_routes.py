@@ -79,7 +79,7 @@ def test_what_was_learned_comes_back_as_similar_patterns(gateway: RunningGateway
     gateway.post("/v1/patterns", {"task": "change my avatar", "output": "open the profile page"}, 201)
     consolidate_all(gateway.settings)
     # Hooks look at what changed four times a second.
-    [similar, *_] = wait_until(lambda: ask(gateway, "avatar", "change my avatar")["similarPatterns"], 10.0, "a pattern")
+    [similar, *_] = wait_until(lambda: ask(gateway, "avatar", "change my avatar")["similarPatterns"], 30.0, "a pattern")
     assert similar["response"] == "open the profile page"
     assert (similar["avgQuality"], similar["clusterSize"]) == (1.0, 1)
     assert similar["patternType"] in ("General", "Reasoning", "Factual", "Creative", "CodeGen", "Conversational")

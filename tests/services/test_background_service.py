@@ -63,7 +63,7 @@ def test_a_full_batch_is_due_at_once(settings: Settings, client: Client, report:
 def test_an_outcome_that_has_waited_is_due(settings: Settings, client: Client, report: Report) -> None:
     background = Background(patient(settings, consolidate_delay=0.2), client)
     report("a", 0, 1)
-    wait_until(lambda: background.due() == ["a"], 5.0, "the outcome to be due")
+    wait_until(lambda: background.due() == ["a"], 30.0, "the outcome to be due")
 
 
 def test_the_delay_begins_anew_behind_the_cursor(settings: Settings, client: Client, report: Report) -> None:
@@ -108,7 +108,7 @@ def test_a_nudge_that_got_lost_is_sent_again(
     nudge = swarm.keys.nudge("a")
     assert 0 < client.pttl(nudge) <= 10_000
     client.pexpire(nudge, 1)
-    wait_until(lambda: background.sweep(inbox), 5.0, "the nudge to be sent again")
+    wait_until(lambda: background.sweep(inbox), 30.0, "the nudge to be sent again")
     assert inbox.empty() == [("consolidate", "a")] * 2
 
 

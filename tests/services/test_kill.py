@@ -116,7 +116,7 @@ class Saboteur:
         self._await_work()
         with suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)
-        wait_until(lambda: self._pools.list()[0].status == "dead", 10.0, "the worker to be dead")
+        wait_until(lambda: self._pools.list()[0].status == "dead", 30.0, "the worker to be dead")
         self.tend()
 
     def kill_redis(self) -> None:
@@ -141,7 +141,7 @@ class Saboteur:
         wait_until(lambda: self._processed() > before, 30.0, "a consolidation")
         wait_until(self._is_under_way, 30.0, "another one to begin")
         moment = time.monotonic() + self._rng.uniform(0.0, 0.05)
-        wait_until(lambda: time.monotonic() > moment, 1.0, "the moment")
+        wait_until(lambda: time.monotonic() > moment, 30.0, "the moment")
         self.in_the_middle += self._is_under_way()
 
     def _is_under_way(self) -> bool:

@@ -124,9 +124,9 @@ def test_no_receipt_of_a_dead_outcome_is_ever_called_searchable(
 
     thread = threading.Thread(target=watch)
     thread.start()
-    wait_until(lambda: ReceiptState.ACCEPTED in seen, 5.0, "the first look")
+    wait_until(lambda: ReceiptState.ACCEPTED in seen, 30.0, "the first look")
     background.drain(0.0)
-    wait_until(lambda: ReceiptState.DEAD in seen, 5.0, "the outcome to be dead")
+    wait_until(lambda: ReceiptState.DEAD in seen, 30.0, "the outcome to be dead")
     done.set()
     thread.join()
     assert seen == {ReceiptState.ACCEPTED, ReceiptState.DEAD}

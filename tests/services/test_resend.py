@@ -185,4 +185,4 @@ def test_the_first_thing_that_is_sent_does_not_wait_long_for_a_frozen_redis(
         started = time.monotonic()
         with pytest.raises(StoreUnavailableError):
             swarm.sent.begin()
-        assert time.monotonic() - started < 10.0
+        assert time.monotonic() - started < 25.0

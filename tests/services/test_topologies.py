@@ -227,7 +227,7 @@ def test_after_the_grace_a_quorum_goes_on_without_the_others_and_that_holds(swar
     report = mesh(swarm, grace=0.05).run("is it so?")
     assert set(report.did.values()) == {"ada", "bob"}
     late.set()
-    wait_until(lambda: all(count == 0 for count in _under_way(swarm)), 10.0, "the end of all tasks")
+    wait_until(lambda: all(count == 0 for count in _under_way(swarm)), 30.0, "the end of all tasks")
     again = mesh(swarm, grace=0.05).run("is it so?")
     assert {verdict.agent for verdict in again.execution.agents} == {"ada", "bob"}
 
@@ -390,7 +390,7 @@ def test_a_job_whose_time_is_over_says_what_was_under_way(swarm: Swarm) -> None:
     begun = time.monotonic()
     with pytest.raises(JobFailedError, match="its time is over; under way: decompose"):
         hierarchy(swarm, timeout=0.3).run("x")
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 20.0
     # Begun again it has no new time.
     with pytest.raises(JobFailedError, match="its time is over"):
         hierarchy(swarm, timeout=0.3).run("x")

@@ -106,7 +106,7 @@ def test_a_holder_that_was_frozen_past_its_lease_cannot_commit(
     agents: AgentStore, client: Client, keys: SwarmKeys, everything: Callable[[], object]
 ) -> None:
     frozen = present(agents.lease(NAME, 0.05))
-    second = present(wait_until(lambda: agents.lease(NAME, 30.0), 2.0, "the lease to expire"))
+    second = present(wait_until(lambda: agents.lease(NAME, 30.0), 30.0, "the lease to expire"))
     before = everything()
     with pytest.raises(StaleWriterError, match=f"token {frozen.token} was lost"):
         agents.commit(NAME, frozen, 0, a_generation())
@@ -118,7 +118,7 @@ def test_a_lease_that_expired_is_lost_even_if_nobody_else_took_it(
     agents: AgentStore, client: Client, keys: SwarmKeys, everything: Callable[[], object]
 ) -> None:
     lease = present(agents.lease(NAME, 0.05))
-    wait_until(lambda: not client.exists(keys.agent(NAME).lease), 2.0, "the lease to expire")
+    wait_until(lambda: not client.exists(keys.agent(NAME).lease), 30.0, "the lease to expire")
     before = everything()
     with pytest.raises(StaleWriterError):
         agents.commit(NAME, lease, 0, a_generation())

@@ -58,7 +58,7 @@ def test_a_publication_is_patterns_log_and_what_was_merged(bank: BankStore, leas
 
 def test_a_publication_without_the_lease_writes_nothing(bank: BankStore, client: Client, keys: SwarmKeys) -> None:
     frozen = present(bank.lease(0.05))
-    second = present(wait_until(lambda: bank.lease(30.0), 2.0, "the lease to expire"))
+    second = present(wait_until(lambda: bank.lease(30.0), 30.0, "the lease to expire"))
     with pytest.raises(StaleWriterError, match=f"token {frozen.token} was lost"):
         bank.publish(frozen, [some_cluster(0)], [], {"a": MergedAgent(generation=1, cursor="1-0")})
     assert (bank.count(), bank.version(), bank.merges(), bank.merged()) == (0, "0-0", 0, {})

@@ -60,7 +60,7 @@ def test_one_task_may_cost_what_is_left_but_no_more_than_the_bound_for_a_task(bu
 def test_a_new_period_begins_with_nothing_spent_and_settling_the_old_one_leaves_it_alone(budgets: BudgetStore) -> None:
     budgets.put(SWARM, Budget(amount=1.0, period_s=1.0))
     budgets.reserve("d1", 1.0, [SWARM])
-    wait_until(lambda: budgets.spending()[SWARM].spent == 0.0, 10.0, "the next period")
+    wait_until(lambda: budgets.spending()[SWARM].spent == 0.0, 30.0, "the next period")
     budgets.put(SWARM, Budget(amount=1.0, period_s=DAY))
     budgets.reserve("d2", 0.25, [SWARM])
     budgets.settle("d1", 0.0)

@@ -78,7 +78,7 @@ class Bench:
         return self.client.hlen(SwarmKeys(self.swarm.settings.name).agent("coder").open)
 
     def run_out(self, claimed: ClaimedTask) -> None:
-        wait_until(lambda: self.tasks.sweep().get(claimed.id), 5.0, "the lease to run out")
+        wait_until(lambda: self.tasks.sweep().get(claimed.id), 30.0, "the lease to run out")
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_a_process_that_dies_between_the_outcome_and_the_result_reports_once(
     assert bench.outcomes() == [1.0]
     claimed = bench.tasks.find(receipt.id)
     assert claimed.state is TaskState.RUNNING
-    wait_until(lambda: bench.tasks.sweep() == {receipt.id: "waiting"}, 5.0, "the lease to run out")
+    wait_until(lambda: bench.tasks.sweep() == {receipt.id: "waiting"}, 30.0, "the lease to run out")
     assert bench.attempt(lambda task: "second").attempts == 2
     assert bench.tasks.wait(receipt.id, 0.0) == "second"
     assert (bench.outcomes(), bench.open_trajectories()) == ([1.0], 0)
@@ -240,7 +240,7 @@ def test_a_handler_that_goes_on_after_a_cancellation_is_ended_by_force_and_keeps
 
     def deaf(task: Task) -> str:
         bench.tasks.cancel(receipt.id)
-        wait_until(bench.killed.is_set, 10.0, "the end of the process")
+        wait_until(bench.killed.is_set, 30.0, "the end of the process")
         return "too late"
 
     bench.attempt(deaf)
@@ -298,7 +298,7 @@ def test_the_time_limit_ends_the_attempt_and_the_process(bench: Bench) -> None:
     receipt = bench.swarm.submit("x", role="coder", time_limit=0.2, max_attempts=1)
 
     def stuck(task: Task) -> str:
-        wait_until(bench.killed.is_set, 10.0, "the end of the process")
+        wait_until(bench.killed.is_set, 30.0, "the end of the process")
         return "too late"
 
     bench.attempt(stuck)

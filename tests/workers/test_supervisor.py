@@ -128,7 +128,7 @@ def test_an_outage_of_redis_is_held_against_nobody(
         assert watched.result(task) == 1
         assert watched.state().pid == before.pid
         # A worker tries to connect every second, however long the outage was.
-        assert time.monotonic() - back < 15.0
+        assert time.monotonic() - back < 40.0
 
 
 def test_a_worker_without_a_record_is_taken_over_not_doubled(watch: Watch, client: Client, settings: Settings) -> None:

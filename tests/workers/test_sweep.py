@@ -34,7 +34,7 @@ def test_one_sweep_in_each_interval_whoever_makes_it(settings: Settings, client:
     assert first.sweep() == 1
     put_outcomes(mine, client, "coder-2", 1)
     assert (first.sweep(), second.sweep()) == (0, 0)
-    assert wait_until(second.sweep, 2.0, "the next turn") == 1
+    assert wait_until(second.sweep, 30.0, "the next turn") == 1
 
 
 def test_a_nudge_on_its_way_is_not_sent_again(settings: Settings, client: Client) -> None:
@@ -43,7 +43,7 @@ def test_a_nudge_on_its_way_is_not_sent_again(settings: Settings, client: Client
     sweep = sweeper(mine, client, "a@x").sweep
     assert sweep() == 1
     end = time.monotonic() + 0.3
-    wait_until(lambda: sweep() > 0 or time.monotonic() > end, 2.0, "some sweeps")
+    wait_until(lambda: sweep() > 0 or time.monotonic() > end, 30.0, "some sweeps")
     assert client.llen(queue_key(mine)) == 1
 
 
@@ -54,7 +54,7 @@ def test_a_full_queue_gets_no_more_nudges(settings: Settings, client: Client) ->
     sweep = sweeper(mine, client, "a@x").sweep
     assert sweep() == 0
     client.lpop(queue_key(mine))
-    assert wait_until(sweep, 2.0, "a sweep") == 1
+    assert wait_until(sweep, 30.0, "a sweep") == 1
 
 
 def test_a_sweep_without_redis_is_one_clear_error(settings: Settings, client: Client, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_nudges_that_wait_already_are_counted_and_bounded(settings: Settings, cl
     assert sweep() == 1
     for _ in range(MAX_NUDGES + 5):
         swarm.submit("x", role="coder")
-    assert wait_until(sweep, 5.0, "the next turn") == MAX_NUDGES - 1
+    assert wait_until(sweep, 30.0, "the next turn") == MAX_NUDGES - 1
     assert len(nudges(settings, client, "coder")) == MAX_NUDGES
 
 
@@ -81,7 +81,7 @@ def test_the_ledger_is_tended_before_the_nudges_are_counted(settings: Settings, 
     sweep = sweeper(settings, client).sweep
     assert sweep() == 0
     client.zadd(SwarmKeys(settings.name).running, {task.id: 1.0})
-    assert wait_until(sweep, 5.0, "the next turn") == 1
+    assert wait_until(sweep, 30.0, "the next turn") == 1
 
 
 def test_without_redis_it_is_one_clear_error(settings: Settings, tmp_path: Path) -> None:

@@ -63,9 +63,9 @@ def test_a_nudge_lost_by_the_broker_costs_delay_only(
 ) -> None:
     manager.start("main", 1)
     stop_consuming(settings, "main")
-    wait_until(lambda: manager.list()[0].status == "draining", 10.0, "the pool to take no more tasks")
+    wait_until(lambda: manager.list()[0].status == "draining", 30.0, "the pool to take no more tasks")
     put_outcomes(settings, client, "coder-1", 3)
-    wait_until(lambda: client.llen(queue_key(settings)) == 1, 10.0, "the nudge")
+    wait_until(lambda: client.llen(queue_key(settings)) == 1, 30.0, "the nudge")
     client.delete(queue_key(settings))
     assert manager.start("main", 1).status == "running"
     assert agents.state("coder-1").pending == 3
@@ -94,7 +94,7 @@ def test_a_worker_killed_in_the_middle_of_a_task_loses_and_doubles_nothing(
     put_outcomes(settings, client, "coder-1", MANY)
     wait_until(lambda: client.exists(SwarmKeys(settings.name).agent("coder-1").lease), 20.0, "the task to begin")
     os.killpg(state.pid, signal.SIGKILL)
-    wait_until(lambda: patient.list()[0].status == "dead", 10.0, "the worker to be dead")
+    wait_until(lambda: patient.list()[0].status == "dead", 30.0, "the worker to be dead")
     assert agents.state("coder-1").processed == 0
     patient.start("main", 1)
     wait_until(lambda: agents.state("coder-1").pending == 0, 30.0, "the new worker to do it")
@@ -127,11 +127,11 @@ def test_a_worker_told_to_end_finishes_its_task_and_is_draining_meanwhile(
     put_outcomes(settings, client, "coder-1", MANY)
     wait_until(lambda: client.exists(SwarmKeys(settings.name).agent("coder-1").lease), 20.0, "the task to begin")
     child.suspend()
-    wait_until(lambda: patient.list()[0].active == 1, 10.0, "the task to be seen")
+    wait_until(lambda: patient.list()[0].active == 1, 30.0, "the task to be seen")
     os.kill(state.pid, signal.SIGTERM)
-    wait_until(lambda: patient.list()[0].status == "draining", 10.0, "the worker to drain")
+    wait_until(lambda: patient.list()[0].status == "draining", 30.0, "the worker to drain")
     seen_s = time.time()
-    wait_until(lambda: patient.list()[0].beat_s > seen_s, 10.0, "another heartbeat")
+    wait_until(lambda: patient.list()[0].beat_s > seen_s, 30.0, "another heartbeat")
     assert patient.list()[0].active == 1
     child.resume()
     wait_until(lambda: patient.list()[0].status == "dead", 20.0, "the worker to end")

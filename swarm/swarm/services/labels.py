@@ -6,14 +6,16 @@ W_{t,c} = tf_{t,c} log(1 + A / tf_t), with A the mean number of words of a docum
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
-
+from swarm.services.stop_words import STOP_WORDS
 from swarm.sona.clusters import Cluster
 
+WORD = re.compile(r"\b[^\W\d_][\w'-]+\b")
 _WORDS = 3
 
 
@@ -23,21 +25,17 @@ def label_patterns(patterns: Sequence[Cluster]) -> list[Cluster]:
 
 
 def _labels(patterns: Sequence[Cluster]) -> list[str]:
-    documents = [" ".join(exemplar.text for exemplar in pattern.exemplars) for pattern in patterns]
-    vectoriser = CountVectorizer(stop_words="english", token_pattern=r"(?u)\b[^\W\d_][\w'-]+\b")
-    try:
-        counts = vectoriser.fit_transform(documents)
-    except ValueError:
-        # No document has a word: patterns of vectors without text.
-        return [""] * len(patterns)
-    words = vectoriser.get_feature_names_out()
-    per_word = np.asarray(counts.sum(axis=0)).ravel()
-    weight = np.log1p(counts.sum() / len(documents) / per_word)
-    labels = []
-    for row in range(len(documents)):
-        start, end = counts.indptr[row], counts.indptr[row + 1]
-        columns = counts.indices[start:end]
-        scores = counts.data[start:end] * weight[columns]
-        best = sorted(zip(-scores, columns, strict=True))[:_WORDS]
-        labels.append(" · ".join(str(words[column]) for _, column in best))
-    return labels
+    documents = [_words(" ".join(exemplar.text for exemplar in pattern.exemplars)) for pattern in patterns]
+    total: Counter[str] = Counter()
+    for document in documents:
+        total.update(document)
+    weight = {word: math.log1p(total.total() / len(documents) / count) for word, count in total.items()}
+    return [" · ".join(_best(document, weight)) for document in documents]
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(word for word in WORD.findall(text.lower()) if word not in STOP_WORDS)
+
+
+def _best(document: Counter[str], weight: dict[str, float]) -> list[str]:
+    return sorted(document, key=lambda word: (-document[word] * weight[word], word))[:_WORDS]

@@ -73,7 +73,7 @@ def test_a_pattern_that_was_advised_can_be_followed(ada: SwarmClient, swarm: Swa
     swarm.store_pattern("compress a file", "use gzip")
     background.drain(0.0)
     # Its replica is at most a moment behind.
-    advice = wait_until(lambda: _with_best(ada.before_task("compress a file")), 10.0, "the pattern")
+    advice = wait_until(lambda: _with_best(ada.before_task("compress a file")), 30.0, "the pattern")
     assert advice is not None
     assert advice.best is not None
     ada.step(advice.trajectory_id, 1.0, node=advice.best)

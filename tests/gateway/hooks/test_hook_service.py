@@ -118,7 +118,7 @@ def test_a_late_answer_is_empty_and_what_was_told_is_recorded(
         assert outcomes_of_hooks(claude) == {"late": 1, "bypassed": 1}
         assert claude.status["waiting"] == 2
         held.set()
-        wait_until(lambda: claude.status["waiting"] == 0, 10.0, "both to be recorded")
+        wait_until(lambda: claude.status["waiting"] == 0, 30.0, "both to be recorded")
         assert claude.work["begun"] == 2
 
 
@@ -152,7 +152,7 @@ def test_with_redis_away_answers_come_in_time_and_outcomes_come_later(
 ) -> None:
     with hook_client(own_settings) as claude:
         claude.send("SessionStart", source="startup")
-        wait_until(lambda: claude.status["waiting"] == 0, 10.0, "the agent to be there")
+        wait_until(lambda: claude.status["waiting"] == 0, 30.0, "the agent to be there")
         own_redis.kill() if how == signal.SIGKILL else own_redis.signal(how)
         took = []
         for send in (
@@ -207,7 +207,7 @@ def test_a_session_that_nobody_ended_is_settled_when_it_is_idle(
         assert claude.open_trajectories() == 1
     monkeypatch.setattr(service, "IDLE_S", -1.0)
     with hook_client(settings) as later:
-        wait_until(lambda: later.work.get("expired"), 10.0, "the session to be settled")
+        wait_until(lambda: later.work.get("expired"), 30.0, "the session to be settled")
         assert later.open_trajectories() == 0
         assert [one.quality for one in later.outcomes()] == [0.95]
         assert list(client.scan_iter(f"{{{settings.name}}}:hooksession*")) == []

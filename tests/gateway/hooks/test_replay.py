@@ -55,13 +55,13 @@ def test_the_file_is_private_and_where_the_gateway_looks(path: Path, settings: S
 def test_a_gateway_that_starts_takes_in_what_waited(path: Path, settings: Settings, client: Client) -> None:
     keep_a_task(path)
     with hook_client(settings) as claude:
-        [outcome] = wait_until(claude.outcomes, 10.0, "the outcome")
+        [outcome] = wait_until(claude.outcomes, 30.0, "the outcome")
         assert (outcome.text, outcome.quality, outcome.response) == ("Fix the date parser", 0.95, "Done.")
-        wait_until(lambda: replay.waiting_bytes(path) == 0, 10.0, "the file to be gone")
+        wait_until(lambda: replay.waiting_bytes(path) == 0, 30.0, "the file to be gone")
         assert claude.work["replayed"] == 3
         # A running one looks again and again.
         keep(path, "e4", "UserPromptSubmit", prompt="Another task")
-        wait_until(lambda: claude.open_trajectories() == 1, 10.0, "the task to begin")
+        wait_until(lambda: claude.open_trajectories() == 1, 30.0, "the task to begin")
 
 
 def test_killed_while_it_reads_the_next_one_has_each_event_its_effect_once(
@@ -70,13 +70,13 @@ def test_killed_while_it_reads_the_next_one_has_each_event_its_effect_once(
     keep_a_task(path)
     kept = path.read_bytes()
     with hook_client(settings) as claude:
-        wait_until(claude.outcomes, 10.0, "the outcome")
-        wait_until(lambda: replay.waiting_bytes(path) == 0, 10.0, "the file to be gone")
+        wait_until(claude.outcomes, 30.0, "the outcome")
+        wait_until(lambda: replay.waiting_bytes(path) == 0, 30.0, "the file to be gone")
     # As if it had been killed before it removed what it took.
     path.with_name(path.name + replay.TAKEN).write_bytes(kept)
     keep(path, "e5", "UserPromptSubmit", prompt="it works")
     with hook_client(settings) as claude:
-        wait_until(lambda: claude.work.get("replayed") == 4, 10.0, "all of it to be read")
+        wait_until(lambda: claude.work.get("replayed") == 4, 30.0, "all of it to be read")
         assert claude.work["repeated"] == 3
         assert len(claude.outcomes()) == 1
 
@@ -85,7 +85,7 @@ def test_what_the_gateway_took_and_did_not_answer_counts_once(path: Path, settin
     with hook_client(settings) as claude:
         claude.prompt("Fix the date parser", **{"X-Swarm-Event": "e1"})
         keep_a_task(path)
-        wait_until(claude.outcomes, 10.0, "the outcome")
+        wait_until(claude.outcomes, 30.0, "the outcome")
         assert claude.work["begun"] == 1
 
 
