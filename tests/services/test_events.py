@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from support import PrivateRedis, wait_until
@@ -14,10 +14,12 @@ from swarm_support import DIM, Report, make_swarm
 from swarm.errors import CapacityError, InputError, StoreUnavailableError
 from swarm.services.background import Background
 from swarm.services.events import MAX_LISTENERS
+from swarm.services.merge import Merger
 from swarm.services.relay import MAX_PATTERNS, stored_events
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
+from swarm.store.agents import AgentState
 from swarm.store.connection import Client
 from swarm.store.event_scripts import PUBLISH_EVENT
 from swarm.store.events import Event
@@ -109,6 +111,28 @@ def test_a_generation_is_told_once_whoever_merges_and_not_by_who_lost_the_lease(
     learned = told(swarm, "learn:complete")
     assert [one.generation for one in learned if isinstance(one, LearnComplete)] == [1, 2]
     assert len(told(swarm, "merge:complete")) == 1
+
+
+def test_a_generation_is_told_though_others_are_committed_while_the_bank_is_merged(
+    swarm: Swarm, background: Background, settings: Settings, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report("ada", 0, 3)
+    background.consolidate("ada", "w", 0.0)
+    load = Merger._load
+
+    def slowly(merger: Merger, states: Mapping[str, AgentState]) -> None:
+        load(merger, states)
+        for number in range(3, 6):
+            report("ada", number, number + 1)
+            Background(settings, swarm.client).consolidate("ada", "w", 0.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Merger, "_load", slowly)
+        background.merge("w", 0.0)
+    assert len(told(swarm, "learn:complete")) == 1
+    background.merge("w", 0.0)
+    learned = told(swarm, "learn:complete")
+    assert [one.generation for one in learned if isinstance(one, LearnComplete)] == [1, 2, 3, 4]
 
 
 def test_what_becomes_of_an_agent_is_told(swarm: Swarm, background: Background, report: Report) -> None:

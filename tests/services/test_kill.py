@@ -24,6 +24,8 @@ from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.standing import Verdict
 from swarm.store.connection import connect, redis_errors
+from swarm.wire.event_records import LearnComplete
+from swarm.wire.keys import EVENTS_LENGTH
 from swarm_workers.pools import PoolManager
 
 AGENTS = ("ann", "bob", "eve")
@@ -194,6 +196,11 @@ def test_whatever_is_killed_every_outcome_takes_effect_exactly_once(
     status = swarm.status()
     assert (status.pending, status.lost, status.unmerged_agents) == (0, 0, 0)
     assert outcomes_in(swarm.bank.patterns()) == pytest.approx(believed)
+    for name in AGENTS:
+        told = [event.body for event in swarm.events.latest("learn:complete", count=EVENTS_LENGTH)]
+        generations = [one.generation for one in told if isinstance(one, LearnComplete) and one.agent == name]
+        # Each once, and in order; the stream may be trimmed at its beginning.
+        assert generations == list(range(generations[0], swarm.agents.state(name).generation + 1))
 
 
 def is_settled(swarm: Swarm) -> bool:

@@ -129,6 +129,7 @@ def test_every_key_is_one_that_the_list_of_keys_declares(
     found = {key.decode() for key in set(client.scan_iter(count=1000)) - before}
     found = {key for key in found if settings.name in key}
     declared = {keys.meta, keys.agents, keys.bank, keys.banklog, keys.merged, keys.lease, keys.fence, keys.counters}
+    declared.add(keys.events)
     for one in (a, b, keys.agent("library")):
         declared |= {
             one.stream,

@@ -84,6 +84,8 @@ class Events:
         after : "now", "beginning" (of what is stored), or the id of an event
         patience_s : the iteration ends when nothing came for so long; by default never
 
+        "now" is looked up by this call, and not by the first step of the iteration: what happens in between comes.
+
         Raises
         ------
         StoreUnavailableError

@@ -7,8 +7,10 @@ the transaction which says that the bank contains them: each generation once, wh
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from swarm.errors import CapacityError, RecordError
 from swarm.services.history import update_of
@@ -46,6 +48,12 @@ MAX_TOLD = 1_000
 """... so many events of agents in all ..."""
 MAX_PATTERNS = 100
 """... and so many new patterns. What is beyond is counted."""
+_AT_ONCE = 64
+"""The logs of so many agents are read in one round trip."""
+_LATER_STILL = 8
+"""Generations that may be committed between two reads of a log."""
+Tail: TypeAlias = Sequence[tuple[str, Mapping[bytes, bytes]]]
+"""The newest entries of a log as stored, oldest first."""
 
 
 def learned_events(
@@ -54,21 +62,36 @@ def learned_events(
     """Events of the generations that `changed` has and `merged` has not; and how many generations are left out."""
     first = {name: merged[name].generation + 1 if name in merged else 1 for name in changed}
     news = {name: entry.generation - first[name] + 1 for name, entry in changed.items()}
-    events: list[Body] = []
-    untold = 0
-    for name, tail in agents.log_tails({name: min(count, MAX_GENERATIONS) for name, count in news.items()}).items():
-        told_of = 0
-        for generation, found in _readable(name, tail):
-            if first[name] <= generation <= changed[name].generation and len(events) + len(found) <= MAX_TOLD:
-                events += found
-                told_of += 1
-        untold += news[name] - told_of
-    return events, untold
+    names, events, told_of = list(news), list[Body](), 0
+    for start in range(0, len(names), _AT_ONCE):
+        if len(events) >= MAX_TOLD:
+            break
+        page = names[start : start + _AT_ONCE]
+        for name, tail in _tails(agents, {name: news[name] for name in page}, changed).items():
+            for generation, found in _readable(name, tail):
+                if first[name] <= generation <= changed[name].generation and len(events) + len(found) <= MAX_TOLD:
+                    events += found
+                    told_of += 1
+    return events, sum(news.values()) - told_of
+
+
+def _tails(agents: AgentStore, news: Mapping[str, int], changed: Mapping[str, MergedAgent]) -> Mapping[str, Tail]:
+    """The log entries of so many generations, and of those that were committed since the merge began."""
+    counts = {name: min(number, MAX_GENERATIONS) for name, number in news.items()}
+    tails = agents.log_tails(counts)
+    later = {name: _newest(tail) - changed[name].generation for name, tail in tails.items()}
+    more = {name: counts[name] + number + _LATER_STILL for name, number in later.items() if number > 0}
+    return tails | agents.log_tails(more) if more else tails
+
+
+def _newest(tail: Tail) -> int:
+    number = tail[-1][1].get(b"generation", b"") if tail else b""
+    return int(number) if number.isdigit() else 0
 
 
 def stored_events(new: Sequence[Cluster]) -> tuple[list[Body], int]:
     """Events of patterns that are new in the bank, those with most evidence; and how many are left out."""
-    chosen = sorted(new, key=lambda pattern: (-pattern.n, pattern.id))[:MAX_PATTERNS]
+    chosen = heapq.nsmallest(MAX_PATTERNS, new, key=lambda pattern: (-pattern.n, pattern.id))
     return [_stored(pattern) for pattern in chosen], len(new) - len(chosen)
 
 
@@ -83,7 +106,7 @@ def _stored(pattern: Cluster) -> Body:
     )
 
 
-def _readable(agent: str, tail: Sequence[tuple[str, Mapping[bytes, bytes]]]) -> Iterator[tuple[int, list[Body]]]:
+def _readable(agent: str, tail: Tail) -> Iterator[tuple[int, list[Body]]]:
     """Generations, with what is to be told of each."""
     for stream_id, fields in tail:
         try:

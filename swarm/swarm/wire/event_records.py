@@ -70,7 +70,7 @@ class TrajectoryForgotten(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnComplete(Body):
-    """A consolidation of an agent is in the bank: what it learned is searchable."""
+    """A consolidation of an agent is in the bank: what it learned is searchable, if the agent is believed."""
 
     type: ClassVar[str] = "learn:complete"
     agent: str
