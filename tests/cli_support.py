@@ -25,7 +25,8 @@ from swarm_cli.main import COMMANDS
 from swarm_workers import processes
 from swarm_workers.sole import supervisors
 
-TIMEOUT = 60.0
+TIMEOUT = 240.0
+"""Long enough for a demo on a machine that others use, too."""
 
 
 def all_commands() -> list[list[str]]:

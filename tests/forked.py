@@ -61,6 +61,8 @@ class Forked:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            self.send_signal(signal.SIGKILL)
         self.wait(60.0)
 
     def _ended(self, timeout: float) -> int | None:

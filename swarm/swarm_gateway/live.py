@@ -26,6 +26,8 @@ READ_S = 1.0
 HEARTBEAT_S = 5.0
 """Whoever listens hears something at least so often."""
 MAX_LISTENERS = 64
+MAX_OF_ONE = 8
+"""Listeners with one token: so that none has all the places."""
 MAX_BEHIND = 256
 """Events that may wait for one listener: who is slower is let go, and may come back with the last id it has seen."""
 REMEMBERED = 512
@@ -46,8 +48,9 @@ class Sent:
 
 @dataclass(slots=True, eq=False)
 class Listener:
-    """One who listens. `scope` is cancelled when it is let go; None in the queue is the end."""
+    """One who listens, by the token `who` or without one. `scope` is cancelled when it is let go; None is the end."""
 
+    who: str = ""
     waiting: asyncio.Queue[Sent | None] = field(default_factory=lambda: asyncio.Queue(MAX_BEHIND))
     scope: CancelScope = field(default_factory=CancelScope)
 
@@ -71,20 +74,22 @@ class LiveFeed:
     def __len__(self) -> int:
         return len(self._listeners)
 
-    async def join(self, last_id: str | None = None) -> Listener:
+    async def join(self, last_id: str | None = None, who: str = "") -> Listener:
         """A new listener; give it back by `leave`.
 
         Raises
         ------
         QueueFullError
-            If `MAX_LISTENERS` listen.
+            If `MAX_LISTENERS` listen, or `MAX_OF_ONE` by the same token.
         StoreUnavailableError
             If Redis is away, and nothing is known yet.
         """
         state = await self._known()
         if len(self._listeners) >= MAX_LISTENERS:
             raise QueueFullError(f"{MAX_LISTENERS} listen to events here, which is the bound", HEARTBEAT_S)
-        listener = Listener()
+        if who and sum(listener.who == who for listener in self._listeners) >= MAX_OF_ONE:
+            raise QueueFullError(f"{MAX_OF_ONE} listen to events here by this token, which is the bound", HEARTBEAT_S)
+        listener = Listener(who=who)
         self._listeners.add(listener)
         for sent in self._missed(last_id) or [Sent(id=self._id(), event=state)]:
             self._offer(listener, sent)

@@ -278,6 +278,16 @@ def test_the_remedy_of_hooks_that_are_stale_names_the_file_that_has_them(local: 
     assert (found.ok, found.remedy) == (False, "swarm hooks install claude-code --project")
 
 
+def test_hooks_in_two_files_are_told_twice_and_the_doctor_says_so(local: Settings, tmp_path: Path) -> None:
+    scopes: tuple[Scope, ...] = ("user", "project")
+    files = {scope: installer(local, "claude-code", tmp_path / f"{scope}.json", None) for scope in scopes}
+    for one in files.values():
+        install(one, "claude-code")
+    found = check_entries("claude-code", files, dict.fromkeys(scopes, entries_of("claude-code", target())))
+    assert (found.ok, found.detail) == (False, "user: in place; project: in place; everything is told 2 times")
+    assert found.remedy == "swarm hooks uninstall claude-code or swarm hooks uninstall claude-code --project"
+
+
 def test_a_file_that_we_made_goes_when_nothing_else_is_in_it(local: Settings, tmp_path: Path) -> None:
     for client in CLIENTS:
         path = tmp_path / f"{client}.json"

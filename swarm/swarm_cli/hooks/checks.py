@@ -26,11 +26,12 @@ _PROBE = {"hook_event_name": "SwarmDoctor", "session_id": "swarm-doctor"}
 
 
 def check_entries(client: Client, files: Mapping[Scope, Installer], expected: Mapping[Scope, Any]) -> Finding:
-    """Our entries: in one settings file at least, and everywhere those that this version would write."""
-    parts, stale, ok = [], [], True
+    """Our entries: in exactly one settings file, and those that this version would write."""
+    parts, stale, having, ok = [], [], [], True
     for scope, installer in files.items():
         try:
             if found := installer.installed():
+                having.append(scope)
                 is_current = found == expected[scope]
                 parts.append(f"{scope}: {'in place' if is_current else 'not what `install` would write now'}")
                 if not is_current:
@@ -38,6 +39,11 @@ def check_entries(client: Client, files: Mapping[Scope, Installer], expected: Ma
         except SwarmError as error:
             parts.append(f"{scope}: {error}")
             ok = False
+    if len(having) > 1:
+        parts.append(f"everything is told {len(having)} times")
+        undo = f"swarm hooks uninstall {client}"
+        surplus = [undo if scope == "user" else f"{undo} --{scope}" for scope in having]
+        return Finding(check="Hooks", ok=False, detail="; ".join(parts), remedy=" or ".join(surplus))
     detail = "; ".join(parts) or "no settings file has them"
     # In the file where they are: in a second one everything would be told twice.
     remedy = f"swarm hooks install {client}"

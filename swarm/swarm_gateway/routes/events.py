@@ -81,7 +81,8 @@ async def events(asker: Asker, here: Here, last_event_id: Annotated[str | None, 
     `searchable`, `merge`, `away` and `end`.
     """
     await to_thread.run_sync(asker.roles)
-    return EventStream(here.live, await here.live.join(last_event_id), asker.roles)
+    token = "" if asker.access is None else asker.access.token
+    return EventStream(here.live, await here.live.join(last_event_id, token), asker.roles)
 
 
 @router.get("/v1/events/stored")
