@@ -27,6 +27,7 @@ CALLED_WRONG = [
     (["workers", "start"], "give the processes: -c N"),
     (["forget"], "give --pattern, --trajectory"),
     (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
+    (["templates", "show", "nope"], "template must be one of chat, code"),
     (["stauts"], "Did you mean one of: 'status'"),
 ]
 
