@@ -2,8 +2,9 @@
 
 from swarm_agents.advice import TaskAdvice
 from swarm_agents.agent import Agent, AgentHealth
+from swarm_agents.factory import AgentFactory
 from swarm_agents.finetune import FinetuneReport, Measure
 from swarm_agents.spool import Spool
 from swarm_agents.task import Task
 
-__all__ = ["Agent", "AgentHealth", "FinetuneReport", "Measure", "Spool", "Task", "TaskAdvice"]
+__all__ = ["Agent", "AgentFactory", "AgentHealth", "FinetuneReport", "Measure", "Spool", "Task", "TaskAdvice"]

@@ -32,6 +32,7 @@ from swarm.errors import (
 )
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState
+from swarm.services.redacted import redacted
 from swarm.services.route_advice import RouteChoices
 from swarm.services.swarm import DEFAULT_ROLE, Swarm, check_idempotency_key, select_agents
 from swarm.settings import load_settings
@@ -43,6 +44,7 @@ from swarm.sona.trajectory import Step, Trajectory
 from swarm.sona.vectors import Vector, check_count, check_names, check_number
 from swarm.store.connection import connect
 from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, carried, memory_span, traceparent
+from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.keys import check_name
 from swarm.wire.records import decode_trajectory
 from swarm_agents.advice import TaskAdvice
@@ -167,11 +169,12 @@ class Agent:
         name = uuid.uuid4().hex if trajectory_id is None else check_idempotency_key(trajectory_id, "trajectory_id")
         routing = Routing(self.name, self.swarm, self.breaker, min_quality, tools, route)
         settings = self.swarm.settings
-        content = text if settings.trace_content else ""
+        content = self._delivery.redaction.text(text) if settings.trace_content else ""
         with memory_span(MemoryOperation.SEARCH, settings.name, agent=self.name, record=name, query=content) as span:
-            query = self.swarm.embed(text)
             if time.monotonic() - self._refreshed_at >= self._refresh_interval:
                 self.refresh()
+            text = self._delivery.redaction.text(check_text(text))
+            query = self.swarm.embed(text)
             sources = self._sources
             if agents is not None or roles is not None:
                 sources = select_agents(self._roles, agents, roles)
@@ -275,6 +278,7 @@ class Agent:
             )
             if self._delivery.spooled and not self.breaker.is_open:
                 self.refresh()
+            ended = redacted(ended, self._delivery.redaction, self.swarm.embed)
             receipt = self._delivery.report(ended, key, is_registered=self._is_registered)
             self._close(trajectory_id)
             if receipt.is_new:
@@ -386,6 +390,8 @@ class Agent:
         try:
             if not self._is_registered:
                 self._register()
+            elif self._delivery.spooled:
+                self._delivery.policy = self.swarm.agents.directory().policies.get(self.name, self._delivery.policy)
             self._delivery.replay()
             self._follow()
             self._keep()
@@ -529,6 +535,19 @@ class Agent:
         return self._learner.config
 
     @property
+    def policy(self) -> AgentPolicy:
+        """How its evidence ages and what is taken out of its texts, as registered."""
+        return self._delivery.policy
+
+    def redact(self, text: str) -> str:
+        """A text as its hooks take it: without what its policy takes out."""
+        return self._delivery.redaction.text(text)
+
+    def bend(self, query: Vector) -> Vector:
+        """A query of shape (d,) as this agent's own adapter bends it."""
+        return self._learner.bend(query, is_own_alone=True)
+
+    @property
     def adapter(self) -> Adapter:
         """The adapter that bends this agent's queries."""
         return self._learner.adapter
@@ -552,10 +571,14 @@ class Agent:
         return [hit.action for hit in hits]
 
     def _register(self) -> None:
-        registration = self.swarm.register(self.name, self._given_role, self._given_config)
+        # Redis may have lost its data, or the agent was forgotten: its texts must not be stored as they are by that.
+        is_known = self.name in self.swarm.agents.directory().roles
+        policy = None if is_known else self._delivery.policy
+        registration = self.swarm.register(self.name, self._given_role, self._given_config, policy=policy)
         if registration.config != self.config:
             self._learner.configure(registration.config)
         self._live(self.swarm.agents.life(self.name) or "0")
+        self._delivery.policy = registration.policy
         self._is_registered = True
         ephemeral = SonaConfig.preset("ephemeral", dim=self.config.dim, seed=self.config.seed)
         if self.config == ephemeral if self._warm_start is None else self._warm_start:
@@ -564,13 +587,15 @@ class Agent:
                 self.swarm.warm_start(self.name)
 
     def _follow(self) -> None:
-        self._roles = self.swarm.roles()
-        if self.name not in self._roles:
+        known = self.swarm.agents.directory()
+        if self.name not in known.roles:
             # Redis has lost its data, or the swarm was erased: nobody would consolidate what we report.
             self.swarm.unbind()
             self._register()
-            self._roles = self.swarm.roles()
+            known = self.swarm.agents.directory()
             self._is_caught_up = False
+        self._roles = dict(known.roles)
+        self._delivery.policy = known.policies.get(self.name, NO_POLICY)
         self.swarm.replica.refresh()
         self.swarm.router.refresh()
         self._learner.follow()
@@ -608,6 +633,7 @@ class Agent:
             self.drop_expired()
             if not self._has_room(trajectory.id):
                 raise CapacityError(f"agent {self.name}: {MAX_OPEN} tasks are under way; end some first")
+        trajectory = redacted(trajectory, self._delivery.redaction, self.swarm.embed)
         # First in Redis: if that refuses it, nothing has changed here.
         is_kept = self._delivery.remember(trajectory)
         with self._lock:
@@ -627,7 +653,8 @@ class Agent:
         """Let Redis know the tasks that were begun while it was away: another process may have to end them."""
         with self._lock:
             unkept = [self._open[name] for name in self._unkept]
-        for trajectory in unkept:
+        for opened in unkept:
+            trajectory = redacted(opened, self._delivery.redaction, self.swarm.embed)
             if not self._delivery.remember(trajectory):
                 return
             with self._lock:

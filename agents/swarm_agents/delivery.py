@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from swarm.errors import CapacityError, QueueFullError, RecordError, StoreUnavailableError
 from swarm.services.receipts import Receipt, ReceiptState
+from swarm.services.redacted import redacted, redaction_of
 from swarm.services.swarm import Swarm
 from swarm.sona.trajectory import Trajectory
 from swarm.store.outcomes import Origin, Outcome
+from swarm.wire.agent_policy import NO_POLICY, AgentPolicy, decode_policy, encode_policy
 from swarm.wire.records import decode_trajectory, encode_trajectory
 from swarm_agents.breaker import Breaker
 from swarm_agents.spool import Spool, Spooled, spool_folder
@@ -20,7 +23,10 @@ _REPLAY_S = 0.1
 
 
 class Delivery:
-    """Delivers for one agent. `spooled` counts what waits in the spool, as this process last saw it."""
+    """Delivers for one agent.
+
+    `spooled` counts what waits in the spool, as this process last saw it; `redaction` is what its policy takes out.
+    """
 
     def __init__(self, agent: str, swarm: Swarm, breaker: Breaker) -> None:
         settings = swarm.settings
@@ -31,6 +37,9 @@ class Delivery:
         self._spool = Spool(spool_folder(settings) / f"{agent}.sqlite", settings.spool_max_bytes)
         self._behind: CapacityError | None = None
         self._life = self._spool.life
+        noted = self._spool.policy
+        self._policy = decode_policy(noted) if noted else NO_POLICY
+        self.redaction = redaction_of(self._policy)
         self.spooled = len(self._spool)
 
     @property
@@ -44,6 +53,18 @@ class Delivery:
             # First in the file: a process that begins while Redis is away goes on with it.
             self._spool.life = life
             self._life = life
+
+    @property
+    def policy(self) -> AgentPolicy:
+        """The agent's policy, as its registration said last, to this process or to one before it on this host."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: AgentPolicy) -> None:
+        if policy != self._policy:
+            # Likewise first in the file.
+            self._spool.policy = encode_policy(policy)
+            self._policy, self.redaction = policy, redaction_of(policy)
 
     def report(self, trajectory: Trajectory, key: str, *, is_registered: bool) -> Receipt:
         """Append an outcome to the agent's stream, or to the spool; durable when this returns.
@@ -86,15 +107,7 @@ class Delivery:
 
     def _send(self, waiting: Sequence[Spooled]) -> None:
         """Append outcomes, then forget what Redis has; killed in between, they are sent again, without effect."""
-        outcomes = [
-            Outcome(
-                record=one.record,
-                idempotency_key=one.idempotency_key,
-                trajectory_id=one.trajectory_id,
-                origin=_origin_of(one),
-            )
-            for one in waiting
-        ]
+        outcomes = [self._outcome_of(one) for one in waiting]
         try:
             # What belongs to something that was forgotten is refused and counted there, and goes here, too.
             self._swarm.deliver(self._agent, outcomes)
@@ -102,6 +115,22 @@ class Delivery:
             self._forget(waiting[: error.taken])
             raise
         self._forget(waiting)
+
+    def _outcome_of(self, waiting: Spooled) -> Outcome:
+        record, trajectory = waiting.record, _trajectory_of(waiting)
+        if trajectory is not None and self.redaction:
+            # It was spooled by a process that had never seen Redis, or before the agent had this redaction.
+            record = encode_trajectory(redacted(trajectory, self.redaction, self._swarm.embed))
+            trajectory = decode_trajectory(record)
+        origin = Origin(life=waiting.life)
+        if trajectory is not None:
+            origin = replace(origin, action=trajectory.action, at_s=trajectory.at_s)
+        return Outcome(
+            record=record,
+            idempotency_key=waiting.idempotency_key,
+            trajectory_id=waiting.trajectory_id,
+            origin=origin,
+        )
 
     def _forget(self, sent: Sequence[Spooled]) -> None:
         if sent:
@@ -177,10 +206,9 @@ class Delivery:
         return Receipt(agent=self._agent, idempotency_key=key, state=ReceiptState.SPOOLED, is_new=is_new)
 
 
-def _origin_of(outcome: Spooled) -> Origin:
+def _trajectory_of(waiting: Spooled) -> Trajectory | None:
     try:
-        trajectory = decode_trajectory(outcome.record)
+        return decode_trajectory(waiting.record)
     except RecordError:
         # Consolidation says what is wrong with it.
-        return Origin(life=outcome.life)
-    return Origin(life=outcome.life, action=trajectory.action, at_s=trajectory.at_s)
+        return None

@@ -34,6 +34,8 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON outcome
   BEGIN UPDATE size SET bytes = bytes - length(old.record); END;
 CREATE TABLE IF NOT EXISTS life (value TEXT NOT NULL);
 INSERT INTO life SELECT '' WHERE NOT EXISTS (SELECT 1 FROM life);
+CREATE TABLE IF NOT EXISTS policy (record BLOB NOT NULL);
+INSERT INTO policy SELECT x'' WHERE NOT EXISTS (SELECT 1 FROM policy);
 COMMIT;
 """
 # Files of an older version lack the column.
@@ -81,6 +83,17 @@ class Spool:
     def life(self, life: str) -> None:
         with self._errors(), self._lock:
             self._db.execute("UPDATE life SET value = ?", (life,))
+
+    @property
+    def policy(self) -> bytes:
+        """The record of the agent's policy that was noted last, likewise; b"" before the first."""
+        with self._errors(), self._lock:
+            return bytes(self._db.execute("SELECT record FROM policy").fetchone()[0])
+
+    @policy.setter
+    def policy(self, record: bytes) -> None:
+        with self._errors(), self._lock:
+            self._db.execute("UPDATE policy SET record = ?", (record,))
 
     def append(self, idempotency_key: str, trajectory_id: str, record: bytes, life: str = "") -> bool:
         """Put an outcome at the end; False if its key waits here already. Durable when this returns.

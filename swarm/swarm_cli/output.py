@@ -108,6 +108,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400.0:.0f} d"
 
 
+def period(seconds: float | None) -> str:
+    """A half-life or a time to live, which may be switched off."""
+    return "off" if seconds is None else duration(seconds)
+
+
 def ago(at_s: float) -> str:
     """How long ago a point in time is, in seconds since the epoch."""
     return f"{duration(max(0.0, time.time() - at_s))} ago"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import click
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_PERIOD = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd])")
+from swarm.errors import InputError
+from swarm.services.periods import parse_period
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +30,10 @@ class PeriodType(click.ParamType[Period]):
         """
         if isinstance(value, Period):
             return value
-        if value == "off":
-            return Period(None)
-        found = _PERIOD.fullmatch(str(value))
-        if found is None:
-            self.fail(f"{str(value)[:40]!r} is no period: a number with s, m, h or d, or off", param, ctx)
-        return Period(float(found[1]) * _UNITS[found[2]])
+        try:
+            return Period(parse_period(value))
+        except InputError as error:
+            self.fail(str(error).removeprefix("period: "), param, ctx)
 
 
 PERIOD = PeriodType()

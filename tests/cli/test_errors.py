@@ -28,6 +28,7 @@ CALLED_WRONG = [
     (["forget"], "give --pattern, --trajectory"),
     (["export", "--to", "x"], "give an agent, or --all"),
     (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
+    (["templates", "show", "nope"], "template must be one of chat, code"),
     (["stauts"], "Did you mean one of: 'status'"),
 ]
 

@@ -34,6 +34,7 @@ from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
 from swarm.sona.lora import LoraPair
 from swarm.store.connection import Client
+from swarm.wire.agent_policy import AgentPolicy
 from swarm.wire.token_records import Role
 from swarm_agents import Agent
 
@@ -276,6 +277,14 @@ def test_an_agent_gives_itself_no_role_and_no_configuration(
         guarded.register(ME, "tester")
     with pytest.raises(ForbiddenError, match="with another configuration"):
         guarded.register(ME, config=SonaConfig(dim=DIM, seed=3))
+    with pytest.raises(ForbiddenError, match="with another policy"):
+        guarded.register(ME, policy=AgentPolicy(ttl_s=9.0))
+    with pytest.raises(ForbiddenError, match="from another template"):
+        guarded.register(ME, template="code")
+    as_role(Role.OPERATOR).register(ME, template="code", policy=AgentPolicy(redact=("email",)))
+    with pytest.raises(ForbiddenError, match="with another policy"):
+        guarded.register(ME, policy=AgentPolicy())
+    assert guarded.register(ME, template="code", policy=AgentPolicy(redact=("email",))).template == "code"
     assert guarded.register(ME, "coder").role == "coder"
     assert as_role(Role.OPERATOR).register(ME, "tester").role == "tester"
 

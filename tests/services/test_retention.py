@@ -11,8 +11,9 @@ import pytest
 from swarm_support import DIM, make_swarm, some_outcome, some_vector
 
 from swarm.errors import BoundsError, CapacityError, UnknownIdError
+from swarm.services.agent_ageing import Ages
 from swarm.services.background import Background
-from swarm.services.merge import aged_parts, bank_of
+from swarm.services.merge import bank_of
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.clusters import Cluster
@@ -132,7 +133,7 @@ def test_the_bank_is_a_function_of_the_generations_and_the_time(swarm: Swarm, ba
     ageing = rules.on_grid(time.time())
     parts = {name: swarm.agents.clusters(name) for name in reversed(swarm.agents.names())}
     verdicts = {name: state.verdict for name, state in swarm.agents.states(parts).items()}
-    expected = {p.id: replace(p, label="") for p in bank_of(aged_parts(parts, ageing), verdicts)}
+    expected = {p.id: replace(p, label="") for p in bank_of(Ages(common=ageing).parts(parts), verdicts)}
     found = {name: replace(p, label="") for name, p in patterns(swarm).items()}
     assert {k: encode_cluster(v) for k, v in found.items()} == {k: encode_cluster(v) for k, v in expected.items()}
     # Another process with nothing in memory would publish the same, so it is not due.

@@ -15,7 +15,7 @@ from swarm.store.connection import Client, connect
 from swarm.store.migrations import STEPS, check_swarm, migrate
 from swarm.wire.codec import VERSION, decode, encode
 from swarm.wire.keys import SwarmKeys
-from swarm.wire.records import encode_trajectory
+from swarm.wire.records import encode_registration, encode_trajectory
 from swarm.wire.schema import RESTORING_FIELD, SCHEMA, SCHEMA_FIELD
 from swarm_agents import Agent
 
@@ -54,11 +54,25 @@ def test_a_swarm_without_a_schema_is_migrated_by_whoever_comes_first(
     bank.publish(lease, [], [], merged)
     lease.release()
     Background(settings, client).sweep(lambda task, agent: None)
-    assert check_swarm(client, keys) == 1
+    assert check_swarm(client, keys) == SCHEMA
     assert bank.merged() == {"coder-1": merged["coder-1"]}
     before = everything(client, keys)
-    assert migrate(client, keys) == 1
+    assert migrate(client, keys) == SCHEMA
     assert everything(client, keys) == before
+
+
+def test_a_swarm_of_the_schema_before_is_read_as_having_no_policies(
+    client: Client, settings: Settings, keys: SwarmKeys, agents: AgentStore
+) -> None:
+    registration = a_registration()
+    agents.register("coder-1", registration)
+    payload = decode("registration", encode_registration(registration))
+    old = {name: value for name, value in payload.items() if name not in ("template", "policy")}
+    client.hset(keys.agents, "coder-1", encode("registration", old))
+    client.hset(keys.meta, SCHEMA_FIELD, 1)
+    assert migrate(client, keys) == SCHEMA
+    assert agents.registration("coder-1") == registration
+    assert agents.directory().policies == {}
 
 
 def test_an_agent_does_not_wait_for_a_migration_but_spools(
@@ -71,7 +85,7 @@ def test_an_agent_does_not_wait_for_a_migration_but_spools(
     advice = agent.before_task("anything")
     receipt = agent.after_task(advice.trajectory_id, success=True, output="done")
     assert receipt.state is ReceiptState.SPOOLED
-    assert "its migration from schema 0 to 1 waits" in agent.health().last_error
+    assert f"its migration from schema 0 to {SCHEMA} waits" in agent.health().last_error
     lease.release()
     agent.breaker.succeeded()
     assert agent.flush(10.0)

@@ -65,7 +65,7 @@ def consolidate(
     """Take the agent's lease, learn from what waits behind its cursor, commit.
 
     Safe to run twice, late, or to be killed anywhere: before the commit nothing has happened, and the commit
-    is one transaction.
+    is one transaction. `rules` are the swarm's; of the agent's own periods the shorter count.
 
     Raises
     ------
@@ -82,10 +82,9 @@ def consolidate(
     lease = agents.lease(agent, lease_ttl)
     if lease is None:
         return Consolidation(agent=agent, status="busy")
+    own = rules.within(registration.policy.half_life_s, registration.policy.ttl_s)
     with lease.held():
-        return consolidate_under(
-            lease, agent, registration.config, agents, outcomes, replica(registration.config), rules
-        )
+        return consolidate_under(lease, agent, registration.config, agents, outcomes, replica(registration.config), own)
 
 
 def consolidate_under(

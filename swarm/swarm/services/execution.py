@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
+from swarm.embed.redaction import Redaction
 from swarm.embed.text import check_text
 from swarm.errors import InputError, UnknownIdError, shown
 from swarm.services.answers import Same, group_answers
 from swarm.services.receipts import Receipt
+from swarm.services.redacted import redaction_for
 from swarm.services.verdict import (
     AgentResult,
     Threshold,
@@ -28,6 +30,7 @@ from swarm.sona.clusters import action_of
 from swarm.sona.consensus import Reliability
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
+from swarm.store.agents import Directory
 from swarm.store.reliability import ReliabilityStore
 
 MAX_AGENTS = 1000
@@ -145,6 +148,27 @@ def learn_from_execution(
         if judged.quality is not None
     }
     return _report(execution, verdict, receipts, reliabilities.read())
+
+
+def redacted_results(
+    task: str, results: Mapping[str, AgentResult | str], directory: Directory
+) -> tuple[str, Mapping[str, AgentResult | str]]:
+    """A task and what came of it: each output without what its agent's redaction takes out, the task without any of it.
+
+    What is no text, and no mapping, is left to who checks it.
+    """
+    if not (isinstance(results, Mapping) and any(agent in directory.policies for agent in results)):
+        return task, results
+    redactions = {agent: redaction_for(directory, agent) for agent in results}
+    rules = Redaction(name for redaction in redactions.values() for name in redaction.names)
+    outputs = {agent: _redacted(result, redactions[agent]) for agent, result in results.items()}
+    return rules.text(task) if isinstance(task, str) else task, outputs
+
+
+def _redacted(result: AgentResult | str, redaction: Redaction) -> AgentResult | str:
+    if isinstance(result, AgentResult) and isinstance(result.output, str):
+        return replace(result, output=redaction.text(result.output))
+    return redaction.text(result) if isinstance(result, str) else result
 
 
 def _judge(

@@ -38,8 +38,11 @@ def drop_expired(agent: str, agents: AgentStore, rules: AgeingRules, lease_ttl: 
 
     0 if there are none, the agent is gone, or others have it: then its next cycle does the same.
     """
-    registration, ageing = agents.registration(agent), rules.at(now_s)
-    if registration is None or ageing is None:
+    registration = agents.registration(agent)
+    if registration is None:
+        return 0
+    ageing = rules.within(registration.policy.half_life_s, registration.policy.ttl_s).at(now_s)
+    if ageing is None:
         return 0
     lease = agents.lease(agent, lease_ttl)
     if lease is None:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from swarm.errors import StaleWriterError, UnknownIdError
+from swarm.services.agent_ageing import AgentRules
 from swarm.services.forget_pattern import Share, regions_of, share_of
 from swarm.services.forget_report import Forgetting
 from swarm.services.region import Region
@@ -103,8 +104,9 @@ class Forgetter:
             # It was taken out already; what is left is to erase.
             return self._finish_pattern(stone, _NOTHING)
         names = self._agents.names()
-        ageing = self._retention.rules().on_grid(self._retention.now_s())
-        regions = regions_of(pattern, {name: self._agents.clusters(name) for name in names}, ageing)
+        rules = AgentRules(common=self._retention.rules(), policies=self._agents.directory().policies)
+        ages = rules.on_grid(self._retention.now_s())
+        regions = regions_of(pattern, {name: self._agents.clusters(name) for name in names}, ages)
         shares = [self._share(name, region) for name, region in regions.items()]
         work = {share.agent: tuple(share.outcomes) for share in shares}
         stone = self._begin("pattern", pattern_id, "", work)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.errors import RecordError
+from swarm.services.agent_ageing import Ages
 from swarm.services.merge import MERGE_SIMILARITY
 from swarm.services.region import Region
-from swarm.sona.ageing import Ageing
 from swarm.sona.bank import near_groups
 from swarm.sona.clusters import OWN_ACTION, Cluster, family_of, merge_clusters
 from swarm.sona.trajectory import Trajectory
@@ -26,7 +26,7 @@ class Share:
     outcomes: Mapping[str, Trajectory]
 
 
-def regions_of(pattern: Cluster, parts: Mapping[str, Sequence[Cluster]], ageing: Ageing | None) -> dict[str, Region]:
+def regions_of(pattern: Cluster, parts: Mapping[str, Sequence[Cluster]], ages: Ages) -> dict[str, Region]:
     """The region of every agent that has a part in a pattern.
 
     The clusters that the merge would put together are its parts; if the bank is behind what agents hold, so that none
@@ -34,7 +34,7 @@ def regions_of(pattern: Cluster, parts: Mapping[str, Sequence[Cluster]], ageing:
     """
     family = family_of(pattern)
     owned = [
-        (name, cluster, cluster if ageing is None else ageing.current(cluster))
+        (name, cluster, cluster if (ageing := ages.of(name)) is None else ageing.current(cluster))
         for name, clusters in sorted(parts.items())
         for cluster in clusters
         if family_of(cluster) == family

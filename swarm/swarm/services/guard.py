@@ -43,6 +43,7 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.export import AgentExport
 from swarm.sona.lora import LoraPair
 from swarm.sona.trajectory import Trajectory
+from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.keys import check_name
 from swarm.wire.records import Registration
 from swarm.wire.retention_records import Retention, Tombstone
@@ -218,12 +219,20 @@ class GuardedSwarm:
         self._gate.own("decision", found.decision.agent)
         return found
 
-    def register(self, agent: str, role: str | None = None, config: SonaConfig | None = None) -> Registration:
+    def register(
+        self,
+        agent: str,
+        role: str | None = None,
+        config: SonaConfig | None = None,
+        *,
+        template: str | None = None,
+        policy: AgentPolicy | None = None,
+    ) -> Registration:
         """See `Swarm.register`; an agent makes itself known, in the role and with the configuration that it has.
 
-        Its role decides which tasks it may claim: an operator gives it another one.
+        Its role decides which tasks it may claim, and its policy what is never stored: an operator gives it others.
         """
-        self._gate.enter("register", agent, role, config)
+        self._gate.enter("register", agent, role, config, template, policy)
         self._gate.own("register", agent)
         if self._gate.agent:
             known = self._swarm.agents.registration(agent)
@@ -231,7 +240,11 @@ class GuardedSwarm:
                 raise self._gate.refusal("register", f"in role {role!r}, which an operator gives")
             if config is not None and not (known and isinstance(config, SonaConfig) and config == known.config):
                 raise self._gate.refusal("register", "with another configuration, which an operator gives")
-        return self._swarm.register(agent, role, config)
+            if template is not None and not (known and template == known.template):
+                raise self._gate.refusal("register", "from another template, which an operator gives")
+            if policy is not None and policy != (known.policy if known else NO_POLICY):
+                raise self._gate.refusal("register", "with another policy, which an operator gives")
+        return self._swarm.register(agent, role, config, template=template, policy=policy)
 
     def warm_start(self, agent: str, *, roles: Collection[str] | None = None) -> WarmStart:
         """See `Swarm.warm_start`."""

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from swarm.services.agent_ageing import AgentRules, Ages
 from swarm.services.labels import label_patterns
 from swarm.services.relay import learned_events, stored_events
 from swarm.services.route_update import RouteMerger
-from swarm.sona.ageing import Ageing
 from swarm.sona.bank import merge_near
 from swarm.sona.clusters import Cluster, family_of, is_library
 from swarm.sona.standing import Verdict
@@ -69,7 +69,7 @@ class Merger:
 
     def is_due(self, states: Mapping[str, AgentState] | None = None) -> bool:
         """Whether the bank has aged, or an agent has a generation that it does not contain; by default any agent."""
-        if self._key(self._ageing()) != self._bank.aged():
+        if self._ages().key != self._bank.aged():
             return True
         if states is None:
             states = self._agents.states(self._agents.names())
@@ -82,10 +82,14 @@ class Merger:
 
     def holders_of_expired(self) -> list[str]:
         """Agents that hold clusters, as the last merge read them, which the bank has dropped because of their age."""
-        ageing = self._ageing()
-        if ageing is None or ageing.expired_s is None:
-            return []
-        return [name for name, (_, clusters) in self._clusters.items() if any(map(ageing.is_expired, clusters))]
+        ages = self._ages()
+        return [
+            name
+            for name, (_, clusters) in self._clusters.items()
+            if (ageing := ages.of(name)) is not None
+            and ageing.expired_s is not None
+            and any(map(ageing.is_expired, clusters))
+        ]
 
     def run(self) -> Merge:
         """Take the merge lease and publish what changed, in one transaction.
@@ -106,12 +110,12 @@ class Merger:
         # Read before what they stand for: what is committed meanwhile is merged again.
         states = self._agents.states(self._agents.names())
         changed = _changed(states, merged)
-        ageing = self._ageing()
-        if not changed and self._key(ageing) == self._bank.aged():
+        ages = self._ages()
+        if not changed and ages.key == self._bank.aged():
             return Merge(status="idle")
         swarm, came_from = self._agents.swarm, self._came_from(changed)
         with memory_span(MemoryOperation.UPSERT, swarm, kind=SpanKind.CONSUMER, after=came_from) as span:
-            done = self._publish(lease, states, merged, changed, ageing)
+            done = self._publish(lease, states, merged, changed, ages)
             span.set("swarm.stage", "merge")
             span.set("swarm.version", done.version)
             span.set("gen_ai.memory.record.count", done.put)
@@ -127,17 +131,17 @@ class Merger:
         states: Mapping[str, AgentState],
         merged: Mapping[str, MergedAgent],
         changed: Mapping[str, MergedAgent],
-        ageing: Ageing | None,
+        ages: Ages,
     ) -> Merge:
         self._load(states)
         before = self._before()
-        parts = self._parts(states, ageing)
+        parts = self._parts(states, ages)
         after = bank_of(parts, {name: state.verdict for name, state in states.items()})
         labelled = label_patterns(after)
         put = [pattern for pattern in labelled if not _same(pattern, before.get(pattern.id))]
         new = [pattern for pattern in put if pattern.id not in before]
         removed = sorted(before.keys() - {pattern.id for pattern in after})
-        expired = 0 if ageing is None else sum(ageing.is_expired(before[pattern_id]) for pattern_id in removed)
+        expired = sum(ages.is_expired(before[pattern_id]) for pattern_id in removed)
         # Before the bank, which says what is merged: killed in between, both are published again.
         self._routes.publish(lease, states)
         events = self._events(
@@ -160,7 +164,7 @@ class Merger:
             changed,
             experts=experts_of(states),
             is_full=_is_reset(states, merged),
-            aged=self._key(ageing),
+            aged=ages.key,
             expired=expired,
             events=events,
         )
@@ -186,25 +190,27 @@ class Merger:
         stored, others = stored_events(new)
         return [*learned, *stored, replace(merge, untold=untold + others)]
 
-    def _ageing(self) -> Ageing | None:
-        return None if self._retention is None else self._retention.rules().on_grid(self._retention.now_s())
+    def _ages(self) -> Ages:
+        if self._retention is None:
+            return Ages()
+        rules = AgentRules(common=self._retention.rules(), policies=self._agents.directory().policies)
+        return rules.on_grid(self._retention.now_s())
 
-    def _key(self, ageing: Ageing | None) -> str:
-        return "" if ageing is None else ageing.key
-
-    def _parts(self, states: Mapping[str, AgentState], ageing: Ageing | None) -> Mapping[str, Sequence[Cluster]]:
+    def _parts(self, states: Mapping[str, AgentState], ages: Ages) -> Mapping[str, Sequence[Cluster]]:
         held = {name: self._clusters[name] for name in states}
-        if ageing is None:
-            self._aged = {}
-            return {name: clusters for name, (_, clusters) in held.items()}
-        key, known = ageing.key, self._aged
-        self._aged = {
-            name: known[name]
-            if name in known and known[name][0] == (generation, key)
-            else ((generation, key), ageing.aged(clusters))
-            for name, (generation, clusters) in held.items()
-        }
-        return {name: clusters for name, (_, clusters) in self._aged.items()}
+        known, self._aged = self._aged, {}
+        parts: dict[str, Sequence[Cluster]] = {}
+        for name, (generation, clusters) in held.items():
+            ageing = ages.of(name)
+            if ageing is None:
+                parts[name] = clusters
+                continue
+            key = generation, ageing.key
+            if name not in known or known[name][0] != key:
+                known[name] = key, ageing.aged(clusters)
+            self._aged[name] = known[name]
+            parts[name] = known[name][1]
+        return parts
 
     def _before(self) -> dict[str, Cluster]:
         if self._published is not None and self._published[0] == self._bank.version():
@@ -217,11 +223,6 @@ class Merger:
         stale = [name for name, state in states.items() if self._clusters.get(name, (None,))[0] != state.generation]
         loaded = self._agents.clusters_of(stale)
         self._clusters.update((name, (states[name].generation, clusters)) for name, clusters in loaded.items())
-
-
-def aged_parts(parts: Mapping[str, Sequence[Cluster]], ageing: Ageing | None) -> Mapping[str, Sequence[Cluster]]:
-    """What agents hold, without what has expired, and with all sums at one time: then they add."""
-    return parts if ageing is None else {name: ageing.aged(clusters) for name, clusters in parts.items()}
 
 
 def _changed(states: Mapping[str, AgentState], merged: Mapping[str, MergedAgent]) -> dict[str, MergedAgent]:

@@ -127,6 +127,9 @@ _HOOKS = {
     "export": _INSIDE,
     "finetune": _INSIDE,  # it commits and merges, as a worker does
     "adapter": _INSIDE,
+    "policy": _INSIDE,
+    "redact": _INSIDE,
+    "bend": _INSIDE,
     "config": _INSIDE,
     "role": _INSIDE,
     "unkept": _INSIDE,

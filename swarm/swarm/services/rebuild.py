@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from swarm.services.agent_ageing import AgentRules
 from swarm.services.batch import Batch, read_batch
 from swarm.services.consolidate import MAX_OUTCOMES, cycle_rng, figures_of, learned_from, new_values
-from swarm.services.merge import aged_parts, bank_of
+from swarm.services.merge import bank_of
 from swarm.services.route_update import new_routes
-from swarm.sona.ageing import NO_AGEING, AgeingRules
 from swarm.sona.background import CycleReport, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
@@ -51,7 +51,7 @@ def rebuild(
     forgotten: Forgotten,
     others: Mapping[str, Sequence[Cluster]],
     verdicts: Mapping[str, Verdict],
-    rules: AgeingRules = NO_AGEING,
+    rules: AgentRules,
 ) -> Rebuilt:
     """The content of `base` after the outcomes of `spans`, without those that were taken back.
 
@@ -71,11 +71,17 @@ def rebuild(
             if not batch.trajectories:
                 continue
             standing = {**verdicts, agent: learned.standing.verdict}
-            ageing = rules.at(batch.at_s)
-            bank = _index(bank_of(aged_parts({**others, agent: learned.clusters}, ageing), standing), config)
+            ages = rules.at(batch.at_s)
+            bank = _index(bank_of(ages.parts({**others, agent: learned.clusters}), standing), config)
             before = learned
             learned, report = run_cycle(
-                before, batch.trajectories, bank, config, cycle_rng(config, base.age + len(reports)), agent, ageing
+                before,
+                batch.trajectories,
+                bank,
+                config,
+                cycle_rng(config, base.age + len(reports)),
+                agent,
+                ages.of(agent),
             )
             values |= new_values(before, learned, batch.trajectories)
             values |= new_routes(values["routes"], batch.trajectories, config.dim)

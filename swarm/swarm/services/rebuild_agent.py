@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from swarm.services.agent_ageing import AgentRules
 from swarm.services.lineage import RETRAIN, REWIND, Plan, plan_without
 from swarm.services.rebuild import EMPTY, Rebuilt, rebuild
 from swarm.services.rollback import ROLLBACK, values_of
@@ -73,7 +74,7 @@ class AgentRebuilder:
             self._agents.forgotten(agent),
             others,
             {name: state.verdict for name, state in self._agents.states(others).items()},
-            self._retention.rules(),
+            AgentRules(common=self._retention.rules(), policies=self._agents.directory().policies),
         )
         learned = plan.outcomes
         if not plan.is_whole:

@@ -27,7 +27,13 @@ from swarm.services.answers import Same
 from swarm.services.applying import Application, Fill, apply_pattern
 from swarm.services.backup import BackupReport, back_up
 from swarm.services.events import Events
-from swarm.services.execution import ConsensusRule, ExecutionReport, learn_from_execution, outcome_key
+from swarm.services.execution import (
+    ConsensusRule,
+    ExecutionReport,
+    learn_from_execution,
+    outcome_key,
+    redacted_results,
+)
 from swarm.services.export import export_agent
 from swarm.services.find import Found, find_consolidation, find_merge, split_id, with_generation
 from swarm.services.forget_report import Forgetting
@@ -45,6 +51,7 @@ from swarm.services.patterns import (
 from swarm.services.placement import NEAREST, Placement, candidates_of, choose
 from swarm.services.quarantine import Quarantine, set_quarantine
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt, receipt_of
+from swarm.services.redacted import redacted, redaction_of
 from swarm.services.replica import Replica
 from swarm.services.resend import Resender
 from swarm.services.retention import (
@@ -72,7 +79,7 @@ from swarm.sona.lora import LoraPair
 from swarm.sona.routing.near import NEIGHBOURS
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector, check_count, check_names, check_number
-from swarm.store.agents import AgentStore
+from swarm.store.agents import AgentStore, Membership
 from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
 from swarm.store.connection import Client, connect
@@ -84,6 +91,7 @@ from swarm.store.retention import RetentionStore
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
 from swarm.telemetry.spans import MemoryOperation, Span, carried, memory_span
+from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.event_records import MAX_LABEL, AgentQuarantined, AgentReleased
 from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
@@ -190,8 +198,22 @@ class Swarm:
 
     # Agents
 
-    def register(self, agent: str, role: str | None = None, config: SonaConfig | None = None) -> Registration:
-        """Make an agent known, or change its role or configuration; None leaves what is known as it is."""
+    def register(
+        self,
+        agent: str,
+        role: str | None = None,
+        config: SonaConfig | None = None,
+        *,
+        template: str | None = None,
+        policy: AgentPolicy | None = None,
+    ) -> Registration:
+        """Make an agent known, or change what is registered of it; None leaves what is known as it is.
+
+        Parameters
+        ----------
+        template : what it is made from, for people
+        policy : how its evidence ages, and what is taken out of its texts from now on; what is stored already stays
+        """
         check_name(agent, "agent")
         if role is not None:
             check_name(role, "role")
@@ -200,6 +222,10 @@ class Swarm:
         known = self.agents.registration(agent)
         if config is not None and not isinstance(config, SonaConfig):
             raise InputError(f"config must be a SonaConfig, got {type(config).__name__}")
+        if not (policy is None or isinstance(policy, AgentPolicy)):
+            raise InputError(f"policy must be an AgentPolicy, got {type(policy).__name__}")
+        if template is not None:
+            check_name(template, "template")
         wanted = config or (known.config if known else SonaConfig(dim=dim))
         if wanted.dim != dim:
             raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
@@ -209,6 +235,8 @@ class Swarm:
             role=role or (known.role if known else DEFAULT_ROLE),
             config=wanted,
             registered_s=known.registered_s if known else time.time(),
+            template=template or (known.template if known else ""),
+            policy=policy or (known.policy if known else NO_POLICY),
         )
         # An agent that is known needs no right to write what all share.
         if registration != known:
@@ -342,6 +370,8 @@ class Swarm:
         if not _is_empty(agent):
             check_name(agent, "agent")
         question, offered = route_question(**options), route_names(tools, "tools")
+        if agent and (known := self.agents.membership(agent)):
+            text = redaction_of(known.policy).text(check_text(text))
         query = self.embed(text)
         self._check_embedder()
         self.replica.refresh()
@@ -496,6 +526,9 @@ class Swarm:
             if _is_empty(input)
             else f"{check_text(task, 'task')}\n{check_text(input, 'input')}"
         )
+        known = self.agents.membership(agent)
+        redaction = redaction_of(known.policy if known else NO_POLICY)
+        query, output = redaction.text(query), redaction.text(output)
         embedding = self.embed(query, "task")
         trajectory_id = uuid.uuid4().hex
         key = check_idempotency_key(trajectory_id if idempotency_key is None else idempotency_key)
@@ -511,7 +544,7 @@ class Swarm:
             at_s=time.time(),
             context=dict(_mapping(metadata, "metadata")),
         )
-        if not self.agents.is_registered(agent):
+        if known is None:
             # What is refused must not leave an agent behind.
             encode_trajectory(trajectory)
             self.register(agent, role="library")
@@ -520,7 +553,8 @@ class Swarm:
     def record(self, trajectory: Trajectory, idempotency_key: str) -> Receipt:
         """Append an outcome to its agent's stream, once per idempotency key; durable when this returns.
 
-        One that belongs to what was forgotten is not taken: the receipt's state is `forgotten`.
+        One that belongs to what was forgotten is not taken: the receipt's state is `forgotten`. What the redaction of
+        its agent finds in its texts is taken out, and a text that changes by that is embedded anew.
 
         Raises
         ------
@@ -560,22 +594,26 @@ class Swarm:
             check_idempotency_key(key)
             if len(trajectory.embedding) != dim:
                 raise ShapeError(f"embedding must have shape ({dim},), got ({len(trajectory.embedding)},)")
-        lives = {agent: self._life(agent) for agent in dict.fromkeys(one.agent for one in trajectories)}
+        known = {agent: self._membership(agent) for agent in dict.fromkeys(one.agent for one in trajectories)}
+        redactions = {agent: redaction_of(membership.policy) for agent, membership in known.items()}
         self.bind()
-        waiting: dict[str, list[Outcome]] = {agent: [] for agent in lives}
-        for trajectory, key, record in zip(trajectories, keys, records, strict=True):
-            agent = trajectory.agent
-            origin = Origin(life=lives[agent], action=trajectory.action, at_s=trajectory.at_s)
+        waiting: dict[str, list[Outcome]] = {agent: [] for agent in known}
+        for given, key, record in zip(trajectories, keys, records, strict=True):
+            agent = given.agent
+            trajectory = redacted(given, redactions[agent], self.embed)
+            if trajectory is not given:
+                record = encode_trajectory(trajectory)
+            origin = Origin(life=known[agent].life, action=trajectory.action, at_s=trajectory.at_s)
             outcome = Outcome(record=record, idempotency_key=key, trajectory_id=trajectory.id, origin=origin)
             waiting[agent].append(outcome)
         receipts = {agent: iter(self.deliver(agent, outcomes)) for agent, outcomes in waiting.items()}
         return [next(receipts[trajectory.agent]) for trajectory in trajectories]
 
-    def _life(self, agent: str) -> str:
-        life = self.agents.life(agent)
-        if life is None:
+    def _membership(self, agent: str) -> Membership:
+        found = self.agents.membership(agent)
+        if found is None:
             raise UnknownIdError(f"agent {shown(agent)} is not registered")
-        return life
+        return found
 
     def deliver(self, agent: str, outcomes: Sequence[Outcome]) -> list[Receipt]:
         """Append encoded outcomes to the stream of a registered agent, and keep them in case that Redis loses them."""
@@ -624,7 +662,13 @@ class Swarm:
         # Too long with what comes before it, it would be refused when the verdict is kept already.
         check_idempotency_key(outcome_key(execution))
         return learn_from_execution(
-            task, results, consensus, self, self.reliability, execution, same=same, choices=choices
+            *redacted_results(task, results, self.agents.directory()),
+            consensus,
+            self,
+            self.reliability,
+            execution,
+            same=same,
+            choices=choices,
         )
 
     def outcomes(self, agent: str) -> OutcomeStore:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypedDict, Unpack
 
+from swarm.embed.redaction import Redaction
 from swarm.errors import (
     DeadlineError,
     InputError,
@@ -22,6 +23,7 @@ from swarm.errors import (
     shown,
 )
 from swarm.services.placement import Placement
+from swarm.services.redacted import redaction_for
 from swarm.settings import Settings
 from swarm.sona.vectors import check_count, check_number
 from swarm.store.agents import AgentStore
@@ -180,7 +182,8 @@ class Tasks:
 
         Parameters
         ----------
-        task : its text, which agents learn by; or a payload, if there is none
+        task : its text, which agents learn by; or a payload, if there is none. What the redaction of its agent, or of
+            an agent of its role, takes out never reaches the queue
         placer : places a task with `place="learned"`; `Swarm.submit` brings it along
         options : see `TaskOptions`
 
@@ -195,8 +198,17 @@ class Tasks:
         """
         record, is_placed = self._record(task, options)
         record = replace(record, traceparent=traceparent())
-        # Checked by this, before an id is made of it.
+        # Checked by this, before anything is made of it.
         data = encode_task(record)
+        redaction = redaction_for(self._agents.directory(), record.agent, record.role)
+        if redaction:
+            record = replace(
+                record,
+                text=redaction.text(record.text),
+                payload=redaction.value(record.payload),
+                redact=redaction.names,
+            )
+            data = encode_task(record)
         name, placement = task_id(record.role, record.idempotency_key), None
         if is_placed:
             if placer is None:
@@ -284,12 +296,16 @@ class Tasks:
         check_number(fraction, "fraction", 0.0, 1.0)
         if not isinstance(note, str):
             raise InputError(f"note must be text (str), got {type(note).__name__}")
-        return self.store.renew(task.id, task.token, _check_lease(lease), fraction, storable(note, MAX_NOTE))
+        told = Redaction(task.record.redact).text(storable(note, MAX_NOTE))
+        return self.store.renew(task.id, task.token, _check_lease(lease), fraction, storable(told, MAX_NOTE))
 
     def succeed(self, task: ClaimedTask, result: object) -> TaskState | None:
         """End a task with its result: succeeded; cancelled, which keeps no result; None if it was lost."""
         check_claimed(task)
-        return self.store.succeed(task.id, task.token, encode_result(result))
+        data = encode_result(result)
+        if task.record.redact:
+            data = encode_result(Redaction(task.record.redact).value(result))
+        return self.store.succeed(task.id, task.token, data)
 
     def fail(self, task: ClaimedTask, why: str, *, retry: bool, delay: float | None = None) -> TaskState | None:
         """End an attempt: the state of the task by this (retrying, waiting, dead, cancelled); None if it was lost.
@@ -304,7 +320,8 @@ class Tasks:
             raise InputError(f"retry must be True or False, got {shown(retry, 40)}")
         if delay is not None:
             check_number(delay, "delay", 0.0, 86_400.0)
-        return self.store.fail(task.id, task.token, reason(why), again=retry, delay=delay)
+        told = Redaction(task.record.redact).text(reason(why))
+        return self.store.fail(task.id, task.token, reason(told), again=retry, delay=delay)
 
     def sweep(self) -> dict[str, str]:
         """Do what is due, for all roles; see `TaskStore.sweep`. Workers call it; anybody may."""

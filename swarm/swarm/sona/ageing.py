@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarm.sona.clusters import Cluster, RouteTally, Tally, family_of
-from swarm.sona.vectors import Vector
+from swarm.sona.vectors import Vector, check_number
 
 PIN_SIMILARITY = 0.8
 """A pin keeps the clusters of its family from this cosine on. Clusters become one pattern from a larger one on, so the
 pin of a pattern covers the clusters around it that feed it."""
+MAX_PERIOD_S = 100 * 365 * 86_400.0
 MAX_HALF_LIVES = 60.0
 """What is older weighs as if it were so old, about 1e-18, so that no sum becomes zero."""
 
@@ -143,6 +144,15 @@ class AgeingRules:
     ttl_s: float | None = None
     pins: Pins = NO_PINS
 
+    def within(self, half_life_s: float | None, ttl_s: float | None) -> AgeingRules:
+        """These rules for somebody who has periods of their own: the shorter of each counts.
+
+        >>> found = AgeingRules(half_life_s=10.0).within(20.0, 30.0)
+        >>> found.half_life_s, found.ttl_s
+        (10.0, 30.0)
+        """
+        return replace(self, half_life_s=_shorter(self.half_life_s, half_life_s), ttl_s=_shorter(self.ttl_s, ttl_s))
+
     def at(self, now_s: float) -> Ageing | None:
         """How old everything is at `now_s`; None if nothing ages."""
         return self._at(now_s, now_s)
@@ -164,6 +174,15 @@ class AgeingRules:
 
 
 NO_AGEING = AgeingRules()
+
+
+def check_period(period_s: float | None, parameter: str) -> float | None:
+    """A half-life or a time to live, in seconds, if it is within its bounds; None is none."""
+    return None if period_s is None else check_number(period_s, parameter, 1.0, MAX_PERIOD_S)
+
+
+def _shorter(*periods_s: float | None) -> float | None:
+    return min((period_s for period_s in periods_s if period_s is not None), default=None)
 
 
 def _floor(now_s: float, step_s: float) -> float:

@@ -216,4 +216,12 @@ PRESETS: Mapping[str, SonaConfig] = MappingProxyType(
         "largescale": _preset(2, 16, 0.002, 1e-4, 2000, 200, 50_000, _HOUR, 0.3),
     }
 )
-"""The published presets. `largescale` promises unlimited trajectories; its bound here is the largest there is."""
+"""The published presets, two of whose promises mean something else here.
+
+* `realtime`, `balanced`, `research`, `quality` and `largescale` are published for 3,072 dimensions, each with a number
+  M of neighbours in an HNSW graph. The dimension is the embedder's. M has no meaning: there is no graph, the search is
+  exact up to 50,000 patterns and above it goes through the nearest lists of an inverted file.
+* `largescale` promises unlimited trajectories; its bound is the largest there is.
+
+`edge_deployment` keeps its promise of less than 5 MB, measured by `benchmarks.bench_edge`.
+"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,8 @@ _ARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 _MAX_K = 10_000
 _RECENT = 1024
-"""So many ended trajectories can still be named by a learning signal."""
+"""So many ended trajectories can still be named by a learning signal, and no more than may wait to be learned: on a
+small machine they would weigh more than all that was learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class SonaEngine(TrajectoryRecorder):
         self.standing = Standing()
         self.credit = CreditSums()
         self.baseline = Baseline()
-        self._recent: deque[Trajectory] = deque(maxlen=_RECENT)
+        self._recent: deque[Trajectory] = deque(maxlen=min(_RECENT, self.config.trajectory_capacity))
         self._enabled = True
         self.last_cycle_s: float | None = None
         self.instant_updates = 0
@@ -319,14 +320,17 @@ class SonaEngine(TrajectoryRecorder):
     def _forget(self, trajectories: Sequence[Trajectory]) -> None:
         """Empty the buffer of its `trajectories`; the newest can still be named by a signal."""
         self._buffer.clear()
-        self._recent.extend(trajectories[-_RECENT:])
+        # A signal needs what was asked, tried and done, and none of its texts.
+        newest = trajectories[-(self._recent.maxlen or 0) :]
+        self._recent.extend(replace(one, text="", response="", context={}) for one in newest)
 
     def _recalled(self, trajectory_id: str | int | None) -> Trajectory:
         wanted = trajectory_id if isinstance(trajectory_id, str) else shown(trajectory_id)
-        for trajectory in (*reversed(self._newest(_RECENT)), *reversed(self._recent)):
+        most = self._recent.maxlen or 0
+        for trajectory in (*reversed(self._newest(most)), *reversed(self._recent)):
             if trajectory_id is None or trajectory.id == wanted:
                 return trajectory
-        raise UnknownIdError(f"trajectory_id {shown(trajectory_id, 40)}: not among the last {_RECENT} that ended")
+        raise UnknownIdError(f"trajectory_id {shown(trajectory_id, 40)}: not among the last {most} that ended")
 
     def _instant(self, trajectory: Trajectory, quality: float, step_reward: float | None = None) -> None:
         x = trajectory.embedding

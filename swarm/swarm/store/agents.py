@@ -15,6 +15,7 @@ from swarm.store.lease import Lease
 from swarm.store.looks import Looks
 from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.store.scripts import REGISTER
+from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.codec import encode
 from swarm.wire.event_records import AgentChanged, AgentCreated, encode_event
 from swarm.wire.keys import SwarmKeys, check_name
@@ -26,6 +27,7 @@ from swarm.wire.records import (
     decode_weights,
     encode_cluster,
     encode_registration,
+    policy_of,
     role_of,
 )
 
@@ -77,6 +79,22 @@ class AgentState:
     def age(self) -> int:
         """How many consolidations the content comes from; with it they draw the same numbers after a rollback."""
         return self.generation - self.skipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """Who is in a swarm: the role of every agent, and the policy of those that have one."""
+
+    roles: Mapping[str, str]
+    policies: Mapping[str, AgentPolicy]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """In which life an agent is, see `AgentState.life`, and under which policy."""
+
+    life: str
+    policy: AgentPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +182,7 @@ class AgentStore:
         self._register = client.register_script(REGISTER)
         self._committer = Committer(client, keys)
         self._forgotten = ForgottenStore(client, keys)
-        self._roles: tuple[tuple[object, ...], dict[str, str]] | None = None
+        self._directory: tuple[tuple[object, ...], Directory] | None = None
         self._looks = Looks(client, keys, _FIELDS)
 
     @property
@@ -184,16 +202,22 @@ class AgentStore:
             )
 
     def roles(self) -> dict[str, str]:
-        """The role of every agent; fetched again only when somebody was registered, or went."""
+        """The role of every agent."""
+        return dict(self.directory().roles)
+
+    def directory(self) -> Directory:
+        """Roles and policies; fetched again only when somebody was registered, or went."""
         with redis_errors("list the agents"):
             pipeline = self._client.pipeline(transaction=True)
             pipeline.hget(self._keys.meta, "registered")
             pipeline.hlen(self._keys.agents)
             seen = tuple(pipeline.execute())
-            if self._roles is None or self._roles[0] != seen:
+            if self._directory is None or self._directory[0] != seen:
                 found = to_hash(self._client.hgetall(self._keys.agents))
-                self._roles = seen, {name: role_of(data) for name, data in found.items()}
-        return dict(self._roles[1])
+                policies = {name: policy for name, data in found.items() if (policy := policy_of(data)) != NO_POLICY}
+                roles = {name: role_of(data) for name, data in found.items()}
+                self._directory = seen, Directory(roles=roles, policies=policies)
+        return self._directory[1]
 
     def registrations(self) -> dict[str, Registration]:
         """All agents by name."""
@@ -216,13 +240,20 @@ class AgentStore:
 
     def life(self, name: str) -> str | None:
         """The present life of an agent, None if it is not registered; in one round trip."""
+        found = self.membership(name)
+        return None if found is None else found.life
+
+    def membership(self, name: str) -> Membership | None:
+        """As `life`, with the policy."""
         check_name(name, "agent")
         with redis_errors(f"read agent {name}"):
             pipeline = self._client.pipeline(transaction=False)
-            pipeline.hexists(self._keys.agents, name)
+            pipeline.hget(self._keys.agents, name)
             pipeline.hget(self._keys.agent(name).state, "life")
-            is_known, life = pipeline.execute()
-        return (life or b"0").decode() if is_known else None
+            registration, life = pipeline.execute()
+        if registration is None:
+            return None
+        return Membership(life=(life or b"0").decode(), policy=policy_of(registration))
 
     def names(self) -> list[str]:
         """Names of all agents, sorted."""

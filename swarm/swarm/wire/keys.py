@@ -10,7 +10,7 @@ Swarm, tag `{NAME}`
                     (by `swarm retention`), restoring (while a restore writes)
   pins      hash    id of a pattern that was pinned -> its place; written by `swarm pin`, for ever
   tombstones hash   what was forgotten -> when and by whom, no content; written by `swarm forget`, for ever
-  agents    hash    agent -> its registration (role, preset); written by agents, for ever
+  agents    hash    agent -> its registration (role, configuration, template, policy); written by agents, for ever
   bank      hash    pattern id -> pattern; written by the merge, read by replicas, for ever
   banklog   stream  which patterns changed; written with `bank` in one transaction, trimmed to BANKLOG_LENGTH
   merged    hash    agent -> generation and cursor that `bank` contains; written with `bank`

@@ -21,6 +21,7 @@ from swarm.sona.lora import LoraPair
 from swarm.sona.snapshot import cluster_as_dict, cluster_from_dict, trajectory_from_dict
 from swarm.sona.trajectory import Trajectory, checked_values
 from swarm.sona.vectors import check_count, check_number, check_numbers, check_text
+from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.codec import MAX_RECORD_BYTES, decode, encode, pack_floats, unpack_floats
 
 _Record = TypeVar("_Record")
@@ -41,11 +42,14 @@ _TRAJECTORY_TEXTS = {"text": MAX_TEXT_BYTES, "response": MAX_TEXT_BYTES} | dict.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What a swarm knows of an agent: its role, and the configuration its consolidation uses."""
+    """What a swarm knows of an agent: its role, the configuration its consolidation uses, and its policy."""
 
     role: str
     config: SonaConfig
     registered_s: float
+    template: str = ""
+    """What it was made from, for people; "" if that was no template."""
+    policy: AgentPolicy = NO_POLICY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,8 @@ def encode_registration(registration: Registration) -> bytes:
             "role": registration.role,
             "config": registration.config.as_dict(),
             "registered_s": registration.registered_s,
+            "template": registration.template,
+            "policy": registration.policy.as_dict(),
         },
     )
 
@@ -162,6 +168,11 @@ def decode_registration(data: bytes) -> Registration:
 def role_of(data: bytes) -> str:
     """The role in a registration, without its configuration, which takes ten times as long to check."""
     return guarded("registration", data, lambda payload: check_text(payload["role"], "role"))
+
+
+def policy_of(data: bytes) -> AgentPolicy:
+    """The policy in a registration, likewise."""
+    return guarded("registration", data, _policy)
 
 
 def guarded(kind: str, data: bytes, build: Callable[[Mapping[str, Any]], _Record]) -> _Record:
@@ -241,4 +252,11 @@ def _registration(payload: Mapping[str, Any]) -> Registration:
         role=check_text(payload["role"], "role"),
         config=SonaConfig.from_dict(payload["config"]),
         registered_s=check_number(payload["registered_s"], "registered_s", 0.0, _LARGEST),
+        template=check_text(payload["template"], "template") if "policy" in payload else "",
+        policy=_policy(payload),
     )
+
+
+def _policy(payload: Mapping[str, Any]) -> AgentPolicy:
+    # Registrations of schema 1 have neither a template nor a policy.
+    return AgentPolicy.from_dict(payload["policy"]) if "template" in payload else NO_POLICY

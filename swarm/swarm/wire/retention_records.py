@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from swarm.errors import InputError
-from swarm.sona.ageing import Pin
+from swarm.sona.ageing import Pin, check_period
 from swarm.sona.vectors import check_number, check_text
 from swarm.wire.codec import encode, pack_floats, unpack_floats
 from swarm.wire.records import guarded
 
-MAX_PERIOD_S = 100 * 365 * 86_400.0
 _MAX_TIME_S = 1e15
 KINDS = ("trajectory", "pattern", "agent")
 """What can be forgotten."""
@@ -72,9 +71,7 @@ class Tombstone:
 def check_retention(retention: Retention) -> Retention:
     """The settings, if they are within their bounds."""
     for name in ("half_life_s", "ttl_s"):
-        value = getattr(retention, name)
-        if value is not None:
-            check_number(value, name, 1.0, MAX_PERIOD_S)
+        check_period(getattr(retention, name), name)
     return retention
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from swarm.errors import DamagedRecordError, NewerRecordError, RecordError
 
-SCHEMA = 1
+SCHEMA = 2
 """What this program writes."""
 SCHEMA_FIELD = "schema"
 RESTORING_FIELD = "restoring"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from swarm.embed.redaction import check_rules
 from swarm.embed.text import MAX_TEXT_BYTES, check_text
 from swarm.errors import InputError, shown
 from swarm.sona.vectors import check_count, check_number
@@ -78,6 +79,8 @@ class TaskRecord:
     """Why it was given to `agent`, if that was learned; see `services.placement`."""
     traceparent: str = ""
     """Where it was submitted, if that was recorded; there the trace goes on."""
+    redact: tuple[str, ...] = ()
+    """What is taken out of its texts, and of what becomes of it: rules of the agents that it may go to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ class TaskStatus:
 
 
 _FIELDS = frozenset(one.name for one in fields(TaskRecord))
-_LATER = frozenset({"report", "placement", "traceparent"})
+_LATER = frozenset({"report", "placement", "traceparent", "redact"})
 
 
 def check_task(record: TaskRecord) -> TaskRecord:
@@ -144,9 +147,10 @@ def encode_task(record: TaskRecord) -> bytes:
     check_task(record)
     values = {one.name: getattr(record, one.name) for one in fields(TaskRecord)}
     values |= {"payload": dict(record.payload), "placement": dict(record.placement)}
-    if not record.traceparent:
-        # Without one, a worker of an earlier version can do the task.
-        del values["traceparent"]
+    for later in ("traceparent", "redact"):
+        if not values[later]:
+            # Without one, a worker of an earlier version can do the task.
+            del values[later]
     return encode_readable("task", values, "payload")
 
 
@@ -222,7 +226,7 @@ def _task(payload: Mapping[str, Any]) -> TaskRecord:
     # What the first writers of such records did not know yet has its default.
     if not _FIELDS - _LATER <= payload.keys() <= _FIELDS:
         raise InputError("the fields are not those of a task")
-    return check_task(TaskRecord(**payload))
+    return check_task(TaskRecord(**{**payload, "redact": check_rules(payload.get("redact", ()))}))
 
 
 def _status(payload: Mapping[str, Any]) -> TaskStatus:

@@ -11,19 +11,64 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.history import Version
+from swarm.services.swarm import Swarm
+from swarm.sona.config import SonaConfig
+from swarm_agents.factory import made_from, register_template
 from swarm_cli import completion
+from swarm_cli.assignments import assignments
 from swarm_cli.commands.status import agents_table
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import by_option, cli_settings, json_option, swarm_option
-from swarm_cli.output import BAD, NOTE, OK, console, count, duration, plain, print_json, table
+from swarm_cli.output import BAD, NOTE, OK, console, count, duration, facts, period, plain, print_json, table
 
 _CAUSE_WIDTH = 18
 
 
-@click.group("agents", short_help="See the agents of the swarm, their versions, and roll them back.")
+@click.group("agents", short_help="Make agents, see them and their versions, and roll them back.")
 def command() -> None:
-    """See the agents of the swarm, their versions, and roll them back."""
+    """Make agents, see them and their versions, and roll them back."""
+
+
+@command.command("create")
+@click.argument("agent", metavar="NAME")
+@click.option("--template", metavar="TEMPLATE", required=True, help="One of `swarm templates list`, or a .toml file.")
+@click.option("--domain", metavar="DOMAIN", help="Narrow it to a field: a domain of `swarm templates list`.")
+@click.option("--role", metavar="ROLE", help="Instead of the template's.")
+@click.option("--set", "changes", metavar="KEY=VALUE", multiple=True, help="A value instead of the template's.")
+@click.option("--replace", is_flag=True, help="Change an agent that is registered otherwise; what it learned stays.")
+@swarm_option
+@json_option
+def create(
+    agent: str,
+    template: str,
+    domain: str | None,
+    role: str | None,
+    changes: Sequence[str],
+    replace: bool,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Make an agent from a template: its learning settings, its role, its retention and its redaction.
+
+    KEY is a setting of the engine (base_lora_rank=24), half_life or ttl (a period: 30d, or off), or redact (names of
+    rules, with commas).
+    """
+    settings = cli_settings(name)
+    wanted = made_from(template, domain, role, assignments(changes))
+    with reachable(settings):
+        made = register_template(Swarm(settings), agent, wanted, replaces=replace)
+    if as_json:
+        print_json({"swarm": settings.name, **made.as_dict()})
+        return
+    console().print(f"Agent {made.name} of role {made.role} is made from template {made.template}.")
+    grid = facts()
+    differs = made.config.as_dict().items() - SonaConfig(dim=made.config.dim).as_dict().items()
+    grid.add_row("differs in", ", ".join(f"{key} {value:g}" for key, value in sorted(differs)) or "nothing")
+    grid.add_row("half-life", period(made.policy.half_life_s))
+    grid.add_row("time to live", period(made.policy.ttl_s))
+    grid.add_row("takes out", ", ".join(made.policy.redact) or "nothing")
+    console().print(grid)
 
 
 @command.command("list")

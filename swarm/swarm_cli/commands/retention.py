@@ -8,7 +8,7 @@ from swarm.services.retention import RetentionView
 from swarm.services.swarm import Swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import console, count, duration, facts, print_json
+from swarm_cli.output import console, count, facts, period, print_json
 from swarm_cli.periods import PERIOD, Period
 
 
@@ -60,12 +60,8 @@ def _show(view: RetentionView, name: str, as_json: bool) -> None:
         print_json({"swarm": name, **view.as_dict()})
         return
     grid = facts()
-    grid.add_row("half-life", _period(view.half_life_s))
-    grid.add_row("time to live", _period(view.ttl_s))
+    grid.add_row("half-life", period(view.half_life_s))
+    grid.add_row("time to live", period(view.ttl_s))
     grid.add_row("expired", count(view.expired, "pattern"))
     grid.add_row("pins", count(len(view.pins), "pattern"))
     console().print(grid)
-
-
-def _period(seconds: float | None) -> str:
-    return "off" if seconds is None else duration(seconds)

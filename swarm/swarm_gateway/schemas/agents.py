@@ -10,6 +10,7 @@ from swarm.services.rewind_report import Dependent, RewoundAgent
 from swarm.services.status import AgentStatus, AgentView
 from swarm.sona.config import PRESETS, SonaConfig
 from swarm.sona.standing import Verdict
+from swarm.wire.agent_policy import AgentPolicy
 from swarm_gateway.schemas.base import AS_WHOLE, Body, Key, Name, View
 from swarm_gateway.schemas.receipts import VersionView
 
@@ -29,10 +30,16 @@ class Agents(View):
 
 
 class AgentDetail(View):
-    """One agent: how it stands, its learning settings, and whether its engine is in the gateway's memory."""
+    """One agent: how it stands, its learning settings, and whether its engine is in the gateway's memory.
+
+    `template` is what it was made from, "" if that was none; `policy` how its evidence ages, and what is taken out of
+    its texts.
+    """
 
     status: AgentStatus
     config: SonaConfig
+    template: str
+    policy: AgentPolicy
     registered_s: float
     is_here: bool
 
@@ -41,7 +48,12 @@ class AgentDetail(View):
         """With what is registered of it on the same level."""
         registration = view.registration
         return cls(
-            status=view.status, config=registration.config, registered_s=registration.registered_s, is_here=is_here
+            status=view.status,
+            config=registration.config,
+            template=registration.template,
+            policy=registration.policy,
+            registered_s=registration.registered_s,
+            is_here=is_here,
         )
 
 

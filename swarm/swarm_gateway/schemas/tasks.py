@@ -105,6 +105,7 @@ class TaskStateView(View):
     idempotency_key: str
     report: bool
     placement: dict[str, JsonValue]
+    redact: tuple[str, ...]
     submitted: float
     attempts: int
     replays: int
