@@ -92,10 +92,10 @@ def test_what_is_added_is_found_and_what_is_forgotten_is_not(mcp: McpClient, bac
     receipt = mcp.call("memory_add", task="compress a file", output="use gzip")
     assert receipt["id"].startswith("outcome/library/")
     background.drain(0.0)
-    [pattern] = mcp.call("memory_search", text="compress a file")["patterns"]
+    [pattern] = wait_until(lambda: mcp.call("memory_search", text="compress a file")["patterns"], 30.0, "the pattern")
     gone = mcp.call("memory_forget", pattern=pattern["pattern_id"])
     assert (gone["kind"], gone["id"], gone["outcomes"]) == ("pattern", pattern["pattern_id"], 1)
-    assert mcp.call("swarm_query", text="compress a file")["patterns"] == []
+    wait_until(lambda: mcp.call("swarm_query", text="compress a file")["patterns"] == [], 30.0, "it to be forgotten")
 
 
 def test_a_model_is_chosen_by_what_it_came_to(mcp: McpClient, background: Background) -> None:
@@ -103,9 +103,13 @@ def test_a_model_is_chosen_by_what_it_came_to(mcp: McpClient, background: Backgr
         begun = mcp.call("trajectory_begin", text="prove a theorem", agent="ada", routes=["small", "large"])
         mcp.call("trajectory_end", trajectory_id=begun["trajectory_id"], success=success, route=route)
     background.drain(0.0)
-    advice = mcp.call("route_model", text="prove a theorem", routes=["small", "large"], strategy="quality")
+
+    def advised() -> dict[str, Any]:
+        return mcp.call("route_model", text="prove a theorem", routes=["small", "large"], strategy="quality")
+
+    advice = wait_until(lambda: found if (found := advised())["outcomes"] == 3.0 else None, 30.0, "all outcomes")
+    assert advice is not None
     assert advice["route"] == "large"
-    assert advice["outcomes"] == 3.0
     assert advice["why"]
 
 

@@ -157,7 +157,7 @@ def test_who_is_done_with_it_leaves_its_files_behind_without_a_word(swarm: Swarm
     del sender
     swarm.sent.look_at_what_was_left()
     assert swarm.sent.resent == 1
-    thread.join(10.0)
+    thread.join(30.0)
     assert not thread.is_alive()
 
 
