@@ -31,6 +31,7 @@ COMMANDS = {
     "receipt": ("swarm_cli.commands.receipt", "Say what became of an outcome, a task, a consolidation or a merge."),
     "dead": ("swarm_cli.commands.dead", "List, show, replay and drop tasks that failed for good."),
     "agents": ("swarm_cli.commands.agents", "See the agents of the swarm, their versions, and roll them back."),
+    "tune": ("swarm_cli.commands.tune", "Search for better learning settings of an agent, on its own outcomes."),
     "rewind": ("swarm_cli.commands.rewind", "Take out all that came from one trajectory, or from one agent."),
     "forget": ("swarm_cli.commands.forget", "Erase a pattern, a trajectory or an agent for good."),
     "retention": ("swarm_cli.commands.retention", "Say how evidence ages, and when patterns expire."),

@@ -35,6 +35,8 @@ class LogEntry:
     spans: tuple[Span, ...]
     cause: str
     figures: Mapping[str, Any]
+    config_before: str = ""
+    """The settings that the agent had before, as JSON, where this generation changed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,7 @@ def _log_entry(stream_id: str, fields: Mapping[bytes, bytes], before: str | None
         spans=spans,
         cause=fields.get(b"cause", b"").decode(),
         figures=decode("figures", fields[b"figures"]),
+        config_before=fields.get(b"config_before", b"").decode(),
     )
 
 
