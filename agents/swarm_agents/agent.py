@@ -180,7 +180,9 @@ class Agent:
                 sources = select_agents(self._roles, agents, roles)
             # Whose experience does not count must not bend the query either.
             y = self._learner.bend(query, is_own_alone=sources is not None)
-            hits = self.swarm.replica.rank(query, count, y=y, agents=sources, min_quality=min_quality, asker=self.name)
+            hits = self.swarm.replica.rank(
+                query, count, y=y, agents=sources, min_quality=min_quality, asker=self.name, config=self.config
+            )
             span.set("gen_ai.memory.record.count", len(hits))
             advised = routing.advise(query, y, text)
             trajectory = Trajectory(
@@ -567,7 +569,7 @@ class Agent:
     def _ranked(self, query: Vector) -> list[str]:
         """The actions that the hooks would advise for a query, best first."""
         y = self._learner.bend(query, is_own_alone=self._sources is not None)
-        hits = self.swarm.replica.rank(query, RANKED, y=y, agents=self._sources, asker=self.name)
+        hits = self.swarm.replica.rank(query, RANKED, y=y, agents=self._sources, asker=self.name, config=self.config)
         return [hit.action for hit in hits]
 
     def _register(self) -> None:

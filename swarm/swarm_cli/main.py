@@ -33,6 +33,7 @@ COMMANDS = {
     "dead": ("swarm_cli.commands.dead", "List, show, replay and drop tasks that failed for good."),
     "agents": ("swarm_cli.commands.agents", "Make agents, see them and their versions, and roll them back."),
     "templates": ("swarm_cli.commands.templates", "See what agents can be made from, to make one or to copy it."),
+    "tune": ("swarm_cli.commands.tune", "Search for better learning settings of an agent, on its own outcomes."),
     "rewind": ("swarm_cli.commands.rewind", "Take out all that came from one trajectory, or from one agent."),
     "forget": ("swarm_cli.commands.forget", "Erase a pattern, a trajectory or an agent for good."),
     "retention": ("swarm_cli.commands.retention", "Say how evidence ages, and when patterns expire."),

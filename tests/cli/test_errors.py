@@ -34,6 +34,7 @@ CALLED_WRONG = [
 
 UNKNOWN = [
     (["agents", "history", "nobody"], "see swarm agents list"),
+    (["tune", "--name", "nobody"], "see swarm agents list"),
     (["rewind", "--agent", "nobody"], "see swarm agents list"),
     (["forget", "--pattern", "nope"], "swarm query shows ids"),
     (["apply", "nope", "--task", "x"], "is not in the bank: swarm query shows ids"),

@@ -169,10 +169,11 @@ class Replica:
         agents: Collection[str] | None = None,
         min_quality: float = 0.0,
         asker: str = "",
+        config: SonaConfig | None = None,
     ) -> list[ActionHit]:
         """See `PatternIndex.rank`."""
         with self._lock:
-            return self.index.rank(x, k, y=y, agents=agents, min_quality=min_quality, asker=asker)
+            return self.index.rank(x, k, y=y, agents=agents, min_quality=min_quality, asker=asker, config=config)
 
     def recall(self, x: Vector, k: int) -> list[Hit]:
         """The k patterns whose tasks were most like `x` (d,) in what matters; see `sona.recall`."""

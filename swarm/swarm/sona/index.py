@@ -214,6 +214,7 @@ class PatternIndex:
         agents: Collection[str] | None = None,
         min_quality: float = 0.0,
         asker: str = "",
+        config: SonaConfig | None = None,
     ) -> list[ActionHit]:
         """The k actions of which most can be expected, best first; see `ranking`.
 
@@ -224,8 +225,11 @@ class PatternIndex:
         agents : count only the evidence of these agents; None counts everybody's
         min_quality : leave out patterns whose mean quality is below
         asker : the agent that asks; an unconfirmed pattern that its agent insists on is for that agent alone
+        config : whose temperature and failure_weight count; None stands for those of the index
         """
         n, m = len(self._clusters), len(self._names)
+        tau = self.temperature if config is None else config.temperature
+        failure_weight = self.failure_weight if config is None else config.failure_weight
         check_number(min_quality, "min_quality", 0.0, 1.0)
         if not n:
             return []
@@ -237,7 +241,7 @@ class PatternIndex:
             usable = usable & ~poor
             weights = np.where(poor, 0.0, weights)
         similarities = self._centroids[:n].dot(x)
-        nearness = kernel(similarities, self.temperature)
+        nearness = kernel(similarities, tau)
         mass = weights * nearness
         actions = self._actions[:n]
         worked: Doubles = np.bincount(actions, weights=mass * view.qualities, minlength=m).astype(np.float64)
@@ -247,12 +251,10 @@ class PatternIndex:
         )
         closeness = view.prototypes.dot(x if y is None else y)
         closeness[~view.known] = -math.inf
-        expected = expected_quality(
-            prior(closeness, self.temperature), worked, worked + self.failure_weight * failed, mass.sum()
-        )
+        expected = expected_quality(prior(closeness, tau), worked, worked + failure_weight * failed, mass.sum())
         frozen = view.given.dot(x)
         frozen[~view.known] = -math.inf
-        scores = guarded(expected, prior(frozen, self.temperature), view.backed, self.failure_weight * here)
+        scores = guarded(expected, prior(frozen, tau), view.backed, failure_weight * here)
         scores[np.bincount(actions, weights=usable, minlength=m) == 0.0] = -math.inf
         return self._hits(similarities, usable, scores, k)
 

@@ -125,6 +125,7 @@ class LargeIndex:
         agents: Collection[str] | None = None,
         min_quality: float = 0.0,
         asker: str = "",
+        config: SonaConfig | None = None,
     ) -> list[ActionHit]:
         """As `PatternIndex.rank`."""
         check_number(min_quality, "min_quality", 0.0, 1.0)
@@ -134,7 +135,9 @@ class LargeIndex:
         # What is not bent, as by an agent that has learned nothing yet, is looked for once.
         bent = x if y is None or np.array_equal(x, y) else y
         near = around(self._store, self._table, x, bent, question)
-        scores = scored(x, bent, near, question.view or self._table, self.temperature, self.failure_weight)
+        tau = self.temperature if config is None else config.temperature
+        failure_weight = self.failure_weight if config is None else config.failure_weight
+        scores = scored(x, bent, near, question.view or self._table, tau, failure_weight)
         return self._hits(near, scores, x, k, question)
 
     def rank_batch(

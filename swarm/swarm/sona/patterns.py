@@ -6,6 +6,7 @@ from collections.abc import Collection, Container, Iterable, Sequence
 from typing import Protocol
 
 from swarm.sona.clusters import Cluster
+from swarm.sona.config import SonaConfig
 from swarm.sona.index import ActionHit, Candidates, Found, Hit
 from swarm.sona.vectors import Doubles, Vector
 
@@ -42,6 +43,7 @@ class Patterns(Protocol):
         agents: Collection[str] | None = None,
         min_quality: float = 0.0,
         asker: str = "",
+        config: SonaConfig | None = None,
     ) -> list[ActionHit]: ...
 
     def rank_batch(

@@ -40,6 +40,8 @@ class LogEntry:
     """How far the agent was believed before, for a consolidation."""
     dead: tuple[str, ...] = ()
     """Stream ids of outcomes that it could not use, the first of them."""
+    config_before: str = ""
+    """The settings that the agent had before, as JSON, where this generation changed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,7 @@ def read_log_entry(stream_id: str, fields: Mapping[bytes, bytes], before: str | 
         cursor=cursor,
         believed=fields.get(b"believed", b"").decode(),
         dead=tuple(fields.get(b"dead", b"").decode().split()),
+        config_before=fields.get(b"config_before", b"").decode(),
     )
 
 
