@@ -152,7 +152,8 @@ class Finetuner:
         """Consolidate what waits; the generations."""
         generations: list[int] = []
         replica = Replica(self._swarm.bank, config)
-        rules = self._retention.rules()
+        policy = registered(self._agent, self._swarm.agents).policy
+        rules = self._retention.rules().within(policy.half_life_s, policy.ttl_s)
         while True:
             done = consolidate_under(
                 lease, self._agent, config, self._swarm.agents, self._outcomes, replica, rules, task
