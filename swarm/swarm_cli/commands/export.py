@@ -45,7 +45,7 @@ def command(
     name: str | None,
     as_json: bool,
 ) -> None:
-    """Write an agent to files: whole, as adapters for other programs, and as data for training.
+    """Write agents to files: whole, as adapters for other programs, as data for training.
 
     `swarm import` reads agent.swarm. The files hold texts of tasks as they were reported, and are readable for you
     alone; --no-text leaves these out.
