@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from swarm.errors import InputError, RuntimeSetupError
 from swarm.settings import Settings
 from swarm_cli.hooks.checks import check_entries
-from swarm_cli.hooks.entries import Client, Target, entries_of, is_ours, portable_command, shim_command
+from swarm_cli.hooks.entries import Client, Target, agent_of, entries_of, is_ours, portable_command, shim_command
 from swarm_cli.hooks.installer import Installer
 from swarm_cli.hooks.json_text import add, remove, scan
 from swarm_cli.hooks.places import Scope, settings_file
@@ -265,6 +265,25 @@ def test_the_doctor_says_what_is_missing_and_when_all_is_well(external: CommandL
     stale = external.json("hooks", "doctor", "claude-code", code=1)
     assert "not what" in stale["findings"][0]["detail"]
     assert stale["findings"][0]["remedy"] == "swarm hooks install claude-code"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("agent", ["", "ada"])
+def test_entries_say_which_agent_they_are_for(client: Client, agent: str, tmp_path: Path) -> None:
+    for command in (shim_command(client, tmp_path / "socket", agent), portable_command(client, agent)):
+        for is_http in (True, False):
+            entries = entries_of(client, target(command=command, agent=agent, is_http=is_http))
+            assert agent_of(client, entries) == agent
+    assert agent_of(client, {}) == ""
+
+
+def test_the_doctor_means_the_agent_that_the_hooks_name(command_line: CommandLine, tmp_path: Path) -> None:
+    command_line.environment |= {"HOME": str(tmp_path), "CLAUDE_CONFIG_DIR": "", "SWARM_HTTP_PORT": "8787"}
+    command_line.run("hooks", "install", "claude-code", "--agent", "ada")
+    found = command_line.json("hooks", "doctor", "claude-code", code=1)["findings"][0]
+    assert (found["check"], found["ok"], found["detail"]) == ("Hooks", True, "user: in place")
+    other = command_line.json("hooks", "doctor", "claude-code", "--agent", "bob", code=1)["findings"][0]
+    assert (other["ok"], "not what" in other["detail"]) == (False, True)
 
 
 def test_the_remedy_of_hooks_that_are_stale_names_the_file_that_has_them(local: Settings, tmp_path: Path) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from swarm.errors import InputError
+from swarm.errors import InputError, SwarmError
 from swarm.settings import Settings
 from swarm.wire.keys import check_name
 from swarm_cli.commands.doctor import show_findings
 from swarm_cli.hook_shim import CLIENTS
 from swarm_cli.hooks.checks import check_command, check_counts, check_entries, check_gateway, check_spool
-from swarm_cli.hooks.entries import Client, Target, entries_of, portable_command, shim_command
+from swarm_cli.hooks.entries import Client, Target, agent_of, entries_of, portable_command, shim_command
 from swarm_cli.hooks.installer import Change, Installer
 from swarm_cli.hooks.places import Scope, scopes_of, settings_file
 from swarm_cli.local.gateway import find_gateway
@@ -105,14 +106,16 @@ def uninstall(client: Client, scope: Scope | None, dry_run: bool, name: str | No
 def doctor(client: Client, agent: str | None, via: Literal["http", "command"], name: str | None, as_json: bool) -> None:
     """Check that the hooks are in place and are answered; say how to mend what is not well.
 
-    Nothing is changed. The exit code is 1 if anything is not well.
+    Nothing is changed. Without --agent the one that the hooks name is meant. The exit code is 1 if anything is not
+    well.
     """
     settings = cli_settings(name)
     files = {
         scope: Installer(settings, client, settings_file(client, scope, Path.cwd())) for scope in scopes_of(client)
     }
     expected = {
-        scope: entries_of(client, target_of(settings, client, scope, agent or "", via == "http")) for scope in files
+        scope: entries_of(client, target_of(settings, client, scope, agent or _agent_in(client, file), via == "http"))
+        for scope, file in files.items()
     }
     gateway, counted = check_gateway(settings)
     findings = [check_entries(client, files, expected), gateway]
@@ -128,6 +131,13 @@ def doctor(client: Client, agent: str | None, via: Literal["http", "command"], n
     else:
         show_findings(findings)
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _agent_in(client: Client, file: Installer) -> str:
+    """The agent that the hooks of a file name; "" where there are none, or it cannot be read, which is said later."""
+    with suppress(SwarmError):
+        return agent_of(client, file.installed())
+    return ""
 
 
 def target_of(settings: Settings, client: Client, scope: Scope, agent: str, is_http: bool) -> Target:

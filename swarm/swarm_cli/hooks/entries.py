@@ -66,6 +66,19 @@ def entries_of(client: Client, target: Target) -> Mapping[str, Any]:
     }
 
 
+def agent_of(client: Client, entries: Mapping[str, Any]) -> str:
+    """Who the agent is, as entries of ours say; "" for the client's name."""
+    for entry in entries.values():
+        for handler in entry.get("hooks", [entry]):
+            if agent := handler.get("headers", {}).get("X-Swarm-Agent"):
+                return str(agent)
+            words = shlex.split(handler.get("command", ""))
+            if client in words:
+                # After the client come the socket and the agent.
+                return "".join(words[words.index(client) + 2 :][:1])
+    return ""
+
+
 def is_ours(client: Client, handler: object) -> bool:
     """Whether a handler in somebody's settings is one of ours, of whichever version, port or place."""
     if not isinstance(handler, dict):
