@@ -170,3 +170,14 @@ def test_an_agent_loads_no_scikit_learn_and_no_celery() -> None:
     code = "import swarm_agents, sys; print([m for m in ('sklearn', 'celery', 'scipy') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert found.stdout.strip() == "[]"
+
+
+def test_an_agent_ranks_by_its_own_temperature_and_failure_weight(known: Swarm) -> None:
+    text = "decode the JSON of a file"
+    agents = [
+        Agent(f"agent-{number}", swarm=known, config=SonaConfig(dim=DIM, temperature=tau, failure_weight=phi))
+        for number, (tau, phi) in enumerate([(0.05, 1.0), (0.5, 1.0)])
+    ]
+    sharp, soft = ([hit.score for hit in agent.before_task(text).patterns] for agent in agents)
+    # A wide kernel tells the answers less apart.
+    assert sharp[0] - sharp[-1] > soft[0] - soft[-1]

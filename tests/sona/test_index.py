@@ -681,3 +681,15 @@ def test_a_quality_out_of_bounds_is_refused(min_quality: float, n: int) -> None:
     index = index_of(random_clusters(11, n))
     with pytest.raises(BoundsError, match=r"min_quality must be .*0\.\.1, got"):
         index.rank(np.full(DIM, 0.25, dtype=np.float32), 3, min_quality=min_quality)
+
+
+def test_whose_temperature_and_failure_weight_count_can_be_said_at_the_query() -> None:
+    clusters = random_clusters(5, 24)
+    own = SonaConfig(dim=DIM, temperature=0.3, failure_weight=3.0)
+    index, its_own = PatternIndex(CONFIG), PatternIndex(own)
+    index.put_all(clusters)
+    its_own.put_all(clusters)
+    for x in unit_vectors(np.random.default_rng(5), 10):
+        expected = [(hit.action, hit.score) for hit in its_own.rank(x, 4)]
+        assert [(hit.action, hit.score) for hit in index.rank(x, 4, config=own)] == expected
+        assert [(hit.action, hit.score) for hit in index.rank(x, 4)] != expected

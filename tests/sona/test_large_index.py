@@ -100,6 +100,16 @@ def test_actions_are_ranked_as_by_the_exact_index(many: tuple[PatternIndex, Larg
     check_alike(*many, asked(60, 6000), 0.98, 0.01)
 
 
+def test_whose_temperature_and_failure_weight_count_can_be_said_at_the_query(
+    many: tuple[PatternIndex, LargeIndex],
+) -> None:
+    # A narrow kernel: what lies further away than the lists that are looked at counts nothing in either index.
+    own = SonaConfig(dim=D, temperature=0.03, failure_weight=3.0)
+    check_alike(*many, asked(20, 6000), 0.9, 0.02, config=own)
+    x = asked(1, 6000)[0]
+    assert many[1].rank(x, 3, config=own)[0].score != many[1].rank(x, 3)[0].score
+
+
 @pytest.mark.parametrize("agents", [["ada"], ["ada", "library"], ["nobody"], []])
 def test_the_evidence_of_some_agents_counts_alone(many: tuple[PatternIndex, LargeIndex], agents: list[str]) -> None:
     check_alike(*many, asked(40, 6000), 0.97, 0.01, agents=agents)

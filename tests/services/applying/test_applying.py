@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from swarm.services.applying.tokens import Kind, tokens_of
 from swarm.services.background import Background
 from swarm.services.hits import Example
 from swarm.services.swarm import Swarm
+from swarm_cli.commands.apply import command
 
 
 def example(text: str, quality: float = 1.0) -> Example:
@@ -212,3 +214,25 @@ def test_a_swarm_applies_what_it_knows(swarm: Swarm, background: Background) -> 
     [failed] = [one.pattern_id for one in swarm.patterns().patterns if not one.positive]
     with pytest.raises(InputError, match="of what failed"):
         swarm.apply(failed, "a task")
+
+
+def test_the_command_marks_what_was_filled_in_and_what_is_open(swarm: Swarm, background: Background) -> None:
+    swarm.store_pattern("move /srv/a.csv to /srv/b.csv by sync", "sync /srv/a.csv\x1b /srv/b.csv")
+    background.drain(0.0)
+    [hit] = swarm.query("move a file")
+    environment = {
+        "SWARM_NAME": swarm.settings.name,
+        "SWARM_REDIS_URL": swarm.settings.redis_url or "",
+        "SWARM_EMBEDDER": swarm.settings.embedder,
+        "COLUMNS": "80",
+    }
+    words = [hit.pattern_id, "--task", "move /x.csv somewhere"]
+    shown = CliRunner().invoke(command, words, env=environment, catch_exceptions=False).stdout
+    assert "sync /x.csv  {path_2}" in shown
+    assert "open: the task says nothing for /srv/b.csv" in shown
+    assert "kept      sync: the task does not say so" in shown
+    assert "\x1b" not in shown
+    ended = CliRunner().invoke(command, [*words, "--json"], env=environment, catch_exceptions=False)
+    found = json.loads(ended.stdout)
+    assert found["filled"][0]["from"] == "place"
+    assert found == {"swarm": swarm.settings.name, "task": words[2], **swarm.apply(hit, words[2]).as_dict()}
