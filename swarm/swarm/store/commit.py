@@ -10,6 +10,7 @@ from swarm.sona.clusters import is_library
 from swarm.sona.standing import Verdict
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
+from swarm.store.outcomes import Outcome
 from swarm.store.scripts import COMMIT
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.memory_records import decode_learner
@@ -26,6 +27,20 @@ UNREACHABLE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """Outcomes that come with the commit that learned them, and how far that brings the file which they are from.
+
+    They never wait: whatever is killed when, they are learned and counted as read, or neither.
+    """
+
+    outcomes: Sequence[Outcome]
+    file: str
+    """The id of the file, a field of `trainings`."""
+    progress: bytes
+    receipt_ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """What a commit writes: everything that changed since the generation before.
 
@@ -34,7 +49,7 @@ class Commit:
     `newly_skipped` is added to the state's `skipped`. A commit that `is_reset` voids what the agent's processes
     learned by themselves. `rewound` counts outcomes that are taken out or passed over, `settled` are the fields of
     `forgotten` that this generation is free of. `update` is promoted, refused or "": it is counted. `origin` holds
-    further fields of the log entry.
+    further fields of the log entry. With `brought` the cursor is the last of the outcomes that come along, if any do.
     """
 
     cursor: str
@@ -52,6 +67,7 @@ class Commit:
     settled: Sequence[str] = ()
     update: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
+    brought: Brought | None = None
 
 
 class Committer:
@@ -67,9 +83,11 @@ class Committer:
         Raises
         ------
         StaleWriterError
-            If the lease was lost or somebody committed meanwhile; nothing was written.
+            If the lease was lost, somebody committed meanwhile, or outcomes wait that those of `brought` would
+            overtake; nothing was written.
         """
         keys = self._keys.agent(name)
+        brought = commit.brought
         args: list[bytes | str | int] = [
             lease.token,
             expected,
@@ -85,7 +103,11 @@ class Committer:
             UNDO_BYTES,
             _verdict(name, commit.values.get("learner")),
             _COUNTED_AS.get(commit.update, ""),
+            0 if brought is None else brought.receipt_ttl_ms,
         ]
+        outcomes = () if brought is None else brought.outcomes
+        args += counted_pairs((outcome.record, outcome.idempotency_key) for outcome in outcomes)
+        args += counted_pairs([] if brought is None else [(brought.file, brought.progress)])
         args += counted_pairs(commit.values.items())
         args += counted(commit.removed)
         args += counted_pairs(commit.put.items())
@@ -105,6 +127,8 @@ class Committer:
             keys.learner,
             keys.sample,
             keys.routes,
+            keys.trainings,
+            *(keys.receipt(outcome.idempotency_key) for outcome in outcomes),
         ]
         with redis_errors(f"commit generation {expected + 1} of {name}"):
             result = int(self._script(keys=touched, args=args))
@@ -112,6 +136,8 @@ class Committer:
             raise StaleWriterError(f"agent {name}: the lease with token {lease.token} was lost before the commit")
         if result == -2:
             raise StaleWriterError(f"agent {name}: generation {expected} is not the current one any more")
+        if result == -3:
+            raise StaleWriterError(f"agent {name}: outcomes came in that are to be consolidated first")
         return result
 
 
