@@ -24,6 +24,7 @@ COMMANDS = {
     "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
     "retrieve": ("swarm_cli.commands.retrieve", "Print what worked for a task, for an agent's pre hook."),
     "store": ("swarm_cli.commands.store", "Tell what came of a task, for an agent's post hook."),
+    "train": ("swarm_cli.commands.train", "Let an agent learn a file of examples."),
     "submit": ("swarm_cli.commands.submit", "Put a task on the queue of a role, for its workers to do."),
     "task": ("swarm_cli.commands.task", "Show a task: where it stands, and what came of it."),
     "tasks": ("swarm_cli.commands.tasks", "Count the tasks of each role: waiting, running, done, dead."),

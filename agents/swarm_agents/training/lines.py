@@ -20,7 +20,7 @@ from swarm.embed.text import check_text
 from swarm.errors import InputError, ShapeError, shown
 from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.trajectory import MAX_COST, MAX_LATENCY_MS
-from swarm.sona.vectors import MAX_SQUARED_NORM, MIN_SQUARED_NORM, Vector, check_number
+from swarm.sona.vectors import MAX_SQUARED_NORM, MIN_SQUARED_NORM, Vector, check_number, squared_length
 from swarm_agents.training.scoring import score_quality
 
 _DONE = ("output", "response", "action", "label")
@@ -84,7 +84,9 @@ def parse_line(line: bytes, dim: int) -> Example:
         quality=_quality(values, response),
         response=response,
         route=_text(values, _ROUTES) or _text(context, _ROUTES),
-        latency_ms=check_number(values.get("latency_ms", values.get("latencyMs", 0.0)), "latency_ms", 0, MAX_LATENCY_MS),
+        latency_ms=check_number(
+            values.get("latency_ms", values.get("latencyMs", 0.0)), "latency_ms", 0, MAX_LATENCY_MS
+        ),
         cost=check_number(values.get("cost", 0.0), "cost", 0.0, MAX_COST),
         at_s=check_number(values["at_s"], "at_s", 0.0, MAX_TIME_S) if "at_s" in values else None,
         context=_context(context) if context else {},
@@ -100,7 +102,7 @@ def _unit(numbers: object, dim: int) -> Vector:
         vector = np.frombuffer(array("f", numbers), dtype=np.float32)
     except (TypeError, OverflowError) as error:
         raise ShapeError(f"embedding must be {dim} numbers: {error}") from None
-    squared = float(vector.dot(vector)) if max(map(abs, numbers)) < 1e9 else math.inf
+    squared = squared_length(vector)
     if not MIN_SQUARED_NORM <= squared <= MAX_SQUARED_NORM:
         raise InputError(f"embedding must be 1e-06 to 1e+06 long, got length {math.sqrt(squared):.3g}")
     unit: Vector = vector / np.float32(math.sqrt(squared))
@@ -134,9 +136,7 @@ def _context(context: Mapping[str, Any]) -> dict[str, str]:
     """A context as texts: what is none as JSON."""
     if len(context) > _MAX_CONTEXT:
         raise InputError(f"context may have {_MAX_CONTEXT} entries at most, got {len(context)}")
-    found = {
-        name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in context.items()
-    }
+    found = {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in context.items()}
     if (size := sum(map(len, found.values()))) > 65_536:
         raise InputError(f"context may have 65536 characters at most, got {size}: {shown(sorted(found), 60)}")
     return found

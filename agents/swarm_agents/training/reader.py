@@ -81,9 +81,7 @@ class FileRound:
 class Reader:
     """Reads a file for an agent; `file` is the file's id, the first part of every trajectory's."""
 
-    def __init__(
-        self, path: Path, file: str, agent: str, types: TaskTypes, embedding: Embedding, terms: Terms
-    ) -> None:
+    def __init__(self, path: Path, file: str, agent: str, types: TaskTypes, embedding: Embedding, terms: Terms) -> None:
         self._path, self._file, self._agent = path, file, agent
         self._types, self._embedding, self._terms = types, embedding, terms
         self._dim = types.identity.dim

@@ -49,6 +49,8 @@ class TrainReport:
     seconds: float
     """Of this run."""
     lines_per_s: float
+    embedded_here: int
+    """Parts of texts that this process embedded; with `spread` 0 if the workers did all."""
     rejections: tuple[tuple[int, str], ...]
     """The first lines of this run that could not be used, and why."""
     rejected_file: str

@@ -2,8 +2,9 @@
 
     quality = (F1 of the bags of words + F1 of the longest common subsequence of words) / 2
 
-The first (the F1 of SQuAD, Rajpurkar et al. 2016, section 6.1) does not look at the order, the second (ROUGE-L, Lin 2004,
-equations 2-4 with beta = 1) at nothing but the words in order; equal texts come to 1, texts without a common word to 0.
+The first (the F1 of SQuAD, Rajpurkar et al. 2016, section 6.1) does not look at the order, the second (ROUGE-L, Lin
+2004, equations 2-4 with beta = 1) at nothing but words in the same order. Equal texts come to 1, texts without a common
+word to 0.
 """
 
 from __future__ import annotations

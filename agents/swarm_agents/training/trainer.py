@@ -32,7 +32,7 @@ from swarm_agents.training.rejects import Rejects
 from swarm_agents.training.report import BatchReport, TrainReport
 from swarm_agents.training.run import Run
 from swarm_agents.training.source import Scan, scan
-from swarm_agents.training.vectors import Embedding, LocalEmbedding
+from swarm_agents.training.vectors import LocalEmbedding, PoolEmbedding
 
 HOLD_OUT = 0.05
 MAX_HOLD_OUT = 0.5
@@ -41,8 +41,7 @@ _ATTEMPTS = 5
 
 
 class TrainOptions(TypedDict, total=False):
-    """How a file is learned. All but `on_batch` and `rejected` decide what is learned, and stay what they were when
-    the file was begun."""
+    """How a file is learned. What decides that stays what it was when the file was begun."""
 
     profile: str
     """tiny, small, medium, large or massive; by default "auto", by the number of lines."""
@@ -58,8 +57,10 @@ class TrainOptions(TypedDict, total=False):
     """Whether a line that is equal to one before is learned once."""
     strict: bool
     """Whether a line that cannot be used ends the training."""
-    round_size: int
-    """Outcomes that are learned and committed together."""
+    spread: bool
+    """Whether the workers of the role `trainer` embed texts; what is learned is the same."""
+    round_size: int | None
+    """Outcomes that are learned and committed together; by default the profile's."""
     role: str | None
     """What the agent does, if it is new."""
     rejected: str | Path | None
@@ -69,11 +70,9 @@ class TrainOptions(TypedDict, total=False):
 
 
 class Trainer:
-    """Trains one agent of a swarm on files; see `TrainOptions`. `embedding` embeds texts, by default this process."""
+    """Trains one agent of a swarm on files; see `TrainOptions`."""
 
-    def __init__(
-        self, swarm: Swarm, agent: str, *, embedding: Embedding | None = None, **options: Unpack[TrainOptions]
-    ) -> None:
+    def __init__(self, swarm: Swarm, agent: str, **options: Unpack[TrainOptions]) -> None:
         self._swarm = swarm
         self._agent = check_name(agent, "agent")
         unknown = sorted(options.keys() - TrainOptions.__annotations__.keys())
@@ -87,11 +86,12 @@ class Trainer:
         self._batch = None if batch is None else check_count(batch, "batch_size", 1, 4096)
         self._min_quality = check_number(options.get("min_quality", 0.0), "min_quality", 0.0, 1.0)
         self._hold_out = check_number(options.get("hold_out", HOLD_OUT), "hold_out", 0.0, MAX_HOLD_OUT)
-        self._size = check_count(options.get("round_size", ROUND), "round_size", 1, ROUND)
+        size = options.get("round_size")
+        self._size = None if size is None else check_count(size, "round_size", 1, ROUND)
         self._dedup, self._is_strict = options.get("dedup", False), options.get("strict", False)
         self._role, self._rejected = options.get("role"), options.get("rejected")
         self._on_batch = options.get("on_batch")
-        self._embedding = embedding
+        self._is_spread = options.get("spread", False)
 
     def train(self, data: str | Path) -> TrainReport:
         """Learn a file, or what is left of it; "-" is what comes in on stdin, once it has ended.
@@ -136,13 +136,13 @@ class Trainer:
         profile = self._chosen(found)
         work = FileTraining(swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size)
         types = TaskTypes(swarm.embedder)
-        embedding = self._embedding or LocalEmbedding(swarm.embedder)
+        embedding = PoolEmbedding(swarm) if self._is_spread else LocalEmbedding(swarm)
         terms = Terms(
             held_out=found.held_out,
             min_quality=self._min_quality,
             dedup=self._dedup,
             is_strict=self._is_strict,
-            size=self._size,
+            size=profile.round_size,
         )
         reader = Reader(path, file, agent, types, embedding, terms)
         first = self._begin(work, profile)
@@ -176,6 +176,7 @@ class Trainer:
             resumed_at=first.lines,
             seconds=seconds,
             lines_per_s=(progress.lines - first.lines) / seconds,
+            embedded_here=embedding.done_here,
             rejections=tuple(run.rejections),
             rejected_file=str(rejected) if progress.rejected else "",
             left_out=dict(progress.left_out),
@@ -185,7 +186,12 @@ class Trainer:
 
     def _chosen(self, found: Scan) -> Profile:
         profile = profile_for(found.lines) if self._profile == "auto" else profile_named(self._profile)
-        return replace(profile, epochs=self._epochs or profile.epochs, batch_size=self._batch or profile.batch_size)
+        return replace(
+            profile,
+            epochs=self._epochs or profile.epochs,
+            batch_size=self._batch or profile.batch_size,
+            round_size=self._size or profile.round_size,
+        )
 
     def _begin(self, work: FileTraining, profile: Profile) -> FileProgress:
         """Where the file stands; at its beginning if it is new."""
@@ -195,16 +201,15 @@ class Trainer:
             "min_quality": self._min_quality,
             "hold_out": self._hold_out,
             "dedup": float(self._dedup),
-            "round_size": float(self._size),
+            "round_size": float(profile.round_size),
         }
         if (found := work.progress()) is None:
             found = FileProgress(begun_s=time.time(), options=options)
             work.note(found)
         for name, value in options.items():
             if found.options.get(name) != value:
-                raise InputError(
-                    f"{name} must stay {found.options.get(name, 0.0):g}, as it was when this file was begun, got {value:g}"
-                )
+                was = found.options.get(name, 0.0)
+                raise InputError(f"{name} must be {was:g}, as when this file was begun, got {value:g}")
         return found
 
     def _learn(

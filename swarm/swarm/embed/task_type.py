@@ -49,4 +49,6 @@ class TaskTypes:
         scores = np.sort(similarities, axis=2)[:, :, -_NEAREST:].mean(axis=2)  # (n, types)
         second, best = np.sort(scores, axis=1)[:, -2:].T
         is_clear = best - second > _MARGIN * similarities.std(axis=(1, 2))
-        return [TASK_TYPES[code] if clear else GENERAL for code, clear in zip(scores.argmax(axis=1), is_clear, strict=True)]
+        return [
+            TASK_TYPES[code] if clear else GENERAL for code, clear in zip(scores.argmax(axis=1), is_clear, strict=True)
+        ]

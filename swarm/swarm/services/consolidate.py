@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from swarm.errors import UnknownIdError
+from swarm.errors import StaleWriterError, UnknownIdError
 from swarm.services.batch import Batch, read_batch
 from swarm.services.history import update_of
 from swarm.services.replica import Replica

@@ -106,7 +106,9 @@ class Committer:
             0 if brought is None else brought.receipt_ttl_ms,
         ]
         outcomes = () if brought is None else brought.outcomes
-        args += counted_pairs((outcome.record, outcome.idempotency_key) for outcome in outcomes)
+        args += [len(outcomes)]
+        for outcome in outcomes:
+            args += (outcome.record, outcome.idempotency_key)
         args += counted_pairs([] if brought is None else [(brought.file, brought.progress)])
         args += counted_pairs(commit.values.items())
         args += counted(commit.removed)

@@ -9,7 +9,7 @@ from swarm.wire.training_records import FileProgress, decode_progress, encode_pr
 
 
 class TrainingStore:
-    """The trainings of one agent. A round of lines moves its progress with the commit; this writes what is no outcome."""
+    """The trainings of one agent. A round moves its progress with its commit; what is no outcome is written here."""
 
     def __init__(self, client: Client, keys: AgentKeys) -> None:
         self._client = client
