@@ -47,7 +47,7 @@ def what_is_known(swarm: Swarm, agent: str) -> list[Any]:
         (one.id, one.action, one.n, one.sum_quality, one.sum_embedding.tobytes())
         for one in swarm.agents.clusters(agent)
     ]
-    values = {name: value for name, value in swarm.agents.values(agent).items() if name != "learner"}
+    values = swarm.agents.values(agent)
     state = swarm.agents.state(agent)
     return [clusters, values, (state.generation, state.accepted, state.processed, state.dead), state.verdict]
 

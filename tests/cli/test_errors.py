@@ -27,6 +27,7 @@ CALLED_WRONG = [
     (["workers", "start"], "give the processes: -c N"),
     (["forget"], "give --pattern, --trajectory"),
     (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
+    (["train", "--name", "a", "--data", "x", "--epochs", "0"], "0 is not in the range 1<=x<=100: see swarm train"),
     (["stauts"], "Did you mean one of: 'status'"),
 ]
 
@@ -46,6 +47,7 @@ UNKNOWN = [
     (["workers", "scale", "--pool", "nope", "-c", "2"], "see swarm workers list"),
     (["submit", "x"], "role must be given"),
     (["restore", "/no/such/file"], "No such file or directory"),
+    (["train", "--name", "a", "--data", "/no/such.jsonl"], "data: /no/such.jsonl: No such file or directory"),
     (["query", ""], "text must hold more than white space"),
     (["status", "--swarm", "a b"], "SWARM_NAME"),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from swarm_support import DIM, EMBEDDER, make_swarm
@@ -56,10 +55,10 @@ def local(swarm: Swarm) -> Embedded:
 
 
 @pytest.fixture
-def pooled(swarm: Swarm) -> Iterator[PoolEmbedding]:
+def pooled(swarm: Swarm) -> PoolEmbedding:
     embedding = PoolEmbedding(swarm, patience_s=20.0)
     embedding.begin("k", TEXTS)
-    yield embedding
+    return embedding
 
 
 def test_a_worker_that_dies_costs_time_and_the_vectors_are_the_same_bytes(

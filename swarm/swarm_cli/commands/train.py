@@ -183,7 +183,7 @@ def _show(report: TrainReport) -> None:
     for number, why in report.rejections:
         out.print(f"  line {number}: {plain(why, 100)}")
     if report.rejected_file:
-        out.print(f"  all of them: {report.rejected_file}")
+        out.print(f"  all of them: {report.rejected_file}", soft_wrap=True)
     if report.left_out:
         names = ", ".join(f"{plain(name, 40)} ({lines:,})" for name, lines in report.left_out.items())
         out.print(f"not learned from: {names}", style=NOTE)
