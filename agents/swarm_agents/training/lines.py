@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from swarm.embed.text import check_text
-from swarm.errors import InputError, ShapeError, shown
+from swarm.embed.text import MAX_TEXT_BYTES, check_text
+from swarm.errors import InputError, ShapeError
 from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.trajectory import MAX_COST, MAX_LATENCY_MS
 from swarm.sona.vectors import MAX_SQUARED_NORM, MIN_SQUARED_NORM, Vector, check_number, squared_length
@@ -34,6 +34,9 @@ _READ = frozenset(
     )
 )
 _MAX_CONTEXT = 64
+_MAX_CONTEXT_CHARACTERS = 65_536
+_MAX_ROUTE_BYTES = 1_024
+_MAX_NAME = 60
 
 
 class Example(NamedTuple):
@@ -83,14 +86,14 @@ def parse_line(line: bytes, dim: int) -> Example:
         text=text,
         quality=_quality(values, response),
         response=response,
-        route=_text(values, _ROUTES) or _text(context, _ROUTES),
+        route=_text(values, _ROUTES, _MAX_ROUTE_BYTES) or _text(context, _ROUTES, _MAX_ROUTE_BYTES),
         latency_ms=check_number(
             values.get("latency_ms", values.get("latencyMs", 0.0)), "latency_ms", 0, MAX_LATENCY_MS
         ),
         cost=check_number(values.get("cost", 0.0), "cost", 0.0, MAX_COST),
         at_s=check_number(values["at_s"], "at_s", 0.0, MAX_TIME_S) if "at_s" in values else None,
         context=_context(context) if context else {},
-        left_out=tuple(values.keys() - _READ),
+        left_out=tuple(name[:_MAX_NAME] for name in values.keys() - _READ),
     )
 
 
@@ -120,11 +123,11 @@ def _quality(values: Mapping[str, Any], response: str) -> float:
     raise InputError("a line must have a quality, a reward, a success, or an output with what was expected")
 
 
-def _text(values: Mapping[str, Any], names: tuple[str, ...]) -> str:
+def _text(values: Mapping[str, Any], names: tuple[str, ...], max_bytes: int = MAX_TEXT_BYTES) -> str:
     """The first text of those names, "" if there is none."""
     for name in names:
         if (found := values.get(name)) is not None:
-            return check_text(found, name)
+            return check_text(found, name, max_bytes)
     return ""
 
 
@@ -136,7 +139,12 @@ def _context(context: Mapping[str, Any]) -> dict[str, str]:
     """A context as texts: what is none as JSON."""
     if len(context) > _MAX_CONTEXT:
         raise InputError(f"context may have {_MAX_CONTEXT} entries at most, got {len(context)}")
-    found = {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in context.items()}
-    if (size := sum(map(len, found.values()))) > 65_536:
-        raise InputError(f"context may have 65536 characters at most, got {size}: {shown(sorted(found), 60)}")
+    try:
+        found = {
+            name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in context.items()
+        }
+    except orjson.JSONEncodeError as error:
+        raise InputError(f"context cannot be kept: {str(error)[:80]}") from None
+    if (size := sum(len(name) + len(value) for name, value in found.items())) > _MAX_CONTEXT_CHARACTERS:
+        raise InputError(f"context may have {_MAX_CONTEXT_CHARACTERS} characters at most, got {size}")
     return found

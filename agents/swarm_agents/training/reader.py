@@ -15,7 +15,7 @@ from swarm.errors import InputError
 from swarm.sona.clusters import action_of
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
-from swarm.wire.training_records import FileProgress
+from swarm.wire.training_records import MAX_LEFT_OUT, FileProgress
 from swarm_agents.training.lines import Example, parse_line
 from swarm_agents.training.rejects import Reject
 from swarm_agents.training.source import MAX_LINE_BYTES, Line, digest_of, lines_of
@@ -74,7 +74,7 @@ class FileRound:
             filtered=before.filtered + self.counts["filtered"],
             duplicates=before.duplicates + self.counts["duplicates"],
             rejected=before.rejected + len(self.rejects),
-            left_out=dict(Counter(before.left_out) + self.left_out),
+            left_out=dict(sorted((Counter(before.left_out) + self.left_out).items())[:MAX_LEFT_OUT]),
         )
 
 

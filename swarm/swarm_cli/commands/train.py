@@ -138,6 +138,11 @@ def command(
         print_json({"swarm": settings.name, **report.as_dict()})
     else:
         _show(report)
+        if spread and report.embedded_here:
+            parts = count(report.embedded_here, "part")
+            console().print(
+                f"{parts} of the texts embedded here: see swarm workers list, are there any of role trainer?"
+            )
 
 
 @contextmanager

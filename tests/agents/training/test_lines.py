@@ -79,6 +79,9 @@ def test_without_a_quality_the_output_is_scored_by_what_was_expected() -> None:
         ('{"embedding": [0, 0, 0, 0], "quality": 1}', "embedding must be 1e-06 to 1e+06 long, got length 0"),
         ('{"embedding": [1e300, 0, 0, 0], "quality": 1}', "embedding must be 1e-06 to 1e+06 long, got length inf"),
         ('{"text": "a", "quality": 1, "context": "x"}', "context must be an object, got str"),
+        (json.dumps({"text": "a", "quality": 1, "route": "x" * 2_000}), "route may have 1024 bytes of UTF-8 at most"),
+        (json.dumps({"text": "a", "quality": 1, "context": {"x": "y" * 70_000}}), "context may have 65536 characters"),
+        ('{"text": "a", "quality": 1, "context": {"x": ' + "[" * 400 + "]" * 400 + "}}", "context cannot be kept"),
         ('{"text": "a", "quality": 1, "cost": -1}', "cost must be in 0..1e+12, got -1"),
     ],
 )

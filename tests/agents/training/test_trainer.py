@@ -83,6 +83,12 @@ def test_every_line_that_is_not_learned_is_counted_by_why(swarm: Swarm, tmp_path
     assert written[2]["reason"] == f"embedding must be {DIM} numbers, got 1"
 
 
+def test_of_many_fields_that_are_left_out_some_are_counted(swarm: Swarm, tmp_path: Path) -> None:
+    lines = [{**line, **{f"field-{number}-{n:03d}": 1 for n in range(60)}} for number, line in enumerate(LINES[:4])]
+    report = train(swarm, "coder-1", write_lines(tmp_path / "data.jsonl", lines), hold_out=0.0, round_size=2)
+    assert (report.trained, report.rounds, len(report.left_out)) == (4, 2, 100)
+
+
 def test_a_strict_training_stops_at_the_line(swarm: Swarm, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "data.jsonl", [*LINES[:3], "{", *LINES[3:6]])
     with pytest.raises(InputError, match=rf"data: {path}: line 4: not JSON"):
