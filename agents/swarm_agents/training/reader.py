@@ -18,7 +18,7 @@ from swarm.sona.vectors import Vector
 from swarm.wire.training_records import MAX_LEFT_OUT, FileProgress
 from swarm_agents.training.lines import Example, parse_line
 from swarm_agents.training.rejects import Reject
-from swarm_agents.training.source import MAX_LINE_BYTES, Line, digest_of, lines_of
+from swarm_agents.training.source import MAX_LINE_BYTES, Line, digest_of, lines_at, lines_of
 from swarm_agents.training.vectors import Embedding
 
 ROUND = 2_000
@@ -110,8 +110,7 @@ class Reader:
     def held_out(self, begun_s: float) -> tuple[Trajectory, ...]:
         """The outcomes that are held out; lines that cannot be used are none."""
         found = FileRound(0, 0)
-        for number, offset in self._terms.held_out.items():
-            line = next(lines_of(self._path, offset, number - 1))
+        for line in lines_at(self._path, self._terms.held_out):
             self._take(line, found, is_judge=True)
         self._begin(found)
         return self._finished(found, begun_s).trajectories

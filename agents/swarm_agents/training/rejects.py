@@ -51,6 +51,8 @@ class Rejects:
             if self._file is None:
                 self._path.touch()
                 self._file = self._path.open("r+b")
+                # Somebody may have taken it away meanwhile.
+                self.size = min(self.size, self._path.stat().st_size)
                 self._file.truncate(self.size)
                 self._file.seek(self.size)
         except OSError as error:

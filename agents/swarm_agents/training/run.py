@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from swarm.services.training import Round
 from swarm.wire.training_records import FileProgress
+from swarm_agents.training.profiles import Profile
 from swarm_agents.training.rejects import Reject
-from swarm_agents.training.report import BatchReport
+from swarm_agents.training.report import BatchReport, TrainReport
 
 _SHOWN = 10
 """So many lines that cannot be used are named by the report; all are in the side file."""
 
 
 class Run:
-    """Counts, and calls `on_batch`: the one place where a round is complete."""
+    """Counts, and calls `on_batch`: the one place where a round is complete. It began at `since`, monotonic time."""
 
-    def __init__(self, agent: str, file: str, total: int, on_batch: Callable[[BatchReport], object] | None) -> None:
+    def __init__(
+        self, agent: str, file: str, total: int, since: float, on_batch: Callable[[BatchReport], object] | None
+    ) -> None:
         self._agent, self._file, self._total, self._on_batch = agent, file, total, on_batch
+        self._begun = since
         self._since = time.monotonic()
         self.promoted = 0
         self.rejections: list[tuple[int, str]] = []
@@ -46,3 +51,41 @@ class Run:
         self._since = now
         if self._on_batch is not None:
             self._on_batch(report)
+
+    def report(
+        self,
+        profile: Profile,
+        first: FileProgress,
+        last: FileProgress,
+        generation: int,
+        embedded_here: int,
+        rejected: Path,
+    ) -> TrainReport:
+        """The report of a run that led from `first` to `last`."""
+        seconds = time.monotonic() - self._begun
+        return TrainReport(
+            agent=self._agent,
+            file=self._file,
+            profile=profile.name,
+            epochs=profile.epochs,
+            batch_size=profile.batch_size,
+            lines=last.lines,
+            trained=last.trained,
+            held_out=last.held_out,
+            filtered=last.filtered,
+            duplicates=last.duplicates,
+            rejected=last.rejected,
+            refused=last.refused,
+            rounds=last.rounds,
+            promoted=self.promoted,
+            generation=generation,
+            resumed_at=first.lines,
+            seconds=seconds,
+            lines_per_s=(last.lines - first.lines) / seconds,
+            embedded_here=embedded_here,
+            rejections=tuple(self.rejections),
+            rejected_file=str(rejected) if last.rejected else "",
+            left_out=dict(last.left_out),
+            before=dict(last.before),
+            after=dict(last.after),
+        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import heapq
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -46,20 +48,31 @@ def lines_of(path: Path, offset: int = 0, number: int = 0) -> Iterator[Line]:
     InputError
         If the file cannot be read, or is no gzip file though its name says so.
     """
-    try:
-        with _opened(path) as file:
+    with _reading(path) as file:
+        file.seek(offset)
+        while line := _next(file, number, offset):
+            number, offset = line.number, line.end
+            yield line
+
+
+def lines_at(path: Path, places: Mapping[int, int]) -> Iterator[Line]:
+    """Some lines, by number and offset in the order of the file, which is read once; errors as in `lines_of`."""
+    with _reading(path) as file:
+        for number, offset in places.items():
             file.seek(offset)
-            while data := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                offset += len(data)
-                is_cut = len(data) > MAX_LINE_BYTES
-                rest = data
-                while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
-                    rest = file.readline(MAX_LINE_BYTES + 1)
-                    offset += len(rest)
-                yield Line(number, offset, data, is_cut)
-    except (OSError, EOFError) as error:
-        raise InputError(f"data: {path}: {getattr(error, 'strerror', None) or error}") from None
+            if line := _next(file, number - 1, offset):
+                yield line
+
+
+def _next(file: IO[bytes], number: int, offset: int) -> Line | None:
+    """The line behind `number` lines and `offset` bytes, where the file stands; None at its end."""
+    if not (data := file.readline(MAX_LINE_BYTES + 1)):
+        return None
+    end, rest = offset + len(data), data
+    while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
+        rest = file.readline(MAX_LINE_BYTES + 1)
+        end += len(rest)
+    return Line(number + 1, end, data, len(data) > MAX_LINE_BYTES)
 
 
 def scan(path: Path, hold_out: float) -> Scan:
@@ -90,6 +103,15 @@ def scan(path: Path, hold_out: float) -> Scan:
 def digest_of(data: bytes) -> bytes:
     """What equal lines have in common, of 16 bytes."""
     return hashlib.blake2b(data.rstrip(b"\r\n"), digest_size=16).digest()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with _opened(path) as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"data: {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -128,7 +128,7 @@ class Trainer:
             return self._train(path, Path(self._rejected or rejected or f"{path}.rejected.jsonl"))
 
     def _train(self, path: Path, rejected: Path) -> TrainReport:
-        begun = time.monotonic()
+        since = time.monotonic()
         found = scan(path, self._hold_out)
         swarm, agent = self._swarm, self._agent
         swarm.register(agent, self._role)
@@ -150,39 +150,14 @@ class Trainer:
         if first.lines == 0 and not first.before:
             first = replace(first, before=judge.figures())
             work.note(first)
-        run = Run(agent, file, found.lines, self._on_batch)
+        run = Run(agent, file, found.lines, since, self._on_batch)
         progress = first
         if not first.is_done:
             progress = self._learn(work, reader, first, rejected, run)
             progress = replace(progress, after=judge.figures(), is_done=True)
             work.note(progress)
-        seconds = time.monotonic() - begun
-        return TrainReport(
-            agent=agent,
-            file=file,
-            profile=profile.name,
-            epochs=profile.epochs,
-            batch_size=profile.batch_size,
-            lines=progress.lines,
-            trained=progress.trained,
-            held_out=progress.held_out,
-            filtered=progress.filtered,
-            duplicates=progress.duplicates,
-            rejected=progress.rejected,
-            refused=progress.refused,
-            rounds=progress.rounds,
-            promoted=run.promoted,
-            generation=swarm.agents.state(agent).generation,
-            resumed_at=first.lines,
-            seconds=seconds,
-            lines_per_s=(progress.lines - first.lines) / seconds,
-            embedded_here=embedding.done_here,
-            rejections=tuple(run.rejections),
-            rejected_file=str(rejected) if progress.rejected else "",
-            left_out=dict(progress.left_out),
-            before=dict(progress.before),
-            after=dict(progress.after),
-        )
+        generation = swarm.agents.state(agent).generation
+        return run.report(profile, first, progress, generation, embedding.done_here, rejected)
 
     def _chosen(self, found: Scan) -> Profile:
         profile = profile_for(found.lines) if self._profile == "auto" else profile_named(self._profile)

@@ -9,7 +9,7 @@ import pytest
 
 from swarm.errors import InputError
 from swarm_agents.training import source
-from swarm_agents.training.source import lines_of, scan
+from swarm_agents.training.source import lines_at, lines_of, scan
 
 TEXT = b"".join(b"line %d\n" % number for number in range(300)) + b"\n" + b"the last one"
 
@@ -24,6 +24,8 @@ def test_lines_go_on_from_any_offset_plain_or_packed(tmp_path: Path) -> None:
     assert b"".join(line.data for line in lines) == TEXT
     for path in (plain, packed):
         assert list(lines_of(path, lines[99].end, 100)) == lines[100:]
+        places = {1: 0, 101: lines[99].end, 302: lines[300].end}
+        assert list(lines_at(path, places)) == [lines[0], lines[100], lines[301]]
     assert scan(plain, 0.2) == scan(packed, 0.2)
 
 
