@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from swarm.embed.text import check_text
 from swarm.errors import InputError
@@ -25,8 +25,8 @@ from swarm.wire.agent_policy import AgentPolicy
 from swarm.wire.keys import check_name
 from swarm.wire.records import Registration
 from swarm_agents.agent import Agent
-from swarm_agents.examples import Delivered, deliver_examples
 from swarm_agents.templates import Template, load_template
+from swarm_agents.training import TrainOptions, TrainReport, train_examples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +110,10 @@ class AgentFactory:
             self._agents.pop(name).close()
         return self.swarm.forget(agent=name, by=by)
 
-    def train(self, name: str, examples: Iterable[Mapping[str, Any]], *, batch_size: int = 100) -> Delivered:
-        """Let an agent learn from examples, see `deliver_examples`; workers consolidate them."""
-        return deliver_examples(self.swarm, name, examples, check_count(batch_size, "batch_size", 1, 1000))
+    def train(self, name: str, examples: Iterable[Mapping[str, Any]], **options: Unpack[TrainOptions]) -> TrainReport:
+        """Let an agent learn from examples, each like a line of a training file; see `Trainer.train_examples`."""
+        registered(name, self.swarm.agents)
+        return train_examples(self.swarm, name, examples, **options)
 
     def find_patterns(self, name: str, query: str | Vector, k: int = 5) -> Sequence[PatternHit]:
         """What an agent itself has evidence for, for a task like `query`, as its own adapter sees it."""

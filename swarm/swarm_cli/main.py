@@ -26,6 +26,7 @@ COMMANDS = {
     "retrieve": ("swarm_cli.commands.retrieve", "Print what worked for a task, for an agent's pre hook."),
     "apply": ("swarm_cli.commands.apply", "Fill a pattern's response in for a new task, and mark what was filled."),
     "store": ("swarm_cli.commands.store", "Tell what came of a task, for an agent's post hook."),
+    "train": ("swarm_cli.commands.train", "Let an agent learn a file of examples."),
     "submit": ("swarm_cli.commands.submit", "Put a task on the queue of a role, for its workers to do."),
     "task": ("swarm_cli.commands.task", "Show a task: where it stands, and what came of it."),
     "tasks": ("swarm_cli.commands.tasks", "Count the tasks of each role: waiting, running, done, dead."),

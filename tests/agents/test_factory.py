@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from swarm_support import DIM
 
-from swarm.errors import InputError, QueueFullError, UnknownIdError
+from swarm.errors import InputError, UnknownIdError
 from swarm.services.background import Background
 from swarm.services.swarm import Swarm
 from swarm.sona.config import SonaConfig
 from swarm.wire.agent_policy import AgentPolicy
 from swarm.wire.records import decode_trajectory
 from swarm_agents import AgentFactory
-from swarm_agents.examples import deliver_examples
 from swarm_agents.templates import load_template
 
 EXAMPLES = [
@@ -71,12 +69,9 @@ def test_a_user_s_own_file_makes_an_agent(factory: AgentFactory, tmp_path: Path)
 def test_examples_are_learned_and_found_again(factory: AgentFactory, swarm: Swarm, background: Background) -> None:
     factory.create("ada", "code")
     factory.create("bob", "code")
-    done = factory.train("ada", iter(EXAMPLES), batch_size=3)
-    assert (done.examples, done.batches, done.refused) == (4, 2, 0)
-    factory.train("bob", [{"task": "read a JSON file", "output": "use the force", "reward": 1.0}])
-    background.drain(0.0)
-    assert done.last is not None
-    assert swarm.receipt("ada", done.last.idempotency_key).has_ended
+    done = factory.train("ada", iter(EXAMPLES), hold_out=0.0)
+    assert (done.lines, done.trained, done.rejected) == (4, 4, 0)
+    factory.train("bob", [{"task": "read a JSON file", "output": "use the force", "reward": 1.0}], hold_out=0.0)
     assert swarm.agents.state("ada").consolidated == 4
     assert [hit.response for hit in factory.find_patterns("ada", "read a JSON file", k=1)] == ["use json"]
     # Of what ada knows only: what bob did for the same task is bob's.
@@ -91,7 +86,7 @@ def test_examples_are_learned_and_found_again(factory: AgentFactory, swarm: Swar
 def test_an_embedding_may_stand_in_for_a_text(factory: AgentFactory, swarm: Swarm) -> None:
     factory.create("ada", "rag")
     x = swarm.embed("anything")
-    factory.train("ada", [{"embedding": x.tolist(), "quality": 0.7}])
+    factory.train("ada", [{"embedding": x.tolist(), "quality": 0.7}], hold_out=0.0)
     [(_, record)] = swarm.outcomes("ada").read_after("0-0", 10)
     outcome = decode_trajectory(record)
     np.testing.assert_allclose(outcome.embedding, x, atol=1e-6)
@@ -117,7 +112,7 @@ def test_the_adaptation_is_the_agent_s_own(factory: AgentFactory, swarm: Swarm) 
 
 def test_a_removed_agent_is_forgotten(factory: AgentFactory, swarm: Swarm, background: Background) -> None:
     factory.create("ada", "code")
-    factory.train("ada", EXAMPLES)
+    factory.train("ada", EXAMPLES, hold_out=0.0)
     background.drain(0.0)
     assert factory.remove("ada", by="me").erased == 4
     assert factory.list() == ()
@@ -125,37 +120,14 @@ def test_a_removed_agent_is_forgotten(factory: AgentFactory, swarm: Swarm, backg
     with pytest.raises(UnknownIdError, match="ada"):
         factory.get("ada")
     with pytest.raises(UnknownIdError, match="ada"):
-        factory.train("ada", EXAMPLES)
+        factory.train("ada", EXAMPLES, hold_out=0.0)
 
 
-@pytest.mark.parametrize(
-    ("example", "message"),
-    [
-        ("text", "must be a mapping, got str"),
-        ({"task": "x", "colour": 1}, "got colour"),
-        ({"task": "x", "text": "y"}, "must hold task or text, got both"),
-        ({"task": "x", "reward": 2}, "reward must be in 0..1, got 2"),
-        ({"reward": 1.0}, "task must hold more than white space"),
-        ({"task": "x", "output": 7}, "output must be text"),
-        ({"embedding": [1.0, 2.0]}, "embedding must have shape (32,)"),
-        ({"embedding": ["a"]}, "embedding must be numbers"),
-        ({"task": "x", "context": "y"}, "context must be a mapping"),
-    ],
-)
-def test_an_example_that_cannot_be_used_is_named_and_those_before_its_batch_are_taken(
-    factory: AgentFactory, swarm: Swarm, example: Any, message: str
-) -> None:
+def test_an_example_that_cannot_be_used_is_named_and_others_are_learned(factory: AgentFactory, swarm: Swarm) -> None:
     factory.create("ada", "data")
-    with pytest.raises(InputError) as refused:
-        factory.train("ada", [*EXAMPLES, example], batch_size=4)
-    assert str(refused.value).startswith("example 4: ")
-    assert message in str(refused.value)
-    assert swarm.agents.state("ada").accepted == 4
-
-
-def test_training_waits_for_workers_and_says_when_there_are_none(factory: AgentFactory, swarm: Swarm) -> None:
-    small = Swarm(swarm.settings.model_copy(update={"max_pending": 3}), client=swarm.client, embedder=swarm.embedder)
-    factory.create("ada", "data")
-    with pytest.raises(QueueFullError, match="max_pending"):
-        deliver_examples(small, "ada", EXAMPLES, batch_size=2, patience_s=0.0)
-    assert swarm.agents.state("ada").accepted == 3
+    done = factory.train("ada", [*EXAMPLES, {"task": "x", "output": "y", "reward": 2}], hold_out=0.0)
+    [(number, why)] = done.rejections
+    assert (number, done.trained, swarm.agents.state("ada").consolidated) == (5, 4, 4)
+    assert "reward must be in 0..1, got 2" in why
+    with pytest.raises(InputError, match="reward must be in"):
+        factory.train("ada", [{"task": "x", "reward": 2}], strict=True)

@@ -29,6 +29,7 @@ CALLED_WRONG = [
     (["export", "--to", "x"], "give an agent, or --all"),
     (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
     (["templates", "show", "nope"], "template must be one of chat, code"),
+    (["train", "--name", "a", "--data", "x", "--epochs", "0"], "0 is not in the range 1<=x<=100: see swarm train"),
     (["stauts"], "Did you mean one of: 'status'"),
 ]
 
@@ -52,6 +53,7 @@ UNKNOWN = [
     (["restore", "/no/such/file"], "No such file or directory"),
     (["import", "/no/such/file"], "No such file or directory"),
     (["export", "nobody", "--to", "/no/such/folder"], "see swarm agents list"),
+    (["train", "--name", "a", "--data", "/no/such.jsonl"], "data: /no/such.jsonl: No such file or directory"),
     (["query", ""], "text must hold more than white space"),
     (["status", "--swarm", "a b"], "SWARM_NAME"),
 ]

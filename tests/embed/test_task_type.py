@@ -109,3 +109,11 @@ def test_bad_vectors_are_refused() -> None:
         types.infer(np.ones(63, dtype=np.float32))
     with pytest.raises(BoundsError, match="vector must be finite"):
         types.infer(np.full(64, np.nan, dtype=np.float32))
+
+
+def test_many_at_once_are_told_like_one_by_one() -> None:
+    embedder = HashedEmbedder(64)
+    types = TaskTypes(embedder)
+    vectors = embedder.embed([sentence for group in PROTOTYPES.values() for sentence in group])
+    assert types.infer_all(vectors) == [types.infer(vector) for vector in vectors]
+    assert types.infer_all(vectors[:0]) == []

@@ -144,6 +144,7 @@ OBSERVED: dict[str, tuple[object, Callable[[SonaConfig], object]]] = {
     "micro_lora_lr": (0.3, micro),
     "base_lora_lr": (0.003, base),
     "base_epochs": (1, base),
+    "base_batch": (16, base),
     "temperature": (0.2, votes),
     "failure_weight": (0.0, votes),
     "ewc_lambda": (0.0, consolidated),

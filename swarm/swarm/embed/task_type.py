@@ -40,9 +40,15 @@ class TaskTypes:
         ShapeError, BoundsError
             If it is not a finite vector of the embedder's dimension.
         """
-        similarities = self._prototypes @ check_vector(vector, self.identity.dim, "vector")  # (types, prototypes)
-        scores = np.sort(similarities, axis=1)[:, -_NEAREST:].mean(axis=1)
-        second, best = np.sort(scores)[-2:]
-        if best - second <= _MARGIN * similarities.std():
-            return GENERAL
-        return TASK_TYPES[int(scores.argmax())]
+        return self.infer_all(check_vector(vector, self.identity.dim, "vector")[None])[0]
+
+    def infer_all(self, vectors: Vector) -> list[str]:
+        """As `infer`, of many vectors (n, d), already checked."""
+        types, size, dim = self._prototypes.shape
+        similarities = (vectors @ self._prototypes.reshape(-1, dim).T).reshape(-1, types, size)
+        scores = np.sort(similarities, axis=2)[:, :, -_NEAREST:].mean(axis=2)  # (n, types)
+        second, best = np.sort(scores, axis=1)[:, -2:].T
+        is_clear = best - second > _MARGIN * similarities.std(axis=(1, 2))
+        return [
+            TASK_TYPES[code] if clear else GENERAL for code, clear in zip(scores.argmax(axis=1), is_clear, strict=True)
+        ]

@@ -163,7 +163,7 @@ class _Backup:
                     self._put(chunk)
             for key in (
                 *(keys.clusters, keys.weights, keys.learner, keys.sample, keys.routes, keys.log, keys.undo),
-                *(keys.forgotten, keys.tombs, keys.open, keys.dead, keys.fence),
+                *(keys.forgotten, keys.tombs, keys.open, keys.dead, keys.trainings, keys.fence),
             ):
                 self._dump(key)
 

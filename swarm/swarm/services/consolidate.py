@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from swarm.errors import UnknownIdError
+from swarm.errors import StaleWriterError, UnknownIdError
 from swarm.services.batch import Batch, read_batch
 from swarm.services.history import update_of
 from swarm.services.replica import Replica
 from swarm.services.route_update import new_routes
 from swarm.sona.adapter import Adapter
-from swarm.sona.ageing import NO_AGEING, AgeingRules
+from swarm.sona.ageing import NO_AGEING, Ageing, AgeingRules
 from swarm.sona.background import CycleReport, Learned, run_cycle
 from swarm.sona.clusters import Cluster
 from swarm.sona.config import SonaConfig
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.trajectory import Trajectory
 from swarm.store.agents import AgentState, AgentStore, Generation
-from swarm.store.forgotten import Forgotten
+from swarm.store.commit import Brought
+from swarm.store.forgotten import NOTHING_FORGOTTEN, Forgotten
 from swarm.store.lease import Lease
 from swarm.store.outcomes import OutcomeStore
 from swarm.store.reply import stream_position
@@ -110,12 +111,37 @@ def consolidate_under(
     came_from = [one.context.get(TRACEPARENT, "") for one in batch.trajectories]
     consumer = SpanKind.CONSUMER
     with memory_span(MemoryOperation.UPSERT, agents.swarm, agent=agent, kind=consumer, after=came_from) as span:
-        done = _learn(agent, config, state, batch, forgotten, agents, replica, lease, rules, task)
+        ageing = rules.at(batch.at_s)
+        done = _learn(agent, config, state, batch, forgotten, agents, replica, lease, ageing, task=task)
         span.set("swarm.stage", "consolidation")
         span.set("swarm.generation", done.generation)
         span.set("swarm.promoted", done.promoted)
         span.set("gen_ai.memory.record.count", done.outcomes)
     return done
+
+
+def learn_brought(
+    agent: str,
+    config: SonaConfig,
+    trajectories: Sequence[Trajectory],
+    brought: Brought,
+    agents: AgentStore,
+    replica: Replica,
+    lease: Lease,
+    ageing: Ageing | None = None,
+) -> Consolidation:
+    """As `consolidate`, of outcomes that are in no stream yet and come with the commit: those of `brought`, in order.
+
+    Raises
+    ------
+    StaleWriterError
+        If the lease was lost, or outcomes wait that are to be consolidated first; nothing was written.
+    """
+    batch = Batch(trajectories=tuple(trajectories), dead={}, forgotten=(), cursor="")
+    state = agents.state(agent)
+    if state.pending > 0:
+        raise StaleWriterError(f"agent {agent}: {state.pending} outcomes are to be consolidated first")
+    return _learn(agent, config, state, batch, NOTHING_FORGOTTEN, agents, replica, lease, ageing, brought)
 
 
 def _learn(
@@ -127,17 +153,18 @@ def _learn(
     agents: AgentStore,
     replica: Replica,
     lease: Lease,
-    rules: AgeingRules,
-    task: str,
+    ageing: Ageing | None,
+    brought: Brought | None = None,
+    task: str = "",
 ) -> Consolidation:
     stored = agents.values(agent)
     learned = learned_from(agents.clusters(agent), stored, config)
     replica.refresh()
-    rng, ageing = cycle_rng(config, state.age), rules.at(batch.at_s)
+    rng = cycle_rng(config, state.age)
     after, report = run_cycle(learned, batch.trajectories, replica.index, config, rng, agent, ageing, task)
     figures = figures_of(report)
     generation = Generation(
-        cursor=batch.cursor,
+        cursor=batch.cursor or state.cursor,
         processed=batch.entries,
         removed=sorted({c.id for c in learned.clusters} - {c.id for c in after.clusters}),
         put=changed_clusters(learned.clusters, after.clusters),
@@ -151,6 +178,7 @@ def _learn(
         is_empty=not batch.trajectories,
         update=update_of(figures),
         origin=carried() | _log_of(learned, batch),
+        brought=brought,
     )
     number = agents.commit(agent, lease, state.generation, generation)
     return Consolidation(

@@ -28,6 +28,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "micro_lora_lr": (0.0, 1.0),
         "base_lora_lr": (0.0, 1.0),
         "base_epochs": (1, 100),
+        "base_batch": (1, 4096),
         "temperature": (0.005, 1.0),
         "failure_weight": (0.0, 10.0),
         "ewc_lambda": (0.0, 15_000.0),
@@ -53,6 +54,7 @@ _INTEGERS = frozenset(
         "base_lora_rank",
         "base_lora_layers",
         "base_epochs",
+        "base_batch",
         "fisher_samples",
         "ewc_max_tasks",
         "rehearsal_capacity",
@@ -88,7 +90,9 @@ class SonaConfig:
     micro_lora_lr: float = 0.03
     base_lora_lr: float = 0.001
     base_epochs: int = 3
-    """Passes of a background cycle over its trajectories."""
+    """Passes of a background cycle over its trajectories ..."""
+    base_batch: int = 128
+    """... and how many outcomes one step of them, a minibatch, takes."""
     temperature: float = 0.05
     """tau of `ranking`: the width of the kernel, and the softness of the choice between prototypes."""
     failure_weight: float = 1.0

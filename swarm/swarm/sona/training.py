@@ -19,7 +19,8 @@ from swarm.sona.lora import LoraPair
 from swarm.sona.ranking import action_probabilities, outcome_gradient, outcome_loss
 from swarm.sona.vectors import Integers, Vector
 
-_BATCH = 128
+_AT_ONCE = 128
+"""Queries that are compared with all candidates at a time."""
 _REHEARSED = 32
 """Prototypes of the bank that every batch is joined by, each a query for which its own action is right."""
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -98,12 +99,13 @@ def train(
     trained = [pair.copy() for pair in pairs]
     moments = fresh_moments(trained)
     step = 0
-    steps = config.base_epochs * math.ceil(len(outcomes) / _BATCH)
+    size = config.base_batch
+    steps = config.base_epochs * math.ceil(len(outcomes) / size)
     for _ in range(config.base_epochs):
         order = rng.permutation(len(outcomes))
-        for start in range(0, len(order), _BATCH):
+        for start in range(0, len(order), size):
             step += 1
-            batch = outcomes.take(order[start : start + _BATCH])
+            batch = outcomes.take(order[start : start + size])
             # The rate falls to nothing: where training ends must not depend on what the last batches happened to be.
             rate = config.base_lora_lr * (1.0 - (step - 1) / steps)
             train_batch(trained, moments, batch, candidates, ewc, config, rng, step, rate, prototypes)
@@ -163,8 +165,8 @@ def nearest_candidates(candidates: Candidates, queries: Vector) -> Candidates:
     if m <= MAX_CANDIDATES or not len(queries):
         return candidates
     closeness = np.full(m, -np.inf, dtype=np.float32)
-    for start in range(0, len(queries), _BATCH):
-        np.maximum(closeness, queries[start : start + _BATCH].dot(candidates.prototypes.T).max(axis=0), out=closeness)
+    for start in range(0, len(queries), _AT_ONCE):
+        np.maximum(closeness, queries[start : start + _AT_ONCE].dot(candidates.prototypes.T).max(axis=0), out=closeness)
     rows = np.sort(np.argpartition(-closeness, MAX_CANDIDATES)[:MAX_CANDIDATES])
     names = list(candidates.rows)
     return Candidates(candidates.prototypes[rows], {names[row]: new for new, row in enumerate(rows.tolist())})

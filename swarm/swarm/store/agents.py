@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from swarm.errors import DamagedRecordError
 from swarm.sona.clusters import Cluster
 from swarm.sona.standing import Verdict
-from swarm.store.commit import Commit, Committer
+from swarm.store.commit import Brought, Commit, Committer
 from swarm.store.connection import Client, redis_errors
 from swarm.store.forgotten import Forgotten, ForgottenStore
 from swarm.store.lease import Lease
@@ -132,6 +132,8 @@ class Generation:
     """What became of new weights, to be counted: promoted, refused, or "" if none were tried."""
     origin: Mapping[str, str] = field(default_factory=dict)
     """Further fields of the log entry."""
+    brought: Brought | None = None
+    """Outcomes that come with it, and never waited."""
 
 
 _AT_ONCE = 64
@@ -387,5 +389,6 @@ class AgentStore:
                 settled=generation.settled,
                 update=generation.update,
                 origin=generation.origin,
+                brought=generation.brought,
             ),
         )

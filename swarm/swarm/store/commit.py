@@ -10,6 +10,7 @@ from swarm.sona.clusters import is_library
 from swarm.sona.standing import Verdict
 from swarm.store.connection import Client, redis_errors
 from swarm.store.lease import Lease
+from swarm.store.outcomes import Outcome
 from swarm.store.scripts import COMMIT
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.memory_records import decode_learner
@@ -26,6 +27,20 @@ UNREACHABLE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """Outcomes that come with the commit that learned them, and how far that brings the file which they are from.
+
+    They never wait: whatever is killed when, they are learned and counted as read, or neither.
+    """
+
+    outcomes: Sequence[Outcome]
+    file: str
+    """The id of the file, a field of `trainings`."""
+    progress: bytes
+    receipt_ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """What a commit writes: everything that changed since the generation before.
 
@@ -34,7 +49,8 @@ class Commit:
     `newly_skipped` is added to the state's `skipped`. A commit that `is_reset` voids what the agent's processes
     learned by themselves. `rewound` counts outcomes that are taken out or passed over, `settled` are the fields of
     `forgotten` that this generation is free of. `update` is promoted, refused or "": it is counted. `origin` holds
-    further fields of the log entry. `imported` counts outcomes that were accepted elsewhere and come with it.
+    further fields of the log entry. `imported` counts outcomes that were accepted elsewhere and come with it. With
+    `brought` the cursor is the last of the outcomes that come along, if any do.
     """
 
     cursor: str
@@ -53,6 +69,7 @@ class Commit:
     update: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
     imported: int = 0
+    brought: Brought | None = None
 
 
 class Committer:
@@ -68,9 +85,11 @@ class Committer:
         Raises
         ------
         StaleWriterError
-            If the lease was lost or somebody committed meanwhile; nothing was written.
+            If the lease was lost, somebody committed meanwhile, or outcomes wait that those of `brought` would
+            overtake; nothing was written.
         """
         keys = self._keys.agent(name)
+        brought = commit.brought
         args: list[bytes | str | int] = [
             lease.token,
             expected,
@@ -87,7 +106,13 @@ class Committer:
             _verdict(name, commit.values.get("learner")),
             _COUNTED_AS.get(commit.update, ""),
             commit.imported,
+            0 if brought is None else brought.receipt_ttl_ms,
         ]
+        outcomes = () if brought is None else brought.outcomes
+        args += [len(outcomes)]
+        for outcome in outcomes:
+            args += (outcome.record, outcome.idempotency_key)
+        args += counted_pairs([] if brought is None else [(brought.file, brought.progress)])
         args += counted_pairs(commit.values.items())
         args += counted(commit.removed)
         args += counted_pairs(commit.put.items())
@@ -107,6 +132,8 @@ class Committer:
             keys.learner,
             keys.sample,
             keys.routes,
+            keys.trainings,
+            *(keys.receipt(outcome.idempotency_key) for outcome in outcomes),
         ]
         with redis_errors(f"commit generation {expected + 1} of {name}"):
             result = int(self._script(keys=touched, args=args))
@@ -114,6 +141,8 @@ class Committer:
             raise StaleWriterError(f"agent {name}: the lease with token {lease.token} was lost before the commit")
         if result == -2:
             raise StaleWriterError(f"agent {name}: generation {expected} is not the current one any more")
+        if result == -3:
+            raise StaleWriterError(f"agent {name}: outcomes came in that are to be consolidated first")
         return result
 
 

@@ -48,6 +48,9 @@ class Forgotten:
         return self.marks.get(field, "").endswith(_DONE)
 
 
+NOTHING_FORGOTTEN = Forgotten(marks={})
+
+
 def up_to(stream_id: str) -> str:
     """The field that stands for every outcome up to one."""
     return UP_TO + stream_id

@@ -134,6 +134,22 @@ class OutcomeStore:
             for answer, stream_id in zip(answers[::2], answers[1::2], strict=True)
         ]
 
+    def untaken(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        """For each outcome whether `append` would take it: False if it was taken before, or belongs to what was
+        forgotten.
+        """
+        keys = self._keys
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.mget([keys.receipt(outcome.idempotency_key) for outcome in outcomes])
+        pipeline.hmget(keys.tombs, [f"t:{outcome.trajectory_id}" for outcome in outcomes])
+        pipeline.hmget(keys.tombs, [f"a:{outcome.origin.action}" for outcome in outcomes])
+        with redis_errors(f"look for outcomes of {keys.agent}"):
+            receipts, trajectories, actions = pipeline.execute() if outcomes else ((), (), ())
+        return [
+            receipt is None and trajectory is None and (dug is None or outcome.origin.at_s > float(dug))
+            for outcome, receipt, trajectory, dug in zip(outcomes, receipts, trajectories, actions, strict=True)
+        ]
+
     def _full(self, taken: int) -> QueueFullError:
         """When the next generation can be expected to make room, going by the time between the last two."""
         with redis_errors(f"read the log of {self._keys.agent}"):

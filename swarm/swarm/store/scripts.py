@@ -57,10 +57,12 @@ Who does not say which life it is of is judged by the time of its task.
 """
 
 COMMIT = """
--- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes
+-- keys: lease, state, clusters, weights, log, stream, dead, undo, forgotten, learner, sample, routes, trainings,
+--       then a receipt for each outcome that comes with the commit
 -- args: token, generation, cursor, processed, figures, keep,
 --       since, newly skipped, is reset, rewound, undo versions, undo bytes, verdict or '', field to count or '',
---       imported, then six counted lists:
+--       imported, receipt ttl ms, then eight counted lists:
+--       (record, idempotency key) of outcomes that come with the commit; (id, record) of trainings to set;
 --       (value name, record, or '-' to drop it) to set; cluster ids to remove; (cluster id, record) to put;
 --       (stream id, reason) that are dead; fields of forgotten that this generation is free of;
 --       (name, value) for the log entry
@@ -68,6 +70,12 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 local generation = tonumber(redis.call('HGET', KEYS[2], 'generation') or '0')
 if generation ~= tonumber(ARGV[2]) then return -2 end
 local number = generation + 1
+local cursor = ARGV[3]
+if ARGV[17] ~= '0' then
+  -- They go to the end of the stream, and the cursor with them: nothing that waits may be passed over.
+  local counts = redis.call('HMGET', KEYS[2], 'accepted', 'processed')
+  if tonumber(counts[1] or '0') > tonumber(counts[2] or '0') then return -3 end
+end
 local value_keys = {weights = KEYS[4], learner = KEYS[10], sample = KEYS[11], routes = KEYS[12]}
 
 -- What the values were at version `since`: usually the one before this. Those between cannot be reached any more.
@@ -89,16 +97,22 @@ local function keep_cluster(id)
   if old and old.clusters[id] == nil then old.clusters[id] = redis.call('HGET', KEYS[3], id) end
 end
 
-local next = 16
+local next = 17
 local function list(width, use)
   local count = tonumber(ARGV[next])
   next = next + 1
   for i = 1, count do
-    use(ARGV[next], ARGV[next + 1])
+    use(ARGV[next], ARGV[next + 1], i)
     next = next + width
   end
   return count
 end
+local brought = list(2, function(record, key, i)
+  cursor = redis.call('XADD', KEYS[6], '*', 'r', record, 'k', key)
+  redis.call('SET', KEYS[13 + i], cursor, 'PX', ARGV[16])
+end)
+if brought > 0 then redis.call('HINCRBY', KEYS[2], 'accepted', brought) end
+list(2, function(id, record) redis.call('HSET', KEYS[13], id, record) end)
 list(2, function(name, value)
   local key = value_keys[name]
   if old and old.values[name] == nil then old.values[name] = redis.call('GET', key) end
@@ -115,12 +129,12 @@ list(2, function(id, record)
 end)
 local dead = list(2, function(id, reason) redis.call('HSET', KEYS[7], id, reason) end)
 list(1, function(field) redis.call('HSET', KEYS[9], field, number) end)
-local entry = {'generation', number, 'cursor', ARGV[3], 'figures', ARGV[5]}
+local entry = {'generation', number, 'cursor', cursor, 'figures', ARGV[5]}
 list(2, function(name, value)
   entry[#entry + 1] = name
   entry[#entry + 1] = value
 end)
-redis.call('HSET', KEYS[2], 'generation', number, 'cursor', ARGV[3])
+redis.call('HSET', KEYS[2], 'generation', number, 'cursor', cursor)
 redis.call('HINCRBY', KEYS[2], 'skipped', ARGV[8])
 -- What comes from elsewhere was accepted there: it counts as accepted and processed at once, so that none of it waits.
 if ARGV[15] ~= '0' then redis.call('HINCRBY', KEYS[2], 'accepted', ARGV[15]) end
@@ -144,12 +158,13 @@ local pending = tonumber(counts[1] or '0') - tonumber(counts[2] or '0')
 -- By what lies behind the cursor, not by counts alone: what was never accepted must not push out what waits.
 local excess = redis.call('XLEN', KEYS[6]) - math.max(tonumber(ARGV[6]), pending)
 if excess > 0 then
-  local behind = redis.call('XRANGE', KEYS[6], '-', ARGV[3], 'COUNT', math.min(excess + 1, 4000))
+  local behind = redis.call('XRANGE', KEYS[6], '-', cursor, 'COUNT', math.min(excess + 1, 4000))
   if #behind > 0 then redis.call('XTRIM', KEYS[6], 'MINID', '~', behind[#behind][1]) end
 end
 return number
 """
-"""Commit a generation: its number, or -1 if the lease was lost, -2 if the generation moved on.
+"""Commit a generation: its number, or -1 if the lease was lost, -2 if the generation moved on, -3 if outcomes wait that
+those which come with the commit would overtake.
 
 A new kind of record that a generation writes whole gets its key in `value_keys`: a rollback then gives it back, too.
 """

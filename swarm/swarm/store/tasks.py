@@ -252,6 +252,11 @@ class TaskStore:
         """Forget a dead task; False if it is not dead. One that is not there any more was dropped already."""
         return bool(self._run(self._drop, f"drop task {task}", task))
 
+    def let_go(self, task: str, ttl: float) -> None:
+        """Forget a task that has ended in `ttl` seconds, long before a receipt: whoever wanted its result has it."""
+        with redis_errors(f"let go of task {task}"):
+            self._client.pexpire(self._keys.task(task), int(ttl * 1000))
+
     # What the agents were not told
 
     def unreported(self, role: str, count: int) -> list[str]:

@@ -121,7 +121,7 @@ class TombstoneStore:
         keys = self._keys.agent(agent)
         gone = [
             *(keys.clusters, keys.weights, keys.learner, keys.sample, keys.routes),
-            *(keys.undo, keys.forgotten, keys.open, keys.dead, keys.tombs),
+            *(keys.undo, keys.forgotten, keys.open, keys.dead, keys.tombs, keys.trainings),
         ]
         with redis_errors(f"erase agent {agent}"):
             done = int(

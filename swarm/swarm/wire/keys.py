@@ -90,6 +90,8 @@ Agent, tag `{NAME/AGENT}`
   open      hash    trajectory id -> open trajectory; written by the pre-task hook, removed by append, and
                     by workers and agents when it is older than `open_ttl`
   dead      hash    stream id -> why an entry could not be used; written by the commit
+  trainings hash    id of a file that the agent learns from -> how far it is; written with the commit of each round of
+                    its lines, for ever
   lease     string  who may consolidate; written by workers, expires
   fence     string  fencing token counter of `lease`, for ever
   receipt   string  per idempotency key -> stream id of the outcome; written with `stream`, expires
@@ -193,6 +195,10 @@ class AgentKeys:
     @property
     def dead(self) -> str:
         return self._key("dead")
+
+    @property
+    def trainings(self) -> str:
+        return self._key("trainings")
 
     @property
     def lease(self) -> str:

@@ -1,0 +1,208 @@
+"""`swarm train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from swarm.services.swarm import Swarm
+from swarm_agents.training import PROFILES, BatchReport, Trainer, TrainReport
+from swarm_cli import completion
+from swarm_cli.local.reach import reachable
+from swarm_cli.options import cli_settings, json_option, swarm_option
+from swarm_cli.output import NOTE, console, count, duration, plain, print_json, table
+
+_MEASURES = {
+    "right_action": "right action first",
+    "mrr": "mean reciprocal rank",
+    "likelihood": "likelihood of what happened",
+    "known": "actions known",
+}
+
+
+class _OrAuto(click.ParamType[int | None]):
+    """A number in a range, or "auto"."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int) -> None:
+        self._range = click.IntRange(least, most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        return None if value == "auto" else self._range.convert(value, param, ctx)
+
+
+@click.command("train", short_help="Let an agent learn a file of examples.")
+@click.option(
+    "--name", "agent", metavar="AGENT", required=True, shell_complete=completion.agents, help="The agent that learns."
+)
+@click.option(
+    "--data",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Its examples: JSON objects by the line, .jsonl or .jsonl.gz; - for stdin.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["auto", *(profile.name for profile in PROFILES)]),
+    default="auto",
+    show_default=True,
+    help="How long to train; auto goes by the number of lines.",
+)
+@click.option(
+    "--epochs", metavar="N", type=_OrAuto(1, 100), default="auto", show_default=True, help="Passes over each round."
+)
+@click.option(
+    "--batch-size",
+    metavar="N",
+    type=_OrAuto(1, 4096),
+    default="auto",
+    show_default=True,
+    help="Outcomes of a minibatch of those passes.",
+)
+@click.option(
+    "--min-quality",
+    metavar="Q",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.0,
+    show_default=True,
+    help="Leave out lines below.",
+)
+@click.option(
+    "--hold-out",
+    metavar="SHARE",
+    type=click.FloatRange(0.0, 0.5),
+    default=0.05,
+    show_default=True,
+    help="Keep so many lines from training, 1000 at most, to judge by.",
+)
+@click.option("--dedup", is_flag=True, help="Learn lines that are equal once.")
+@click.option("--strict", is_flag=True, help="Stop at a line that cannot be used.")
+@click.option(
+    "--rejected",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where lines go that cannot be used; FILE.rejected.jsonl without it.",
+)
+@click.option("--spread", is_flag=True, help="Have the workers of the role trainer embed texts.")
+@click.option("--role", metavar="NAME", shell_complete=completion.roles, help="What the agent does, if it is new.")
+@swarm_option
+@json_option
+def command(
+    agent: str,
+    data: Path,
+    profile: str,
+    epochs: int | None,
+    batch_size: int | None,
+    min_quality: float,
+    hold_out: float,
+    dedup: bool,
+    strict: bool,
+    rejected: Path | None,
+    spread: bool,
+    role: str | None,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Let an agent learn a file of examples, and say how it does on lines that were held out.
+
+    Killed at any moment and called again, it goes on where it was. What comes in on stdin is kept in a temporary file
+    first: to go on there, the same lines must come in again.
+    """
+    settings = cli_settings(name)
+    with reachable(settings), _progress_bar() as bar:
+        report = Trainer(
+            Swarm(settings),
+            agent,
+            profile=profile,
+            epochs=epochs,
+            batch_size=batch_size,
+            min_quality=min_quality,
+            hold_out=hold_out,
+            dedup=dedup,
+            strict=strict,
+            rejected=rejected,
+            spread=spread,
+            role=role,
+            on_batch=bar,
+        ).train(data)
+    if as_json:
+        print_json({"swarm": settings.name, **report.as_dict()})
+    else:
+        _show(report)
+        if spread and report.embedded_here:
+            parts = count(report.embedded_here, "part")
+            console().print(
+                f"{parts} of the texts embedded here: see swarm workers list, are there any of role trainer?"
+            )
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[BatchReport], None]]:
+    """A bar on stderr with lines, rate and the time that is left; nothing where stderr is no terminal."""
+    terminal = Console(stderr=True)
+    columns = (
+        TextColumn("learning"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("lines {task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        task = progress.add_task("", total=None, rate="")
+
+        def move(batch: BatchReport) -> None:
+            rate = "" if not batch.seconds else f"{batch.trained / batch.seconds:,.0f}/s"
+            progress.update(task, completed=batch.lines, total=batch.total, rate=rate)
+
+        yield move
+
+
+def _show(report: TrainReport) -> None:
+    out = console()
+    how = f"profile {report.profile}: {count(report.epochs, 'pass', 'passes')}, minibatches of {report.batch_size}"
+    again = f", from line {report.resumed_at + 1:,} on" if report.resumed_at else ""
+    out.print(
+        f"{report.agent} learned {count(report.trained, 'line')} of {report.lines:,} in "
+        f"{count(report.rounds, 'round')}{again} ({duration(report.seconds)}, {report.lines_per_s:,.0f} lines/s)"
+    )
+    out.print(how, style=NOTE)
+    aside = {
+        "held out": report.held_out,
+        "below the quality": report.filtered,
+        "equal to one before": report.duplicates,
+        "taken before, or forgotten": report.refused,
+        "not usable": report.rejected,
+    }
+    for what, lines in aside.items():
+        if lines:
+            out.print(f"{count(lines, 'line')} {what}")
+    for number, why in report.rejections:
+        out.print(f"  line {number}: {plain(why, 100)}")
+    if report.rejected_file:
+        out.print(f"  all of them: {report.rejected_file}", soft_wrap=True)
+    if report.left_out:
+        names = ", ".join(f"{plain(name, 40)} ({lines:,})" for name, lines in report.left_out.items())
+        out.print(f"not learned from: {names}", style=NOTE)
+    if report.after:
+        out.print(_judged(report))
+
+
+def _judged(report: TrainReport) -> Table:
+    made = table(f"on {report.after['judged']:,.0f} held-out lines", "before", "after", right=("before", "after"))
+    for name, what in _MEASURES.items():
+        if name in report.after:
+            made.add_row(what, *(_figure(figures.get(name)) for figures in (report.before, report.after)))
+    return made
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,82 @@
+"""`swarm train`: what it prints, what it counts, and what comes in on stdin."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from swarm_support import EMBEDDER
+from training_support import some_lines, write_lines
+
+from swarm.settings import Settings
+from swarm.store.connection import Client
+from swarm_cli.main import swarm
+
+LINES = some_lines(60)
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call(settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """Calls `swarm train` in this process, in a folder of its own."""
+    assert settings.redis_url is not None
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"NAME": settings.name, "REDIS_URL": settings.redis_url, "EMBEDDER": EMBEDDER}.items():
+        monkeypatch.setenv(f"SWARM_{name}", value)
+    monkeypatch.setenv("SWARM_STATE_DIR", str(settings.state_dir))
+
+    def call(*words: str, text: bytes = b"") -> Result:
+        return CliRunner().invoke(swarm, ["train", *words], input=text)
+
+    return call
+
+
+def found(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    values = json.loads(result.stdout)
+    assert isinstance(values, dict)
+    return values
+
+
+def test_people_see_what_was_learned_left_out_and_how_it_is_judged(call: Call, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "data.jsonl", [*LINES, "{", {**LINES[0], "attention": [1]}])
+    result = call("--name", "coder-1", "--data", str(path), "--hold-out", "0.3", "--batch-size", "100", "--epochs", "2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    for words in (
+        "coder-1 learned",
+        "of 62 in 1 round",
+        "profile tiny: 2 passes, minibatches of 100",
+        "held out",
+        "1 line not usable",
+        "line 61: not JSON",
+        f"{path.name}.rejected.jsonl",
+        "not learned from: attention (1)",
+        "right action first",
+    ):
+        assert words in result.stdout.replace("\n  ", " ")
+
+
+def test_json_has_the_whole_report_and_a_second_call_goes_on(call: Call, settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(line) + "\n" for line in LINES).encode()))
+    words = ["--name", "coder-1", "--data", str(path), "--json", "--min-quality", "0.5"]
+    first = found(call(*words))
+    assert (first["swarm"], first["agent"], first["lines"]) == (settings.name, "coder-1", 60)
+    assert first["trained"] + first["held_out"] + first["filtered"] == 60
+    assert first["filtered"] > 0
+    again = found(call(*words))
+    assert (again["resumed_at"], again["trained"], again["generation"]) == (60, first["trained"], first["generation"])
+
+
+def test_what_comes_in_on_stdin_is_learned(call: Call, tmp_path: Path) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in ["not a line", *LINES]).encode()
+    report = found(call("--name", "coder-1", "--data", "-", "--json", "--hold-out", "0", text=text))
+    assert (report["trained"], report["rejected"]) == (60, 1)
+    assert Path(report["rejected_file"]).read_text().count("\n") == 1
+    assert (tmp_path / "stdin.rejected.jsonl").exists()
