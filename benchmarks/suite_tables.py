@@ -90,7 +90,7 @@ def _cells(row: Row, change: Change | None) -> dict[str, Text]:
 
 
 def _short(value: float, unit: str) -> str:
-    return f"{100 * value:.1f}" if unit == "share" else f"{value:.3g}"
+    return f"{100 * value:.1f}" if unit == "share" else f"{value:.{2 if abs(value) < 0.01 else 3}g}"
 
 
 def _wanted(row: Row) -> Text:
