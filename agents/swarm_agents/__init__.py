@@ -2,7 +2,8 @@
 
 from swarm_agents.advice import TaskAdvice
 from swarm_agents.agent import Agent, AgentHealth
+from swarm_agents.application import Application
 from swarm_agents.spool import Spool
 from swarm_agents.task import Task
 
-__all__ = ["Agent", "AgentHealth", "Spool", "Task", "TaskAdvice"]
+__all__ = ["Agent", "AgentHealth", "Application", "Spool", "Task", "TaskAdvice"]
