@@ -46,7 +46,7 @@ def main() -> None:
 
     chosen = {}
     for kind, text in NEW.items():
-        # A task done well is worth half a cent here: a model that is a little better may cost a little more, not ten times.
+        # A task done well is worth half a cent: a model that is a little better may cost a little more, not ten times.
         route = agent.before_task(text, routes=names, worth=0.005, min_quality=0.6).route
         if route is None:
             raise SystemExit("no route was chosen")
