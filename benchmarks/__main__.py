@@ -62,7 +62,7 @@ def _peer(wanted: Wanted, engine: object) -> str:
         return ""
     if wanted.peer is None:
         return f"no --peer with its script bench_sona.cjs, or {PEER}"
-    return "it needs node, npm and the package @ruvector/sona"
+    return "its script did not run: it needs node, npm and the package @ruvector/sona (bench_engine --peer says more)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.claims import CLAIMS, beside_claims
+from benchmarks.peer import peer_times_us
 from benchmarks.small_data import write_small_data
 from benchmarks.suite import SUITE, of_engine, of_report
 from benchmarks.suite_compare import Verdict, changes, compare, differences
@@ -180,6 +181,15 @@ def test_a_benchmark_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     [job] = plan(Wanted(only=("fuzz",)), PLACES).jobs
     outcome = run_jobs([job], tmp_path, tmp_path, 0.2)
     assert outcome.failed == {"fuzz": "took more than 0.2 s"}
+
+
+def test_a_peer_that_fails_is_left_out_and_takes_no_figure_of_ours_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bench_sona.cjs").write_text("process.exit(3)")
+    monkeypatch.setenv("SONA_DIR", str(tmp_path))
+    assert peer_times_us(tmp_path, 16) == {}
+    assert "peer not measured: " in capsys.readouterr().err
 
 
 def test_an_installed_package_without_its_source_says_where_to_go(tmp_path: Path) -> None:
