@@ -1,7 +1,8 @@
 """The engine beside NumPy's floor and the published engine: `python -m benchmarks.bench_engine --json`.
 
-Times are medians in microseconds, one thread, in process. `ratio_to_numpy` is ours / NumPy (1 is the floor),
-`ratio_to_peer` is peer / ours (how many times faster ours is). The floor is the plain expression that a
+Times are medians in microseconds, one thread, in process. `ratio_to_numpy` is the median of ours / NumPy over the
+rounds (1 is the floor), `ratio_to_numpy_middle` where the middle half of the rounds lay (the background cycle has one
+round), `ratio_to_peer` is peer / ours (how many times faster ours is). The floor is the plain expression that a
 person would write for the same result, without any check; for trajectories it is the copying alone, for
 `instant_step` (loop A alone) and `instant_task` (a recorded trajectory that ends in it) the update of the factors
 alone, for the background cycle the k-means alone; `ratio_to_minibatch_kmeans` is that cycle / scikit-learn's
@@ -18,16 +19,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
 from benchmarks.peer import peer_times_us
-from benchmarks.timing import medians_us
+from benchmarks.timing import middle, times_us
 from swarm.sona import SonaConfig, SonaEngine
 from swarm.sona.instant import outcome_step
 from swarm.sona.lora import LoraPair
@@ -81,11 +83,26 @@ class Background:
     trained_on: int
 
 
-def measure(dim: int, rounds: int) -> tuple[dict[str, float], dict[str, float], Background]:
-    """(ours, NumPy's floor) in microseconds by key, and the background cycle."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Microseconds of ours and of NumPy's floor by key, and the ratios of ours to it: median, middle half."""
+
+    ours: dict[str, float] = field(default_factory=dict)
+    floor: dict[str, float] = field(default_factory=dict)
+    ratio: dict[str, float] = field(default_factory=dict)
+    middle: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def add(self, key: str, ours: Sequence[float], floor: Sequence[float]) -> None:
+        """What was timed in the same rounds."""
+        ratios = [mine / plain for mine, plain in zip(ours, floor, strict=True)]
+        self.ours[key], self.floor[key] = statistics.median(ours), statistics.median(floor)
+        self.ratio[key], self.middle[key] = statistics.median(ratios), middle(ratios)
+
+
+def measure(dim: int, rounds: int) -> tuple[Times, Background]:
+    """All times, and the background cycle."""
     work = Workload(dim)
-    ours: dict[str, float] = {}
-    floor: dict[str, float] = {}
+    times = Times()
     recorder, learner = SonaEngine(SonaConfig(dim=dim)), work.engine()
     recorder.set_enabled(False)  # recording alone: what the instant loop costs is a figure of its own
 
@@ -96,11 +113,11 @@ def measure(dim: int, rounds: int) -> tuple[dict[str, float], dict[str, float], 
 
     for key, (mine, plain) in _pairs(work, recorder, learner).items():
         batch = 200 if dim <= 1024 else 50
-        found = medians_us({"ours": mine, "numpy": plain}, rounds=rounds, batch=batch, tidy=tidy)
-        ours[key], floor[key] = found["ours"], found["numpy"]
+        found = times_us({"ours": mine, "numpy": plain}, rounds=rounds, batch=batch, tidy=tidy)
+        times.add(key, found["ours"], found["numpy"])
     background = _background(work)
-    ours["background_10k"], floor["background_10k"] = background.ours_us, background.numpy_us
-    return ours, floor, background
+    times.add("background_10k", [background.ours_us], [background.numpy_us])
+    return times, background
 
 
 def _pairs(
@@ -217,15 +234,17 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="folder with the peer's bench_sona.cjs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    ours, floor, background = measure(options.dim, options.rounds)
+    times, background = measure(options.dim, options.rounds)
     peer = peer_times_us(options.peer, options.dim)
     result = {
         "dim": options.dim,
-        "ours_us": _rounded(ours),
-        "numpy_us": _rounded(floor),
+        "rounds": options.rounds,
+        "ours_us": _rounded(times.ours),
+        "numpy_us": _rounded(times.floor),
         "peer_us": _rounded(peer),
-        "ratio_to_peer": _rounded({key: peer[key] / ours[key] for key in peer}),
-        "ratio_to_numpy": _rounded({key: ours[key] / floor[key] for key in floor}),
+        "ratio_to_peer": _rounded({key: peer[key] / times.ours[key] for key in peer}),
+        "ratio_to_numpy": _rounded(times.ratio),
+        "ratio_to_numpy_middle": {key: [round(low, 3), round(high, 3)] for key, (low, high) in times.middle.items()},
         "ratio_to_minibatch_kmeans": round(background.ours_us / background.minibatch_kmeans_us, 3),
         "background_trained_on": background.trained_on,
     }

@@ -36,6 +36,7 @@ from benchmarks.own_swarm import OwnSwarm
 from benchmarks.plots import save_bars
 from benchmarks.seeds import summarise
 from swarm.embed import HashedEmbedder
+from swarm.errors import InputError
 from swarm.services.swarm import Swarm
 from swarm.store.connection import connect
 from swarm_cli.worker_agents import FACTORY
@@ -50,21 +51,28 @@ _PLAN = RolePlan(role="noop", handlers=("benchmarks.load_handlers",))
 def measure(options: Options) -> Measurement:
     """All rounds; each is a row of metrics."""
     seconds = float(options.extra.duration)
+    parts = [part for part in options.extra.parts.split(",") if part]
+    if not parts or not set(parts) <= set(_PARTS):
+        raise InputError(f"parts must be some of {', '.join(_PARTS)}, got {options.extra.parts!r:.80}")
     rows = []
     for number in range(options.seeds):
         say(f"round {number + 1} of {options.seeds}")
-        rows.append(_outcomes(seconds) | _learning(seconds) | _tasks(seconds))
+        row: dict[str, float] = {}
+        for part in parts:
+            row |= _PARTS[part](seconds)
+        rows.append(row)
     metrics = summarise(rows)
+    shown = [name for name in _RATIOS if name in metrics] or list(metrics)
     return Measurement(
         data="load",
         embedder="hashed",
         metrics=metrics,
         draw=partial(
             save_bars,
-            metrics={name: metrics[name] for name in _RATIOS},
+            metrics={name: metrics[name] for name in shown},
             title="Sustained rates beside their floors",
             value_label="ours / floor",
-            ours=_RATIOS,
+            ours=shown,
             reference=("the floor", 1.0),
         ),
     )
@@ -125,6 +133,9 @@ def _tasks(seconds: float) -> dict[str, float]:
         return found | {"hooked_tasks_per_s": hooked, "hooked_tasks_to_celery": hooked / bare}
 
 
+_PARTS = {"outcomes": _outcomes, "learning": _learning, "tasks": _tasks}
+
+
 def _settle(swarm: Swarm) -> None:
     while any(one.waiting for one in swarm.tasks.counts()):
         time.sleep(0.05)
@@ -140,6 +151,7 @@ def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--parts", default=",".join(_PARTS), metavar="A,B", help="outcomes, learning, tasks (all)")
     parser.add_argument("--duration", type=float, default=5.0, metavar="SECONDS", help="of each measurement (5)")
 
 

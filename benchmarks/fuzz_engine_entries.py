@@ -65,7 +65,8 @@ def engine_entries(engine: Callable[[], SonaEngine], pool: Pool) -> Iterator[Ent
         "latency_us": pool.choice(1.0),
     }
     yield entry_of("SonaEngine.record_step", lambda **given: engine().record_step(**given), one)
-    for name, parameter in (("use_pattern", "action"), ("set_route", "route"), ("add_context", "text")):
+    named = (("use_pattern", "action"), ("set_route", "route"), ("set_task_type", "task_type"), ("add_context", "text"))
+    for name, parameter in named:
         yield entry_of(
             f"SonaEngine.{name}",
             lambda name=name, **given: getattr(engine(), name)(**given),

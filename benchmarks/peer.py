@@ -30,15 +30,19 @@ def peer_times_us(scripts: Path | None, dim: int) -> dict[str, float]:
         package = os.environ.get("SONA_DIR") or _install(Path(scratch))
         if package is None:
             return _without(f"npm could not install {PEER_PACKAGE}")
-        fast = _run(scripts, package, dim, "fast")
-        learn = _run(scripts, package, dim, "learn10000")
-    return {
-        "micro": fast["applyMicroLora"]["ns"] / 1e3,
-        "base": fast["applyBaseLora0"]["ns"] / 1e3,
-        "trajectory": fast["full_trajectory_3steps"]["ns"] / 1e3,
-        "find5": fast["findPatterns5"]["ns"] / 1e3,
-        "background_10k": learn["forceLearn_ms"] * 1e3,
-    }
+        try:
+            fast = _run(scripts, package, dim, "fast")
+            learn = _run(scripts, package, dim, "learn10000")
+            return {
+                "micro": fast["applyMicroLora"]["ns"] / 1e3,
+                "base": fast["applyBaseLora0"]["ns"] / 1e3,
+                "trajectory": fast["full_trajectory_3steps"]["ns"] / 1e3,
+                "find5": fast["findPatterns5"]["ns"] / 1e3,
+                "background_10k": learn["forceLearn_ms"] * 1e3,
+            }
+        except (subprocess.SubprocessError, LookupError, ValueError, TypeError) as error:
+            # Ours was measured before it, and must not be lost with it.
+            return _without(f"its script failed: {error}")
 
 
 def _without(reason: str) -> dict[str, float]:

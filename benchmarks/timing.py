@@ -1,18 +1,18 @@
-"""Timing: rounds that take all candidates in turn, and medians, because this is about ratios on noisy machines."""
+"""Timing: rounds that take all candidates in turn, because this is about ratios on noisy machines."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 Call = Callable[[int], object]
 
 
-def medians_us(
+def times_us(
     calls: Mapping[str, Call], *, rounds: int, batch: int, tidy: Callable[[], object] = lambda: None
-) -> dict[str, float]:
-    """Median time of one call in microseconds, for each candidate.
+) -> dict[str, list[float]]:
+    """Time of one call in microseconds in each round, for each candidate.
 
     Every round times `batch` calls of each candidate, one candidate after the other, so that a slow moment of
     the machine hits all of them. A call gets its running number. `tidy` runs after each round, untimed.
@@ -28,4 +28,16 @@ def medians_us(
         number += batch
         tidy()
     # The first rounds warm caches up.
-    return {name: statistics.median(values[2:]) for name, values in samples.items()}
+    return {name: values[2:] for name, values in samples.items()}
+
+
+def middle(values: Sequence[float]) -> tuple[float, float]:
+    """The quarter and the three quarters of `values`: between them lies the middle half of the rounds.
+
+    >>> middle([1.0, 2.0, 3.0, 4.0, 50.0])
+    (2.0, 4.0)
+    """
+    if len(values) == 1:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high

@@ -26,7 +26,8 @@ CONVERSATION = [
 
 def main() -> None:
     embedder = HashedEmbedder()
-    engine = SonaEngine(SonaConfig(dim=embedder.identity.dim))
+    # Answers matter more than microseconds here.
+    engine = SonaEngine(SonaConfig.preset("max_quality", dim=embedder.identity.dim))
     for round_number in range(1, 4):
         thumbs_up = 0
         for text, wanted in CONVERSATION:

@@ -14,7 +14,12 @@ DIM = 64
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    engine = SonaEngine(SonaConfig(dim=DIM))
+    config = SonaConfig(dim=DIM)
+    print(
+        f"micro rank {config.micro_lora_rank}, base rank {config.base_lora_rank}, lambda {config.ewc_lambda:g}, "
+        f"{config.pattern_clusters} clusters"
+    )
+    engine = SonaEngine(config)
     # Two kinds of requests, each a direction with noise around it, and the plan that suits it.
     kinds = {"summarise": rng.standard_normal(DIM), "translate": rng.standard_normal(DIM)}
 
@@ -29,6 +34,7 @@ def main() -> None:
         cycle = engine.force_learn()
         print(f"learned from {cycle.outcomes} outcomes, new weights: {cycle.promoted} ({cycle.why})")
 
+    print(f"stats: {engine.get_stats()}")
     right = 0
     for _ in range(50):
         for plan, centre in kinds.items():

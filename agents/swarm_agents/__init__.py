@@ -2,9 +2,20 @@
 
 from swarm_agents.advice import TaskAdvice
 from swarm_agents.agent import Agent, AgentHealth
+from swarm_agents.applied import AppliedPattern
 from swarm_agents.factory import AgentFactory
 from swarm_agents.finetune import FinetuneReport, Measure
 from swarm_agents.spool import Spool
 from swarm_agents.task import Task
 
-__all__ = ["Agent", "AgentFactory", "AgentHealth", "FinetuneReport", "Measure", "Spool", "Task", "TaskAdvice"]
+__all__ = [
+    "Agent",
+    "AgentFactory",
+    "AgentHealth",
+    "AppliedPattern",
+    "FinetuneReport",
+    "Measure",
+    "Spool",
+    "Task",
+    "TaskAdvice",
+]

@@ -48,6 +48,7 @@ from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.keys import check_name
 from swarm.wire.records import decode_trajectory
 from swarm_agents.advice import TaskAdvice
+from swarm_agents.applied import AppliedPattern
 from swarm_agents.breaker import Breaker
 from swarm_agents.delivery import Delivery
 from swarm_agents.finetune import RANKED, Finetuner, FinetuneReport
@@ -207,6 +208,26 @@ class Agent:
                 adapted=y,
             )
 
+    def apply(self, pattern: PatternHit | str, task: str, **options: object) -> AppliedPattern:
+        """Begin `task` by following `pattern`: a hit, or its pattern id. `after_task` then needs no `used`.
+
+        Parameters
+        ----------
+        options : as in `before_task`
+
+        Raises
+        ------
+        InputError, UnknownIdError
+            For bad input or an unknown pattern; then no trajectory is open.
+        """
+        action, response, context = self._what_was_done(pattern, "")
+        application = self.swarm.apply(pattern, task) if response else None
+        advice = self.before_task(task, **options)  # type: ignore[arg-type]  # before_task checks them
+        opened = self.opened(advice.trajectory_id)
+        context = {**opened.context, **context}
+        self._remember(replace(opened, action=action, response=response, context=context))
+        return AppliedPattern(advice=advice, pattern_id=context["pattern"], action=action, application=application)
+
     def step(self, trajectory_id: str, reward: float, *, node: PatternHit | str = "", latency_ms: float = 0.0) -> None:
         """Record a step of a task under way: which tool or pattern, how well in [0, 1], how long.
 
@@ -241,7 +262,7 @@ class Agent:
         Parameters
         ----------
         success, quality : one of them: right or wrong, or a quality in [0, 1]
-        used : the pattern that was followed (a hit of `before_task`, or its pattern id)
+        used : the pattern that was followed (a hit of `before_task`, or its pattern id); by default that of `apply`
         output : what was done instead, or as well; it becomes a pattern of its own when none was used
         route : the model or tool that did it; latency in ms, cost in USD
         idempotency_key : reports with the same key count once, the first one; by default the trajectory's id
@@ -265,6 +286,9 @@ class Agent:
                 raise
             return first
         action, response, context = self._what_was_done(used, output)
+        if used is None and trajectory.action:
+            # It was begun by `apply`: what came out is the outcome of the pattern, not one of its own.
+            action, response, context = trajectory.action, trajectory.response, {}
         # In the trace of whoever calls, else where the task began.
         begun = () if traceparent() else [trajectory.context.get(TRACEPARENT, "")]
         with memory_span(MemoryOperation.CREATE, self.swarm.settings.name, agent=self.name, record=key, after=begun):

@@ -53,6 +53,7 @@ COMMANDS = {
     "hooks": ("swarm_cli.commands.hooks", "Install, remove and examine the hooks of coding agents."),
     "doctor": ("swarm_cli.commands.doctor", "Check this machine, Redis and the workers; say how to mend."),
     "completion": ("swarm_cli.commands.completion", "Print what lets bash, zsh or fish complete swarm's words."),
+    "bench": ("swarm_cli.commands.bench", "Run the benchmarks of a checkout, small or full, and compare runs."),
     "down": ("swarm_cli.commands.down", "Stop the workers and the embedded Redis; the data stay."),
 }
 

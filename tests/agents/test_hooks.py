@@ -85,6 +85,25 @@ def test_a_pattern_is_named_by_the_hit_or_by_its_id(known: Swarm, agent: Agent, 
     assert (outcome.action, outcome.response, outcome.quality) == (best.action, "re", 0.0)
 
 
+def test_a_pattern_that_is_applied_gets_the_outcome_of_the_new_task(known: Swarm, agent: Agent) -> None:
+    hit = agent.before_task("decode a JSON document").best
+    assert hit is not None
+    for pattern in (hit, hit.pattern_id):
+        applied = agent.apply(pattern, "decode the JSON of an order")
+        assert (applied.text, applied.pattern_id) == ("json", hit.pattern_id)
+        assert "Task: decode the JSON of an order" in applied.prompt
+        assert "(outcomes: 1, mean quality 1.00): json\nIt was done for: decode a JSON document" in applied.prompt
+        # Another process ends it, and does not know which pattern it was.
+        successor = Agent(agent.name, role="coder", swarm=known)
+        successor.after_task(applied.trajectory_id, success=True, output="parsed the order")
+    outcomes = recorded(known)
+    assert {(one.action, one.response, one.context["pattern"]) for one in outcomes} == {
+        (action_of("json"), "json", hit.pattern_id)
+    }
+    with pytest.raises(UnknownIdError, match="pattern 'nope' is unknown"):
+        agent.apply("nope", "decode the JSON of an order")
+
+
 def test_without_pattern_and_output_the_task_itself_is_remembered(swarm: Swarm, agent: Agent) -> None:
     agent.after_task(agent.before_task("do something").trajectory_id, success=True)
     [outcome] = recorded(swarm)

@@ -141,6 +141,16 @@ def test_retrieve_patterns_filters_by_reward_agents_role_and_task_type(known: Sw
     assert known.retrieve_patterns("decode JSON", filters={"task_type": "Nonsense"}) == []
 
 
+def test_retrieve_patterns_leaves_out_what_is_less_like_the_task(known: Swarm) -> None:
+    first, second = known.retrieve_patterns("decode a JSON document", min_reward=0.0)
+    assert first.similarity == pytest.approx(1.0)
+    assert second.similarity < 0.8
+    for least in (0.8, 0.85, 0.9):
+        near = known.retrieve_patterns("decode a JSON document", min_reward=0.0, min_similarity=least)
+        assert actions(near) == ["json"]
+    assert known.retrieve_patterns("something else altogether", min_reward=0.0, min_similarity=0.9) == []
+
+
 def test_retrieve_patterns_refuses_what_it_does_not_know(known: Swarm) -> None:
     with pytest.raises(InputError, match="filters may hold task_type and role, got colour"):
         known.retrieve_patterns("decode JSON", filters={"colour": "red"})
@@ -148,6 +158,8 @@ def test_retrieve_patterns_refuses_what_it_does_not_know(known: Swarm) -> None:
         known.retrieve_patterns("decode JSON", k=0, filters={"task_type": "General"})
     with pytest.raises(BoundsError, match="min_quality"):
         known.retrieve_patterns("decode JSON", min_reward=7.5)
+    with pytest.raises(BoundsError, match=r"min_similarity must be in 0\.\.1, got 1\.5"):
+        known.retrieve_patterns("decode JSON", min_similarity=1.5)
 
 
 def test_a_stored_failure_speaks_against_its_action(swarm: Swarm, background: Background) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,6 +227,25 @@ def test_a_session_keeps_its_route_and_an_upgrade_never_goes_back(learned: Swarm
         learned.route(ASK, strategy="quality", session="s1")
 
 
+def test_the_decisions_of_a_task_with_its_upgrades_cost_no_more_than_the_task_may(learned: Swarm) -> None:
+    def ask(session: str, most: float, **options: Any) -> str:
+        return learned.route(LIST, strategy="quality", session=session, max_cost_per_task=most, **options).route
+
+    first = learned.route(ASK, strategy="quality", session="t1", max_cost_per_task=1.0)
+    learned.router.failed("t1", first.route)
+    # What the first try was expected to cost is gone; the upgrade alone would have fitted.
+    upgrade = learned.route(ASK, routes=["counter"], strategy="quality")
+    with pytest.raises(NoRouteError, match=r"counter: expected cost .* is above the budget left"):
+        ask("t1", upgrade.cost + first.cost / 2.0)
+    assert ask("t1", upgrade.cost + first.cost + 1e-9) == "counter"
+    assert ask("t2", upgrade.cost + 1e-9) == "counter"
+    # A budget of the swarm bounds it as well, whichever leaves less.
+    learned.router.budgets.put(SWARM, Budget(amount=100.0, period_s=1e9))
+    assert ask("t3", 0.012) == "talker"
+    with pytest.raises(NoRouteError, match="max_cost_per_task leaves too little for the fallback"):
+        ask("t4", 0.0, fallback="talker")
+
+
 def test_budgets_bound_what_is_taken_and_are_given_back_when_a_task_was_cheaper(learned: Swarm) -> None:
     learned.router.budgets.put(SWARM, Budget(amount=0.045, period_s=1e9))
     dear = [learned.route(LIST, strategy="quality") for _ in range(2)]
@@ -259,6 +279,8 @@ def test_a_fallback_beyond_the_budget_is_refused(learned: Swarm) -> None:
         ({"routes": [str(n) for n in range(129)]}, "128 at most"),
         ({"strategy": "best"}, "strategy"),
         ({"max_cost": -1.0}, "max_cost"),
+        ({"max_cost_per_task": -1.0, "session": "s"}, "max_cost_per_task must be in"),
+        ({"max_cost_per_task": 1.0}, "max_cost_per_task needs a session"),
         ({"min_quality": 1.1}, "min_quality"),
         ({"timeout_ms": float("inf")}, "timeout_ms"),
         ({"seed": -1}, "seed"),

@@ -186,6 +186,7 @@ def test_an_id_that_was_never_issued_is_refused(engine: SonaEngine, trajectory_i
         lambda: engine.record_step(trajectory_id, 1, 0.5, 1.0),
         lambda: engine.use_pattern(trajectory_id, "a"),
         lambda: engine.set_route(trajectory_id, "m"),
+        lambda: engine.set_task_type(trajectory_id, "CodeGen"),
         lambda: engine.add_context(trajectory_id, "text"),
     ]
     before = state(engine)
@@ -224,6 +225,7 @@ def test_what_is_no_text_that_can_be_stored_is_refused(engine: SonaEngine, text:
         "action": lambda: engine.use_pattern(50, text, "response"),
         "response": lambda: engine.use_pattern(50, "a", text),
         "route": lambda: engine.set_route(50, text),
+        "task_type": lambda: engine.set_task_type(50, text),
         "text": lambda: engine.add_context(50, text),
         "node": lambda: engine.add_step(50, X, None, 0.5, node=text),
     }

@@ -390,6 +390,23 @@ def test_failures_are_kept_and_speak_against_their_action() -> None:
     assert {h.cluster.positive for h in engine.find_patterns(x, 9)} == {True}
 
 
+def test_the_type_of_a_task_is_that_of_its_pattern_and_survives_a_snapshot() -> None:
+    engine = SonaEngine(SonaConfig(dim=DIM))
+    for number in range(3):
+        trajectory_id = engine.begin_trajectory(E0)
+        engine.use_pattern(trajectory_id, "answer")
+        engine.set_task_type(trajectory_id, "CodeGen" if number else "")
+        engine.end_trajectory(trajectory_id, 0.9)
+    file = io.BytesIO()
+    save(engine, file)
+    file.seek(0)
+    engine = load(file)
+    engine.force_learn()
+    [hit] = engine.find_patterns(E0)
+    assert hit.cluster.task_types == {"General": 1.0, "CodeGen": 2.0}
+    assert hit.cluster.task_type == "CodeGen"
+
+
 def test_routes_are_scored_by_their_outcomes_near_the_query_and_chosen_by_ucb() -> None:
     engine = SonaEngine(SonaConfig(dim=DIM, micro_lora_lr=0.0))
     outcomes = [(E0, "cheap", 1.0)] * 20 + [(E0, "dear", 0.0)] * 20 + [(E1, "cheap", 0.0)] * 20

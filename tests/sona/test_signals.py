@@ -87,6 +87,8 @@ def test_positive_and_negative_are_the_ends_of_feedback() -> None:
     assert LearningSignal.positive(1.0).reward == 1.0
     assert LearningSignal.negative(1.0).reward == 0.0
     assert LearningSignal.positive(1.0, 0.7).reward == pytest.approx(0.7)
+    for make in (LearningSignal.positive, LearningSignal.negative):
+        assert make(1.0, 0.5, "7").trajectory_id == "7"
 
 
 def test_signal_of_a_trajectory_has_the_gradient_of_its_steps_or_else_its_quality() -> None:

@@ -73,7 +73,7 @@ def test_the_other_records_come_back_the_same_to_the_bit() -> None:
     assert decode_declared(encode_declared(declared)) == declared
     budget = Budget(amount=10.0, period_s=3600.0, per_task=0.5)
     assert decode_budget(encode_budget(budget)) == budget
-    for session in (Session(), Session(route="a", failed=("b", "c"))):
+    for session in (Session(), Session(route="a", failed=("b", "c"), spent=0.25)):
         assert decode_session(encode_session(session)) == session
     published = decode_published(encode_published(PublishedRoutes(statistics=STATISTICS, cursors={"a": "1-2"})))
     assert published.cursors == {"a": "1-2"}

@@ -6,10 +6,10 @@ import numpy as np
 
 from swarm.embed.base import Embedder
 from swarm.embed.task_prototypes import PROTOTYPES
+from swarm.sona.trajectory import GENERAL
 from swarm.sona.vectors import Vector, check_vector
 
 TASK_TYPES = tuple(PROTOTYPES)
-GENERAL = "General"
 _NEAREST = 3
 """So many of a type's prototypes vote: one alone may be near by its subject, all of them blur the type."""
 _MARGIN = 0.1

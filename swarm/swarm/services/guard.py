@@ -150,10 +150,11 @@ class GuardedSwarm:
         min_reward: float = 0.85,
         source_agents: Collection[str] | None = None,
         filters: Mapping[str, str] | None = None,
+        min_similarity: float = 0.0,
     ) -> list[PatternHit]:
         """See `Swarm.retrieve_patterns`."""
         self._gate.enter("retrieve_patterns", task, source_agents, filters)
-        return self._swarm.retrieve_patterns(task, k, min_reward, source_agents, filters)
+        return self._swarm.retrieve_patterns(task, k, min_reward, source_agents, filters, min_similarity)
 
     def patterns(
         self,

@@ -118,6 +118,7 @@ _HOOKS = {
     "opened": _OWN_READ,
     "receipt": _OWN_READ,
     "health": _OWN_READ,
+    "apply": _INSIDE,
     "task": _INSIDE,
     "on_task": _INSIDE,
     "refresh": _INSIDE,

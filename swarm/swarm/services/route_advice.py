@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from swarm.errors import InputError
 from swarm.sona.routing.choice import Candidate, Choice
 from swarm.sona.routing.request import (
+    MAX_COST_USD,
     MAX_ROUTES_ASKED,
     Exploration,
     RouteRequest,
@@ -18,7 +19,7 @@ from swarm.sona.routing.request import (
     parse_exploration,
     parse_strategy,
 )
-from swarm.sona.vectors import check_count, check_names
+from swarm.sona.vectors import check_count, check_names, check_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +86,16 @@ def no_route(why: str) -> RouteAdvice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteQuestion:
-    """What a caller asks: the routes to choose from (None: all that are known), the request, and the session."""
+    """What a caller asks: the routes to choose from (None: all that are known), the request, and the session.
+
+    `max_cost_per_task` bounds what all decisions of the session are expected to cost: a session is a task then, with
+    every upgrade after a failure.
+    """
 
     routes: tuple[str, ...] | None
     request: RouteRequest
     session: str
+    max_cost_per_task: float | None = None
 
 
 class RouteChoices(TypedDict, total=False):
@@ -98,6 +104,7 @@ class RouteChoices(TypedDict, total=False):
     routes: Collection[str] | None
     strategy: str | Strategy
     max_cost: float | None
+    max_cost_per_task: float | None
     timeout_ms: float | None
     worth: float | None
     fallback: str
@@ -118,6 +125,7 @@ def route_question(
     routes: Collection[str] | None = None,
     strategy: str | Strategy = Strategy.BALANCED,
     max_cost: float | None = None,
+    max_cost_per_task: float | None = None,
     min_quality: float | None = None,
     timeout_ms: float | None = None,
     worth: float | None = None,
@@ -150,7 +158,14 @@ def route_question(
         exploration=parse_exploration(exploration),
         seed=check_count(seed, "seed", 0, 2**63 - 1),
     )
-    return RouteQuestion(routes=names, request=check_request(request), session=_optional(session, "session"))
+    name = _optional(session, "session")
+    if max_cost_per_task is not None:
+        max_cost_per_task = check_number(max_cost_per_task, "max_cost_per_task", 0.0, MAX_COST_USD)
+        if not name:
+            raise InputError("max_cost_per_task needs a session: what its decisions cost together is the task's cost")
+    return RouteQuestion(
+        routes=names, request=check_request(request), session=name, max_cost_per_task=max_cost_per_task
+    )
 
 
 def route_names(names: Collection[str], parameter: str) -> list[str]:

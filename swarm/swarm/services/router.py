@@ -113,12 +113,17 @@ class Router:
             sticky=session.route,
             failed=tuple(dict.fromkeys([*question.request.failed, *session.failed])),
         )
+        if question.max_cost_per_task is not None:
+            request = replace(request, budget_left=max(0.0, question.max_cost_per_task - session.spent))
         decision_id = uuid.uuid4().hex
         if is_online:
             request, choice = self._within_budgets(decision_id, request, estimates, agent)
         else:
             choice = choose(estimates, request)
-        session = replace(session, route=choice.route)
+        cost = choice.chosen.expected.cost or 0.0
+        if question.max_cost_per_task is not None and session.spent + cost > question.max_cost_per_task:
+            raise NoRouteError(f"{choice.why}; and max_cost_per_task leaves too little for the fallback")
+        session = replace(session, route=choice.route, spent=session.spent + cost)
         if question.session:
             self._remember(question.session, session)
         if is_online:
@@ -147,7 +152,7 @@ class Router:
     def failed(self, session: str, route: str, *, is_online: bool = True) -> None:
         """Note that a route failed in a session: its next decision is an upgrade, and never that route again."""
         known = self._session(session, is_online)
-        value = Session(failed=tuple(dict.fromkeys([*known.failed, route])))
+        value = replace(known, route="", failed=tuple(dict.fromkeys([*known.failed, route])))
         self._remember(session, value)
         if is_online:
             self.store.put_session(session, value)
@@ -174,12 +179,13 @@ class Router:
     ) -> tuple[RouteRequest, Choice]:
         """Choose and reserve; somebody else may spend in between, then again with what is left."""
         scopes = [SWARM, agent_scope(agent)] if agent else [SWARM]
+        own = [] if request.budget_left is None else [request.budget_left]
         for _ in range(_ATTEMPTS):
             spending = self.budgets.spending()
             applying = {scope: spending[scope] for scope in scopes if scope in spending}
             if not applying:
                 return request, choose(estimates, request)
-            request = replace(request, budget_left=min(one.left for one in applying.values()))
+            request = replace(request, budget_left=min([*own, *(one.left for one in applying.values())]))
             choice = choose(estimates, request)
             cost = choice.chosen.expected.cost or 0.0
             refused = self.budgets.reserve(decision_id, cost, list(applying))

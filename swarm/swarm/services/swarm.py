@@ -402,12 +402,18 @@ class Swarm:
         min_reward: float = 0.85,
         source_agents: Collection[str] | None = None,
         filters: Mapping[str, str] | None = None,
+        min_similarity: float = 0.0,
     ) -> list[PatternHit]:
         """The published form of `query`: patterns with a mean reward of at least `min_reward`.
 
-        `filters` may hold "task_type" and "role".
+        Parameters
+        ----------
+        filters : may hold "task_type" and "role"
+        min_similarity : leave out patterns whose nearest success is less like the task, a cosine in [0, 1]. Published
+            are .8, .85 and .9; what those mean hangs on the embedder, and paraphrases often lie below all three
         """
         count = check_count(k, "k", 1, 1000)
+        least = check_number(min_similarity, "min_similarity", 0.0, 1.0)
         wanted = dict(_mapping(filters, "filters"))
         role, task_type = wanted.pop("role", None), wanted.pop("task_type", None)
         if wanted:
@@ -418,9 +424,11 @@ class Swarm:
             agents=source_agents,
             roles=None if role is None else [role],
             min_quality=min_reward,
-            k=count if task_type is None else 1000,
+            k=count if task_type is None and not least else 1000,
         )
-        return [hit for hit in hits if task_type is None or hit.task_type == task_type][:count]
+        return [hit for hit in hits if (task_type is None or hit.task_type == task_type) and hit.similarity >= least][
+            :count
+        ]
 
     def patterns(
         self,

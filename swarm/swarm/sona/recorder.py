@@ -14,7 +14,7 @@ import numpy as np
 from swarm.errors import CapacityError, UnknownIdError, shown
 from swarm.sona.clusters import MAX_TIME_S
 from swarm.sona.config import SonaConfig
-from swarm.sona.trajectory import MAX_LATENCY_MS, Step, Trajectory, check_trajectory
+from swarm.sona.trajectory import GENERAL, MAX_LATENCY_MS, Step, Trajectory, check_trajectory
 from swarm.sona.vectors import (
     MAX_LENGTH,
     MAX_SQUARED_NORM,
@@ -42,6 +42,7 @@ class Recording:
         self.action = ""
         self.response = ""
         self.route = ""
+        self.task_type = GENERAL
         self.context: tuple[str, ...] = ()
         self.quality = 0.0
         self.at_s = 0.0
@@ -67,6 +68,7 @@ class Recording:
             route=self.route,
             latency_ms=sum((step[-1] for step in self.steps), 0.0),
             text="\n".join(self.context),
+            task_type=self.task_type,
             agent=agent,
             at_s=self.at_s,
             context={str(line): text for line, text in enumerate(self.context)},
@@ -188,6 +190,10 @@ class TrajectoryRecorder:
     def set_route(self, trajectory_id: int, route: str) -> None:
         """Name the model, tool or variant that served the task."""
         self._opened(trajectory_id).route = check_text(route, "route")
+
+    def set_task_type(self, trajectory_id: int, task_type: str) -> None:
+        """Name the type of the task, as `swarm.embed.TaskTypes` infers it from the query; it becomes its pattern's."""
+        self._opened(trajectory_id).task_type = check_text(task_type, "task_type") or GENERAL
 
     def add_context(self, trajectory_id: int, text: str) -> None:
         """Attach a line of context; several may be attached. They are the text of the outcome's exemplar."""

@@ -71,12 +71,16 @@ class LearningSignal:
         return cls(reward=reward, latency_ms=latency_ms, trajectory_id=trajectory_id)
 
     @classmethod
-    def positive(cls, latency_ms: float, quality: float = 1.0) -> LearningSignal:
-        return cls.from_feedback(True, latency_ms, quality)
+    def positive(
+        cls, latency_ms: float, quality: float = 1.0, trajectory_id: str | int | None = None
+    ) -> LearningSignal:
+        return cls.from_feedback(True, latency_ms, quality, trajectory_id)
 
     @classmethod
-    def negative(cls, latency_ms: float, quality: float = 0.0) -> LearningSignal:
-        return cls.from_feedback(False, latency_ms, quality)
+    def negative(
+        cls, latency_ms: float, quality: float = 0.0, trajectory_id: str | int | None = None
+    ) -> LearningSignal:
+        return cls.from_feedback(False, latency_ms, quality, trajectory_id)
 
     @classmethod
     def with_gradient(cls, gradient: Vector, importance: float = 1.0) -> LearningSignal:

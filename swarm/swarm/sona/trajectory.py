@@ -15,6 +15,8 @@ from swarm.sona.vectors import Doubles, Vector, check_direction, check_number, c
 
 MAX_LATENCY_MS = 1e12
 MAX_COST = 1e12
+GENERAL = "General"
+"""Type of a task of which nobody has said or inferred another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Trajectory:
     latency_ms: float = 0.0
     cost: float = 0.0
     text: str = ""
-    task_type: str = "General"
+    task_type: str = GENERAL
     agent: str = "self"
     at_s: float = 0.0
     context: Mapping[str, str] = field(default_factory=dict)

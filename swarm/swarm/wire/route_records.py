@@ -52,10 +52,11 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The route that a session has, and those that failed in it."""
+    """The route that a session has, those that failed in it, and what its decisions were expected to cost in USD."""
 
     route: str = ""
     failed: tuple[str, ...] = ()
+    spent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +121,10 @@ def decode_budget(data: bytes) -> Budget:
 
 
 def encode_session(session: Session) -> bytes:
-    """A session's route and failures."""
-    return encode("route-session", {"route": session.route, "failed": list(session.failed)})
+    """A session's route, failures and costs."""
+    return encode(
+        "route-session", {"route": session.route, "failed": list(session.failed), "spent": float(session.spent)}
+    )
 
 
 def decode_session(data: bytes) -> Session:
@@ -131,7 +134,11 @@ def decode_session(data: bytes) -> Session:
         route = payload["route"]
         if route != "":
             check_route(route)
-        return Session(route=route, failed=tuple(check_route(name, "failed") for name in payload["failed"]))
+        # Before costs were kept with it, a session had none.
+        spent = check_number(payload.get("spent", 0.0), "spent", 0.0, _LARGEST_SUM)
+        return Session(
+            route=route, failed=tuple(check_route(name, "failed") for name in payload["failed"]), spent=spent
+        )
 
     return guarded("route-session", data, build)
 

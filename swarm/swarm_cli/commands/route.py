@@ -44,6 +44,9 @@ def command() -> None:
 @click.option("--routes", metavar="A,B", help="Choose from these; all that are known without it.")
 @click.option("--strategy", type=_STRATEGIES, default=Strategy.BALANCED.value, show_default=True, help="The aim.")
 @click.option("--max-cost", metavar="USD", type=click.FloatRange(0.0), help="Hard bound: expected cost of the task.")
+@click.option(
+    "--max-cost-per-task", metavar="USD", type=click.FloatRange(0.0), help="Hard bound: all decisions of the --session."
+)
 @click.option("--min-quality", metavar="Q", type=click.FloatRange(0.0, 1.0), help="Hard bound: expected quality.")
 @click.option("--timeout-ms", metavar="MS", type=click.FloatRange(0.0), help="Hard bound: expected latency.")
 @click.option("--worth", metavar="USD", type=click.FloatRange(1e-12), help="What a success is worth, as the aim.")
@@ -74,6 +77,7 @@ def route_task(
     routes: str | None,
     strategy: str,
     max_cost: float | None,
+    max_cost_per_task: float | None,
     min_quality: float | None,
     timeout_ms: float | None,
     worth: float | None,
@@ -101,6 +105,7 @@ def route_task(
             routes=None if routes is None else [part.strip() for part in routes.split(",") if part.strip()],
             strategy=strategy,
             max_cost=max_cost,
+            max_cost_per_task=max_cost_per_task,
             min_quality=min_quality,
             timeout_ms=timeout_ms,
             worth=worth,

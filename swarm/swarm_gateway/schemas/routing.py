@@ -23,6 +23,7 @@ class RouteOptions(Body):
     routes: Routes | None = None
     strategy: Strategy | None = None
     max_cost: Dollars | None = None
+    max_cost_per_task: Dollars | None = None
     timeout_ms: Annotated[float, Field(ge=0.0, le=1e9)] | None = None
     worth: Annotated[float, Field(ge=1e-12, le=1e9)] | None = None
     fallback: Label | None = None
