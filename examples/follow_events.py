@@ -9,7 +9,7 @@ import threading
 
 from swarm.services.swarm import Swarm
 from swarm.store.events import Event
-from swarm.wire.event_records import LearnComplete, MergeComplete, PatternStored
+from swarm.wire.event_types import LearnComplete, MergeComplete, PatternStored
 from swarm_agents import Agent
 
 TASKS = {"read a CSV file": "csv.DictReader(file)", "sum a column": "sum(map(float, column))"}

@@ -25,7 +25,8 @@ from swarm.store.event_scripts import PUBLISH_EVENT
 from swarm.store.events import Event
 from swarm.store.reply import to_entries
 from swarm.wire.codec import decode, encode
-from swarm.wire.event_records import (
+from swarm.wire.event_records import encode_event
+from swarm.wire.event_types import (
     EVENTS,
     AgentCreated,
     AgentForgotten,
@@ -47,7 +48,6 @@ from swarm.wire.event_records import (
     TaskDone,
     TrajectoryForgotten,
     Unreadable,
-    encode_event,
 )
 from swarm.wire.keys import EVENTS_LENGTH
 

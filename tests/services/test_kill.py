@@ -24,7 +24,7 @@ from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.sona.standing import Verdict
 from swarm.store.connection import connect, redis_errors
-from swarm.wire.event_records import LearnComplete
+from swarm.wire.event_types import LearnComplete
 from swarm.wire.keys import EVENTS_LENGTH
 from swarm_workers.pools import PoolManager
 

@@ -9,16 +9,8 @@ import pytest
 
 from swarm.errors import CapacityError, DamagedRecordError, InputError, NewerRecordError
 from swarm.wire.codec import encode
-from swarm.wire.event_records import (
-    EVENTS,
-    MAX_EVENT_BYTES,
-    AgentForgotten,
-    Body,
-    Gap,
-    LearnComplete,
-    decode_event,
-    encode_event,
-)
+from swarm.wire.event_records import MAX_EVENT_BYTES, decode_event, encode_event
+from swarm.wire.event_types import EVENTS, AgentForgotten, Body, Gap, LearnComplete
 
 SAMPLES: dict[str, Any] = {
     "str": "x-1",

@@ -14,7 +14,7 @@ from swarm.store.connection import Client, connect
 from swarm.store.events import EventStore
 from swarm.store.workers import BEAT_TTL, FORGET_AFTER, LOST_AFTER, PoolRecord, WorkerBeat, WorkerRegistry
 from swarm.wire.codec import VERSION, encode
-from swarm.wire.event_records import WorkerLost
+from swarm.wire.event_types import WorkerLost
 from swarm.wire.keys import SwarmKeys
 
 BEAT = WorkerBeat(

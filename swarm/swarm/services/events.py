@@ -20,7 +20,7 @@ from swarm.sona.vectors import check_count, check_names, check_number
 from swarm.store.connection import Client
 from swarm.store.events import BEGINNING, PAGE, Event, EventStore
 from swarm.telemetry.logs import told
-from swarm.wire.event_records import EVENTS, NOTICES, Body
+from swarm.wire.event_types import EVENTS, NOTICES, Body
 from swarm.wire.keys import EVENTS_LENGTH, SwarmKeys
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator
 
 from swarm.store.events import BEGINNING, PAGE, Event, EventStore
 from swarm.store.reply import stream_position
-from swarm.wire.event_records import NOTICES, Gap
+from swarm.wire.event_types import NOTICES, Gap
 
 POLL_S = 0.1
 """Between two looks when there is nothing new."""

@@ -23,7 +23,7 @@ from swarm.store.bank import BankStore, MergedAgent
 from swarm.store.lease import Lease
 from swarm.store.retention import RetentionStore
 from swarm.telemetry.spans import TRACEPARENT, MemoryOperation, SpanKind, memory_span, tracing
-from swarm.wire.event_records import Body, MergeComplete
+from swarm.wire.event_types import Body, MergeComplete
 
 MERGE_SIMILARITY = 0.9
 """Cosine from which clusters of several agents become one pattern."""

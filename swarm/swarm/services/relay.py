@@ -24,7 +24,8 @@ from swarm.store.agents import AgentStore
 from swarm.store.bank import MergedAgent
 from swarm.store.versions import LogEntry, read_log_entry
 from swarm.telemetry.logs import told
-from swarm.wire.event_records import (
+from swarm.wire.event_records import encode_event
+from swarm.wire.event_types import (
     MAX_LABEL,
     MAX_NAMES,
     AgentQuarantined,
@@ -38,7 +39,6 @@ from swarm.wire.event_records import (
     LearnRefused,
     OutcomeDead,
     PatternStored,
-    encode_event,
 )
 
 logger = logging.getLogger(__name__)

@@ -92,7 +92,7 @@ from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
 from swarm.telemetry.spans import MemoryOperation, Span, carried, memory_span
 from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
-from swarm.wire.event_records import MAX_LABEL, AgentQuarantined, AgentReleased
+from swarm.wire.event_types import MAX_LABEL, AgentQuarantined, AgentReleased
 from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
 from swarm.wire.retention_records import Retention, Tombstone

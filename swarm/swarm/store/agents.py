@@ -17,7 +17,8 @@ from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.store.scripts import REGISTER
 from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.codec import encode
-from swarm.wire.event_records import AgentChanged, AgentCreated, encode_event
+from swarm.wire.event_records import encode_event
+from swarm.wire.event_types import AgentChanged, AgentCreated
 from swarm.wire.keys import SwarmKeys, check_name
 from swarm.wire.records import (
     Registration,

@@ -18,7 +18,8 @@ from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_entries, to_hash, to_text
 from swarm.store.scripts import PUBLISH
 from swarm.wire.codec import encode
-from swarm.wire.event_records import Body, encode_event
+from swarm.wire.event_records import encode_event
+from swarm.wire.event_types import Body
 from swarm.wire.keys import BANKLOG_LENGTH, SwarmKeys, check_name
 from swarm.wire.records import decode_cluster, decode_weights, encode_cluster, guarded
 

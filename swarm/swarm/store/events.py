@@ -9,7 +9,8 @@ from swarm.errors import RecordError
 from swarm.store.connection import Client, redis_errors
 from swarm.store.event_scripts import PUBLISH_EVENT
 from swarm.store.reply import stream_position, to_entries, to_text
-from swarm.wire.event_records import Body, Unreadable, decode_event, encode_event
+from swarm.wire.event_records import decode_event, encode_event
+from swarm.wire.event_types import Body, Unreadable
 from swarm.wire.keys import SwarmKeys
 
 BEGINNING = "0-0"

@@ -14,7 +14,8 @@ from swarm.errors import DamagedRecordError, shown
 from swarm.store.connection import Client, redis_errors
 from swarm.store.event_scripts import TELL_ONCE
 from swarm.wire.codec import decode, encode
-from swarm.wire.event_records import WorkerLost, encode_event
+from swarm.wire.event_records import encode_event
+from swarm.wire.event_types import WorkerLost
 from swarm.wire.keys import SwarmKeys
 
 BEAT_TTL = 10.0

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from swarm.services.guard_events import GuardedEvents
 from swarm.store.events import Event
-from swarm.wire.event_records import EVENTS, NOTICES
+from swarm.wire.event_types import EVENTS, NOTICES
 from swarm.wire.keys import EVENTS_LENGTH
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable

@@ -9,7 +9,7 @@ from pydantic import Field
 from swarm.services.status import AgentStatus
 from swarm.store.events import Event
 from swarm.store.workers import WorkerBeat
-from swarm.wire.event_records import EVENTS
+from swarm.wire.event_types import EVENTS
 from swarm_gateway.schemas.base import View
 from swarm_gateway.schemas.receipts import MergeView
 from swarm_gateway.schemas.status import StatusView
