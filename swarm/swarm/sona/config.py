@@ -218,8 +218,8 @@ PRESETS: Mapping[str, SonaConfig] = MappingProxyType(
 )
 """The published presets, two of whose promises mean something else here.
 
-* `realtime`, `balanced`, `research`, `quality` and `largescale` are published for 3,072 dimensions, each with a number M
-  of neighbours in an HNSW graph. The dimension is the embedder's. M has no meaning: there is no graph, the search is
+* `realtime`, `balanced`, `research`, `quality` and `largescale` are published for 3,072 dimensions, each with a number
+  M of neighbours in an HNSW graph. The dimension is the embedder's. M has no meaning: there is no graph, the search is
   exact up to 50,000 patterns and above it goes through the nearest lists of an inverted file.
 * `largescale` promises unlimited trajectories; its bound is the largest there is.
 
