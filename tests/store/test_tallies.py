@@ -29,7 +29,7 @@ def keys(settings: Settings) -> SwarmKeys:
 
 
 def report(swarm: Swarm, agent: str, first: int, last: int) -> None:
-    if not swarm.agents.is_registered(agent):
+    if swarm.agents.registration(agent) is None:
         swarm.register(agent, "coder")
     for number in range(first, last):
         swarm.record(some_outcome(number, agent), f"{agent}-{number}")

@@ -235,12 +235,6 @@ class AgentStore:
             found = to_bytes(self._client.hget(self._keys.agents, name))
         return None if found is None else decode_registration(found)
 
-    def is_registered(self, name: str) -> bool:
-        """Whether an agent is known."""
-        check_name(name, "agent")
-        with redis_errors(f"look for agent {name}"):
-            return bool(self._client.hexists(self._keys.agents, name))
-
     def life(self, name: str) -> str | None:
         """The present life of an agent, None if it is not registered; in one round trip."""
         found = self.membership(name)
