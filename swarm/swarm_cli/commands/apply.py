@@ -25,7 +25,7 @@ _FROM = {
 @swarm_option
 @json_option
 def command(pattern_id: str, new_task: str, name: str | None, as_json: bool) -> None:
-    """Fill the response of PATTERN_ID in for a new task, by how the task differs from the one it was the answer to.
+    """Fill a pattern's response in for a new task, by how that differs from the one it was the answer to.
 
     `swarm query --json` shows ids. What the task gives no value for stays open as {slot}.
     """

@@ -60,7 +60,7 @@ def command(
     name: str | None,
     as_json: bool,
 ) -> None:
-    """Search for settings with which an agent would have learned more from the outcomes that it keeps.
+    """Search for better learning settings of an agent: with which it would have learned more from what it keeps.
 
     Each configuration learns from three parts of four and is judged by the fourth, in turn. What is best must be better
     beyond chance, and no worse on outcomes that were kept from the search. Without --apply nothing changes; with it a
