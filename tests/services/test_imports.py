@@ -175,6 +175,21 @@ def test_a_forgotten_trajectory_stops_the_files_that_know_it(folder: Path, away:
         import_agents(swarm, folder / "ada", "carol")
 
 
+def test_a_swarm_takes_no_file_of_its_own_from_before_a_forgetting(away: Place, tmp_path: Path) -> None:
+    """A sum does not say whose outcomes are in it: what was forgotten might be."""
+    swarm, work = away
+    swarm.register("ada")
+    told(swarm, "ada", 0, 5)
+    work.drain(0.0)
+    export_agent_to(swarm, "ada", tmp_path, formats=["agent"])
+    swarm.forget(trajectory="long-ago")
+    with pytest.raises(InputError, match="the trajectory long-ago was forgotten here after this file was written"):
+        import_agents(swarm, tmp_path, "carol")
+    export_agent_to(swarm, "ada", tmp_path, formats=["agent"])
+    with pytest.raises(InputError, match="agent ada holds"):
+        import_agents(swarm, tmp_path, "carol")
+
+
 def test_an_agent_that_has_learned_here_is_not_overwritten(home: Place, folder: Path, away: Place) -> None:
     swarm, work = away
     swarm.register("ada")
