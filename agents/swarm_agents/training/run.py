@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swarm.services.events import Events
 from swarm.services.training import Round
-from swarm.wire.event_records import BatchComplete
+from swarm.wire.event_types import BatchComplete
 from swarm.wire.training_records import FileProgress
 from swarm_agents.training.profiles import Profile
 from swarm_agents.training.rejects import Reject
