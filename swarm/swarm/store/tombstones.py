@@ -110,6 +110,7 @@ class TombstoneStore:
         gone = [
             *(keys.clusters, keys.weights, keys.learner, keys.sample, keys.routes),
             *(keys.undo, keys.forgotten, keys.open, keys.dead, keys.tombs),
+            *(keys.code, keys.code_files, keys.code_state, keys.code_asked, keys.code_judged),
         ]
         with redis_errors(f"erase agent {agent}"):
             done = int(
