@@ -7,7 +7,7 @@ default it is Python's standard library.
 
   hashed           cosine of the project's hashed n-grams, of the whole chunk
   before, after    questions that nobody judged, before and after feedback on others
-  same_before/after  the questions that were judged
+  same_before/after  as many of the questions that were judged
   index_s, second_s  the first run with two processes, and the second, in the process
   load_ms, query_ms  the first query of a process, and the next ones, the median
 
@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -43,13 +43,13 @@ from swarm.errors import InputError
 from swarm.services.background import Background
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
+from swarm.sona.vectors import Vector
 from swarm_agents.codebase import Codebase, CodeHit
 from swarm_agents.codebase.index import index_codebase, join
 
 AGENT = "code"
 SHOWN = 5
 _EXTENSIONS = ("py",)
-_PAGE = 4_096
 
 
 def measure(options: Options) -> Measurement:
@@ -57,20 +57,21 @@ def measure(options: Options) -> Measurement:
     root = Path(sysconfig.get_paths()["stdlib"]) if options.data is None else options.data
     if not root.is_dir():
         raise InputError(f"data must be a folder, got {str(root)!r:.200}")
+    questions, codes = questions_of(root, _EXTENSIONS)
+    say(f"{len(questions)} questions about {len(codes)} chunks")
+    wanted = options.extra.feedbacks + options.extra.queries
+    if len(questions) < wanted:
+        raise InputError(f"feedbacks + queries must be at most {len(questions)}, the questions, got {wanted}")
     with OwnSwarm({"EMBEDDER": options.embedder or "wordllama", "CONSOLIDATE_DELAY": "0"}) as own:
         swarm = Swarm(own.settings)
         times = _index(swarm, root)
-        questions, codes = questions_of(root, _EXTENSIONS)
-        say(f"{len(questions)} questions about {len(codes)} chunks")
-        wanted = options.extra.feedbacks + options.extra.queries
-        if len(questions) < wanted:
-            raise InputError(f"feedbacks + queries must be at most {len(questions)}, the questions, got {wanted}")
+        hashed = HashedEmbedder().embed([code if code.strip() else "-" for code in codes])
         runs = []
         for seed in range(options.seeds):
             drawn = np.random.default_rng(seed).permutation(len(questions))[:wanted]
             picked = [questions[i] for i in drawn.tolist()]
             taught = _taught(own.settings, seed, picked[: options.extra.feedbacks], picked[options.extra.feedbacks :])
-            runs.append(times | _hashed(picked[options.extra.feedbacks :], codes) | taught)
+            runs.append(times | _hashed(picked[options.extra.feedbacks :], hashed) | taught)
             say(f"seed {seed}: {runs[-1]}")
     metrics = summarise(runs)
     name = "standard library" if options.data is None else root.resolve().name
@@ -110,12 +111,11 @@ def _taught(settings: Settings, seed: int, judged: Sequence[Question], others: S
     for source, target in ((base.code, own.code), (base.code_files, own.code_files), (base.code_state, own.code_state)):
         swarm.client.copy(source, target)
     codebase = Codebase(AGENT, swarm)
-    before = _ranks(codebase, others)
-    same, good = [], 0
+    before, same = _ranks(codebase, others), judged[: len(others)]
+    same_before, good = _ranks(codebase, same), 0
     for question in judged:
         hits = codebase.query(question.text, SHOWN)
         right = next((hit for hit in hits if _is_right(hit, question)), None)
-        same.append(hits.index(right) if right else SHOWN)
         good += right is not None
         codebase.feedback((right or hits[0]).id, is_good=right is not None)
     Background(swarm.settings, swarm.client).drain(time.time())
@@ -124,8 +124,8 @@ def _taught(settings: Settings, seed: int, judged: Sequence[Question], others: S
     return {
         **_recalls("before", before),
         **_recalls("after", _ranks(fresh, others)),
-        **_recalls("same_before", same),
-        **_recalls("same_after", _ranks(fresh, judged)),
+        **_recalls("same_before", same_before),
+        **_recalls("same_after", _ranks(fresh, same)),
         "said_good": good / len(judged),
     }
 
@@ -152,21 +152,13 @@ def _recalls(name: str, ranks: Sequence[int]) -> dict[str, float]:
     return {f"{name}_recall1": float((found < 1).mean()), f"{name}_recall5": float((found < 5).mean())}
 
 
-def _hashed(questions: Sequence[Question], codes: Sequence[str]) -> dict[str, float]:
-    embedder = HashedEmbedder()
-    asked = embedder.embed([one.text for one in questions])
-    rows = np.array([one.row for one in questions])
-    # A row at a time of its own, then all others page by page: the whole matrix would be gigabytes.
-    own = np.einsum("nd,nd->n", asked, embedder.embed([codes[row] for row in rows.tolist()]))
-    better = np.zeros(len(questions), dtype=np.intp)
-    for page in _pages(codes):
-        better += (embedder.embed(page).dot(asked.T) > own + 1e-6).sum(axis=0)
-    return _recalls("hashed", better.tolist())
-
-
-def _pages(codes: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(codes), _PAGE):
-        yield [code if code.strip() else "-" for code in codes[start : start + _PAGE]]
+def _hashed(questions: Sequence[Question], hashed: Vector) -> dict[str, float]:
+    asked = HashedEmbedder().embed([one.text for one in questions])
+    ranks = []
+    for question, x in zip(questions, asked, strict=True):
+        scores = hashed.dot(x)
+        ranks.append(int((scores > scores[question.row] + 1e-6).sum()))
+    return _recalls("hashed", ranks)
 
 
 def _draw(path: Path, metrics: dict[str, Estimate], name: str) -> None:
@@ -181,7 +173,7 @@ def _draw(path: Path, metrics: dict[str, Estimate], name: str) -> None:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--feedbacks", type=int, default=500, metavar="N", help="questions that are judged (500)")
-    parser.add_argument("--queries", type=int, default=300, metavar="N", help="other questions that are asked (300)")
+    parser.add_argument("--queries", type=int, default=200, metavar="N", help="other questions that are asked (200)")
 
 
 if __name__ == "__main__":
