@@ -14,7 +14,7 @@ from typing import Any
 from swarm.errors import InputError, UnknownIdError, shown
 from swarm.services.receipts import Receipt
 from swarm.store.codebase import CodeStore
-from swarm.wire.code_records import Asked, Judged
+from swarm.wire.code_records import Asked, Judged, judgement_of
 from swarm_agents.agent import Agent
 from swarm_agents.codebase.search import answer_of
 
@@ -71,7 +71,7 @@ def give_feedback(agent: Agent, answer_id: str, *, is_good: bool, wait_s: float 
     chosen = None if asked is None else _position(asked, answer)
     if asked is None or chosen is None:
         raise UnknownIdError(f"answer {answer_id} is unknown, or too old: ask again with swarm query --name {name}")
-    key = f"code-{question}-{answer}"
+    key = judgement_of(question, answer)
     agent.before_task(asked.text, k=1, trajectory_id=key)
     receipt = agent.after_task(key, success=is_good, output=asked.names[chosen], wait=wait_s)
     judged = Judged(at_s=time.time(), chosen=chosen, quality=float(is_good), signs=asked.signs)

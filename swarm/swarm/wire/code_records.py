@@ -26,6 +26,7 @@ MAX_PATH = 1_024
 MAX_CANDIDATES = 64
 MAX_SIGNS = 32
 _LARGEST = 2**53
+_TRAJECTORY = "code"
 
 Postings: TypeAlias = npt.NDArray[np.uint32]
 Counts: TypeAlias = npt.NDArray[np.uint16]
@@ -98,6 +99,21 @@ class Judged:
     chosen: int
     quality: float
     signs: Vector
+
+
+def judgement_of(question: str, answer: str) -> str:
+    """The trajectory of an answer that was judged, by the names of both.
+
+    >>> names_of(judgement_of("0123456789", "abcdef"))
+    ('0123456789', 'abcdef')
+    """
+    return f"{_TRAJECTORY}-{question}-{answer}"
+
+
+def names_of(trajectory_id: str) -> tuple[str, str] | None:
+    """The inverse of `judgement_of`; None if it is another trajectory."""
+    kind, *names = trajectory_id.split("-")
+    return (names[0], names[1]) if kind == _TRAJECTORY and len(names) == 2 else None
 
 
 def pack_texts(texts: Sequence[str]) -> bytes:

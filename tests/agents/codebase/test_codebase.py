@@ -234,3 +234,12 @@ def test_what_an_agent_indexed_is_forgotten_with_it(codebase: Codebase, swarm: S
     assert client.exists(*kept) == 0
     with pytest.raises(UnknownIdError):
         codebase.query("evict")
+
+
+def test_with_its_trajectory_a_question_is_forgotten_and_what_was_said_to_it(codebase: Codebase, swarm: Swarm) -> None:
+    store = CodeStore(swarm.client, swarm.keys, "code")
+    said = [codebase.feedback(codebase.query(text)[0].id, is_good=True) for text in ("evict", "write a date down")]
+    swarm.forget(trajectory=said[0].receipt.idempotency_key, agent="code")
+    questions = [one.id.partition("/")[2].partition("-")[0] for one in said]
+    assert [store.asked(question) is None for question in questions] == [True, False]
+    assert len(store.judged()) == 1
