@@ -88,15 +88,17 @@ def index_codebase(
     begun = time.monotonic()
     most = check_count(max_files, "max_files", 1, MAX_FILES)
     count = check_count(processes, "processes", 1, MAX_PROCESSES)
-    root, wanted, skipped = Path(path).expanduser().resolve(), check_extensions(extensions), Skipped()
-    walked = walk(root, wanted, skipped)
+    root, endings, skipped = Path(path).expanduser().resolve(), check_extensions(extensions), Skipped()
+    walked = walk(root, endings, skipped)
     found = list(islice(walked, most))
     for beyond in walked:
         skipped.add(f"beyond max_files ({most:,})", beyond.path)
     join(swarm, agent)
     store = CodeStore(swarm.client, swarm.keys, agent)
-    _begin(store, str(root), str(swarm.embedder.identity), f"{FORM} {'docs' if with_docs else 'code'}", replace)
-    run = _Run(store, store.files(), skipped)
+    form = f"{FORM} {'docs' if with_docs else 'code'}"
+    wanted = CodeState(root=str(root), embedder=str(swarm.embedder.identity), form=form)
+    is_same = _begin(store, wanted, replace)
+    run = _Run(store, store.files(), skipped, is_same=is_same)
     changed = run.changed(found)
     for batch in _batches(_records(changed, swarm, count, with_docs)):
         run.write(batch)
@@ -140,17 +142,18 @@ def check_extensions(extensions: Collection[str]) -> list[str]:
     return found
 
 
-def _begin(store: CodeStore, root: str, embedder: str, form: str, replace: bool) -> None:
+def _begin(store: CodeStore, wanted: CodeState, replace: bool) -> bool:
+    """Say what the index is of from now on; whether it is of the same folder as before."""
     known, _ = store.state()
-    wanted = CodeState(root=root, embedder=embedder, form=form)
-    if known is not None and known.root != root and not replace:
+    if known == wanted:
+        return True
+    if known is not None and known.root != wanted.root and not replace:
         raise InputError(
-            f"agent {store.agent} has indexed {known.root}: take another name for {root}, or --replace that one"
+            f"agent {store.agent} has indexed {known.root}: take another name for {wanted.root}, or --replace that one"
         )
-    if known is None or known != wanted:
-        # Of another root what has the same content under the same path is kept.
-        is_other = known is not None and (known.embedder, known.form) != (embedder, form)
-        store.begin(wanted, anew=is_other)
+    # Of another root what has the same content under the same path is kept.
+    store.begin(wanted, anew=known is not None and (known.embedder, known.form) != (wanted.embedder, wanted.form))
+    return known is None or known.root == wanted.root
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,8 @@ class _Made:
 class _Run:
     """One run: what was known before, and what is known now."""
 
-    def __init__(self, store: CodeStore, known: dict[str, FileState], skipped: Skipped) -> None:
+    def __init__(self, store: CodeStore, known: dict[str, FileState], skipped: Skipped, *, is_same: bool) -> None:
+        self._is_same = is_same
         self._store = store
         self._known = known
         self._skipped = skipped
@@ -178,7 +182,12 @@ class _Run:
         waiting = []
         for one in found:
             before = self._known.get(one.path)
-            if before is not None and (before.mtime_ns, before.size_bytes) == (one.mtime_ns, one.size_bytes):
+            # Times and sizes of another folder's files say nothing of these.
+            if (
+                before is not None
+                and self._is_same
+                and (before.mtime_ns, before.size_bytes) == (one.mtime_ns, one.size_bytes)
+            ):
                 self.now[one.path] = before
             else:
                 waiting.append((one, before.digest if before else "", before.chunks if before else 0))

@@ -24,10 +24,11 @@ from swarm_cli.output import console, plain, print_json
 @swarm_option
 @json_option
 def command(answer_id: str, is_good: bool | None, wait_s: float, name: str | None, as_json: bool) -> None:
-    """Say whether the chunk of code that has this ID was what the question asked for.
+    """Say of a chunk that swarm query --name found whether it was good: what the question asked for.
 
-    What the search goes by is weighed anew at once; the outcome is learned by the agent, and counts for questions like
-    this one as soon as the bank holds it. The first word about an answer counts, once.
+    ID is the one that was shown with it. What the search goes by is weighed anew at once; the outcome is learned by the
+    agent, and counts for questions like this one as soon as the bank holds it. The first word about an answer counts,
+    once.
     """
     if is_good is None:
         raise click.UsageError("give --good or --bad")

@@ -143,8 +143,18 @@ def test_bounds_are_errors_or_counted(swarm: Swarm, tree: Path, codebase: Codeba
 def test_another_folder_takes_the_place_of_the_index_only_if_that_is_said(codebase: Codebase, tree: Path) -> None:
     with pytest.raises(InputError, match=r"has indexed .*tree: take another name"):
         codebase.index(tree / "store")
+    other = tree.parent / "other"
+    (other / "web").mkdir(parents=True)
+    for name in ("dates.py", "web/app.ts"):
+        # Of the same time and size as there, but one of them with another content.
+        (other / name).write_text(FILES[name].replace("format_date", "render_date"))
+        at = (tree / name).stat().st_mtime_ns
+        os.utime(other / name, ns=(at, at))
+    report = codebase.index(other, replace=True)
+    assert (report.files, report.indexed, report.unchanged, report.removed) == (2, 1, 1, 1)
+    assert "dates.py::render_date" in names(codebase, "write a date down")
     report = codebase.index(tree / "store", replace=True)
-    assert (report.files, report.removed) == (1, 3)
+    assert (report.files, report.removed) == (1, 2)
     assert names(codebase, "evict")[0] == "cache.py::LruCache.evict"
 
 
