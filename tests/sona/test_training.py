@@ -224,7 +224,7 @@ def test_gradient_of_outcomes_equals_the_gradient_of_the_loss_they_are_told_by()
 def test_the_learning_rate_falls_to_nothing_so_that_the_last_batches_do_not_decide(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    candidates, outcomes, pairs = scene(13, n=2 * module._BATCH + 1)
+    candidates, outcomes, pairs = scene(13, n=2 * CONFIG.base_batch + 1)
     rates: list[float] = []
     adam = module._adam
 

@@ -14,6 +14,7 @@ from swarm.embed.function import CallableEmbedder
 from swarm.embed.identity import EmbedderIdentity
 from swarm.errors import InputError, StaleWriterError
 from swarm.services.background import Background
+from swarm.services.consolidate import learn_brought
 from swarm.services.forget import Forgetter
 from swarm.services.receipts import ReceiptState
 from swarm.services.swarm import Swarm
@@ -144,8 +145,6 @@ def test_a_commit_with_outcomes_passes_over_none_that_wait(swarm: Swarm) -> None
     lease = present(swarm.agents.lease("coder-1", 5.0))
     before = swarm.client.dump(swarm.keys.agent("coder-1").state)
     brought = Brought(outcomes=[], file="f", progress=b"", receipt_ttl_ms=1000)
-    from swarm.services.consolidate import learn_brought
-
     config = present(swarm.agents.registration("coder-1")).config
     with pytest.raises(StaleWriterError, match="1 outcomes are to be consolidated first"):
         learn_brought("coder-1", config, [], brought, swarm.agents, swarm.replica, lease)
