@@ -119,7 +119,7 @@ def _check(portable: PortableAgent, source: str, swarm: Swarm) -> None:
     if _imported(portable, source, swarm) is not None:
         # By an import of several that was interrupted: the rest of them follows.
         return
-    if swarm.agents.is_registered(portable.agent) and not _is_new(swarm.agents.state(portable.agent)):
+    if swarm.agents.registration(portable.agent) is not None and not _is_new(swarm.agents.state(portable.agent)):
         raise InputError(
             f"agent {portable.agent} has learned in this swarm already: --as gives another name, "
             f"swarm forget --agent {portable.agent} makes room"
@@ -136,7 +136,7 @@ def _is_new(state: AgentState) -> bool:
 
 def _imported(portable: PortableAgent, source: str, swarm: Swarm) -> int | None:
     """The version that holds this very file already, if the agent has learned nothing since."""
-    if not swarm.agents.is_registered(portable.agent):
+    if swarm.agents.registration(portable.agent) is None:
         return None
     log = VersionStore(swarm.client, swarm.keys).log(portable.agent)
     is_it = bool(log) and log[-1].kind == IMPORT and log[-1].figures == _figures(portable, source)
