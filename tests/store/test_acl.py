@@ -60,7 +60,9 @@ class AclRedis:
     def settings(self, user: str, name: str = SWARM) -> Settings:
         path = self.server.url.removeprefix("unix://")
         url = f"unix://{quote(f'{name}~{user}', safe='')}:{PASSWORD}@{path}"
-        return Settings(name=name, redis_url=url, state_dir=self.state, embedder=EMBEDDER, consolidate_delay=0.0)
+        # A folder for each: what one has sent and left behind, another may not send again.
+        state = self.state / user
+        return Settings(name=name, redis_url=url, state_dir=state, embedder=EMBEDDER, consolidate_delay=0.0)
 
     def client(self, user: str, name: str = SWARM) -> redis.Redis:
         return connect(self.settings(user, name))
