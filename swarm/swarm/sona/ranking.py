@@ -99,7 +99,12 @@ def backing(successes: Doubles) -> Doubles:
 def guarded(expected: Doubles, frozen: Doubles, backed: Doubles, failed: Doubles) -> Doubles:
     """g P_a + (1 - g + 1 - e_a) pi0_a rho / (rho + f_a), of shape (m,) or (b, m); `backed` is e of shape (m,)."""
     g = frozen.dot(backed)[..., None]
-    return np.asarray(g * expected + (2.0 - g - backed) * frozen * (_TRIED / (_TRIED + failed)), dtype=np.float64)
+    return np.asarray(g * expected + (2.0 - g - backed) * frozen * untried(failed), dtype=np.float64)
+
+
+def untried(failed: Doubles) -> Doubles:
+    """rho / (rho + f): what is left of looking similar where an action failed at this very query; of any shape."""
+    return np.asarray(_TRIED / (_TRIED + failed), dtype=np.float64)
 
 
 def action_probabilities(y: Vector, prototypes: Vector, tau: float) -> Vector:
