@@ -9,6 +9,7 @@ from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash
 from swarm.store.retention_scripts import ERASE_AGENT, ERASE_OUTCOMES
+from swarm.wire.code_records import names_of
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.retention_records import Tombstone, decode_tombstone, encode_tombstone
 
@@ -66,6 +67,10 @@ class TombstoneStore:
                     pipeline = self._client.pipeline(transaction=True)
                     pipeline.hset(keys.tombs, mapping={f"t:{trajectory}": repr(at_s) for trajectory in batch})
                     pipeline.hdel(keys.open, *batch)
+                    for question, answer in filter(None, map(names_of, batch)):
+                        # What was asked of a codebase, and what was said to the answer.
+                        pipeline.hdel(keys.code_asked, question)
+                        pipeline.hdel(keys.code_judged, f"{question}-{answer}")
                     pipeline.execute()
 
     def refuse_action(self, agents: Iterable[str], action: str, at_s: float) -> None:
@@ -110,6 +115,7 @@ class TombstoneStore:
         gone = [
             *(keys.clusters, keys.weights, keys.learner, keys.sample, keys.routes),
             *(keys.undo, keys.forgotten, keys.open, keys.dead, keys.tombs),
+            *(keys.code, keys.code_files, keys.code_state, keys.code_asked, keys.code_judged),
         ]
         with redis_errors(f"erase agent {agent}"):
             done = int(

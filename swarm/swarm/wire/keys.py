@@ -91,6 +91,13 @@ Agent, tag `{NAME/AGENT}`
   lease     string  who may consolidate; written by workers, expires
   fence     string  fencing token counter of `lease`, for ever
   receipt   string  per idempotency key -> stream id of the outcome; written with `stream`, expires
+  code      hash    path of a file that the agent has indexed -> its chunks; written by `swarm index-codebase`, read by
+                    `swarm query --name`, for ever
+  codefiles hash    path -> by what the file is known not to have changed; written with `code`
+  codestate hash    what the index is of, and how often `code` was written; written with `code`
+  codeasked hash    question -> the chunks that came into question; written by `swarm query --name`, read by
+                    `swarm feedback`, of bounded length, expires with the last one
+  codejudged hash   answer -> what was said to it; written by `swarm feedback`, of bounded length
 """
 
 from __future__ import annotations
@@ -200,6 +207,26 @@ class AgentKeys:
 
     def receipt(self, idempotency_key: str) -> str:
         return self._key(f"receipt:{idempotency_key}")
+
+    @property
+    def code(self) -> str:
+        return self._key("code")
+
+    @property
+    def code_files(self) -> str:
+        return self._key("codefiles")
+
+    @property
+    def code_state(self) -> str:
+        return self._key("codestate")
+
+    @property
+    def code_asked(self) -> str:
+        return self._key("codeasked")
+
+    @property
+    def code_judged(self) -> str:
+        return self._key("codejudged")
 
 
 @dataclass(frozen=True, slots=True)
