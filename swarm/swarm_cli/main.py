@@ -21,6 +21,8 @@ COMMANDS = {
     "status": ("swarm_cli.commands.status", "Show how the swarm stands, from what is stored."),
     "top": ("swarm_cli.commands.top", "Watch the swarm at work, with rates, until q is pressed."),
     "query": ("swarm_cli.commands.query", "Ask what the swarm knows for a task, and who learned it."),
+    "index-codebase": ("swarm_cli.commands.index_codebase", "Index the code below a folder, for swarm query --name."),
+    "feedback": ("swarm_cli.commands.feedback", "Say of a chunk that swarm query --name found whether it was good."),
     "route": ("swarm_cli.commands.route", "Choose a model, tool or variant for a task, and say why."),
     "retrieve": ("swarm_cli.commands.retrieve", "Print what worked for a task, for an agent's pre hook."),
     "store": ("swarm_cli.commands.store", "Tell what came of a task, for an agent's post hook."),

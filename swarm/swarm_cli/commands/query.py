@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -11,11 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.hits import PatternHit
+from swarm.settings import Settings
 from swarm_cli import completion
 from swarm_cli.guarded import open_swarm
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, duration, plain, print_json
+from swarm_cli.show_code import show_code
+
+if TYPE_CHECKING:
+    from swarm_agents.codebase import CodeHit
 
 _MOST_SOURCES = 5
 _RESPONSE_LINES = 4
@@ -23,7 +29,15 @@ _NBSP = "\N{NO-BREAK SPACE}"
 
 
 @click.command("query", short_help="Ask what the swarm knows for a task, and who learned it.")
-@click.argument("text")
+@click.argument("text", required=False)
+@click.option("--query", "question", metavar="TEXT", help="The same as TEXT.")
+@click.option(
+    "--name",
+    "codebase",
+    metavar="NAME",
+    shell_complete=completion.agents,
+    help="Ask for code, in what this agent has indexed (swarm index-codebase).",
+)
 @click.option("-k", metavar="N", type=click.IntRange(1, 1000), default=5, show_default=True, help="At most so many.")
 @click.option(
     "--agent",
@@ -53,7 +67,9 @@ _NBSP = "\N{NO-BREAK SPACE}"
 @swarm_option
 @json_option
 def command(
-    text: str,
+    text: str | None,
+    question: str | None,
+    codebase: str | None,
     k: int,
     agents: tuple[str, ...],
     roles: tuple[str, ...],
@@ -64,23 +80,48 @@ def command(
 ) -> None:
     """Ask what the swarm knows for a task like TEXT, and who learned it.
 
-    Patterns come best first, each with the agents and the outcomes that it comes from.
+    Patterns come best first, each with the agents and the outcomes that it comes from. With --name it is code that
+    is found, with its file, its lines and an id for swarm feedback.
     """
+    asked = text if question is None else question
+    if asked is None:
+        raise click.UsageError("Missing argument 'TEXT'")
+    if text is not None and question is not None:
+        raise click.UsageError("give TEXT or --query, not both")
     settings = cli_settings(name)
+    if codebase is not None:
+        if agents or roles or min_quality or group_by:
+            raise click.UsageError("--agent, --role, --min-quality and --group-by do not go with --name")
+        found = _code(settings, codebase, asked, k)
+        if as_json:
+            print_json({"swarm": settings.name, "name": codebase, "text": asked, "hits": [h.as_dict() for h in found]})
+        else:
+            show_code(found)
+        return
     only_agents, only_roles = list(agents) or None, list(roles) or None
     with reachable(settings):
         swarm = open_swarm(settings)
         if group_by is None:
-            hits = swarm.query(text, agents=only_agents, roles=only_roles, min_quality=min_quality, k=k)
+            hits = swarm.query(asked, agents=only_agents, roles=only_roles, min_quality=min_quality, k=k)
             groups = {"": hits} if hits else {}
         else:
             groups = swarm.query(
-                text, agents=only_agents, roles=only_roles, min_quality=min_quality, k=k, group_by="agent"
+                asked, agents=only_agents, roles=only_roles, min_quality=min_quality, k=k, group_by="agent"
             )
     if as_json:
-        print_json(_as_json(settings.name, text, groups, group_by))
+        print_json(_as_json(settings.name, asked, groups, group_by))
     else:
         _show(groups)
+
+
+def _code(settings: Settings, codebase: str, text: str, k: int) -> list[CodeHit]:
+    # Loaded for this alone: every other query does without.
+    from swarm.services.swarm import Swarm
+    from swarm_agents.codebase import Codebase
+
+    with reachable(settings):
+        open_swarm(settings).require_operator("query --name")
+        return Codebase(codebase, Swarm(settings)).query(text, k)
 
 
 def _as_json(
