@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sona_support import PROPERTY
 
+from swarm.errors import RuntimeSetupError
 from swarm_agents.codebase.chunks import LONGEST, MAX_CHUNKS, WINDOW, Chunk, chunks_of
-from swarm_agents.codebase.languages import LANGUAGES
+from swarm_agents.codebase.languages import LANGUAGES, parser_of
 
 PYTHON = '''\
 """A module."""
@@ -110,6 +112,14 @@ def test_a_file_without_syntax_is_cut_at_blank_lines() -> None:
     assert [(chunk.kind, chunk.first, chunk.last) for chunk in chunks] == [("lines", 1, 31), ("lines", 32, 61)]
     assert [chunk.name for chunk in chunks] == ["", "#2"]
     assert len(chunks_of("txt", "x\n" * WINDOW * 2 * MAX_CHUNKS)) == MAX_CHUNKS
+
+
+@pytest.mark.parametrize("package", ["tree_sitter", "tree_sitter_rust"])
+def test_a_grammar_that_is_not_installed_names_the_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parser_of.cache_clear()
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(RuntimeSetupError, match=r"tree_sitter.* is not installed: pip install 'sona-swarm\[code\]'"):
+        chunks_of("rs", "fn f() {\n}\n")
 
 
 @PROPERTY
