@@ -8,15 +8,10 @@ from swarm.errors import StaleWriterError
 from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash
-<<<<<<< HEAD
 from swarm.store.retention_scripts import BURY, ERASE_AGENT, ERASE_OUTCOMES
 from swarm.wire.code_records import names_of
 from swarm.wire.event_records import encode_event
 from swarm.wire.event_types import MAX_ID, MAX_LABEL, AgentForgotten, Body, PatternForgotten, TrajectoryForgotten
-=======
-from swarm.store.retention_scripts import ERASE_AGENT, ERASE_OUTCOMES
-from swarm.wire.code_records import names_of
->>>>>>> codebase
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.retention_records import Tombstone, decode_tombstone, encode_tombstone
 
@@ -124,11 +119,7 @@ class TombstoneStore:
         keys = self._keys.agent(agent)
         gone = [
             *(keys.clusters, keys.weights, keys.learner, keys.sample, keys.routes),
-<<<<<<< HEAD
             *(keys.undo, keys.forgotten, keys.open, keys.dead, keys.tombs, keys.trainings),
-=======
-            *(keys.undo, keys.forgotten, keys.open, keys.dead, keys.tombs),
->>>>>>> codebase
             *(keys.code, keys.code_files, keys.code_state, keys.code_asked, keys.code_judged),
         ]
         with redis_errors(f"erase agent {agent}"):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 import sys
->>>>>>> codebase
 from itertools import pairwise
 
 import pytest
@@ -13,14 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sona_support import PROPERTY
 
-<<<<<<< HEAD
-from swarm_agents.codebase.chunks import LONGEST, MAX_CHUNKS, WINDOW, Chunk, chunks_of
-from swarm_agents.codebase.languages import LANGUAGES
-=======
 from swarm.errors import RuntimeSetupError
 from swarm_agents.codebase.chunks import LONGEST, MAX_CHUNKS, WINDOW, Chunk, chunks_of
 from swarm_agents.codebase.languages import LANGUAGES, parser_of
->>>>>>> codebase
 
 PYTHON = '''\
 """A module."""
@@ -122,8 +114,6 @@ def test_a_file_without_syntax_is_cut_at_blank_lines() -> None:
     assert len(chunks_of("txt", "x\n" * WINDOW * 2 * MAX_CHUNKS)) == MAX_CHUNKS
 
 
-<<<<<<< HEAD
-=======
 @pytest.mark.parametrize("package", ["tree_sitter", "tree_sitter_rust"])
 def test_a_grammar_that_is_not_installed_names_the_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parser_of.cache_clear()
@@ -132,7 +122,6 @@ def test_a_grammar_that_is_not_installed_names_the_extra(package: str, monkeypat
         chunks_of("rs", "fn f() {\n}\n")
 
 
->>>>>>> codebase
 @PROPERTY
 @given(st.sampled_from(sorted(LANGUAGES)), st.text(max_size=200) | st.just(PYTHON[:150]))
 def test_whatever_stands_in_a_file_its_chunks_have_names_of_their_own(extension: str, source: str) -> None:

@@ -10,18 +10,12 @@ import pytest
 from swarm.embed import HashedEmbedder
 from swarm.errors import BoundsError, EmbedderMismatchError, InputError, UnknownIdError
 from swarm.services.background import Background
-<<<<<<< HEAD
-=======
 from swarm.services.restore import restore
->>>>>>> codebase
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
 from swarm.store.codebase import CodeStore
 from swarm.store.connection import Client
-<<<<<<< HEAD
-=======
 from swarm.store.erase import erase_swarm
->>>>>>> codebase
 from swarm_agents.codebase import Codebase
 from swarm_agents.codebase.index import index_codebase
 
@@ -261,8 +255,6 @@ def test_with_its_trajectory_a_question_is_forgotten_and_what_was_said_to_it(cod
     questions = [one.id.partition("/")[2].partition("-")[0] for one in said]
     assert [store.asked(question) is None for question in questions] == [True, False]
     assert len(store.judged()) == 1
-<<<<<<< HEAD
-=======
 
 
 def test_a_backup_holds_what_was_indexed_and_said(
@@ -274,4 +266,3 @@ def test_a_backup_holds_what_was_indexed_and_said(
     erase_swarm(client, swarm.keys)
     restore(tmp_path / "swarm.backup", settings)
     assert [(hit.name, hit.score) for hit in Codebase("code", swarm).query("evict")] == found
->>>>>>> codebase
