@@ -47,6 +47,8 @@ def test_examples_run_and_say_something(example: Path, stack: CommandLine, tmp_p
         "http_client": "tester-1 found: use csv.DictWriter (from coder-1)",
         "tutorial_first_application": "right plan for 100 of 100 new requests",
         "tutorial_ab_test": "arithmetic is won by stepwise, dates by with-examples",
+        "tutorial_specialist": "for films.tar.gz: tar -tzf films.tar.gz",
+        "tutorial_codebase": "asked again: __init__.py, loads",
         "tutorial_router": "talk goes to local, summaries to turbo, code to large",
         "tutorial_pattern_types": "right model for 3 of 3 new requests",
         "tutorial_custom_patterns": "count orders per month: orders, by writer-1",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from swarm.embed.redaction import NO_REDACTION, Redaction
 from swarm.embed.task_type import TaskTypes
 from swarm.errors import InputError
 from swarm.sona.clusters import action_of
@@ -81,9 +82,18 @@ class FileRound:
 class Reader:
     """Reads a file for an agent; `file` is the file's id, the first part of every trajectory's."""
 
-    def __init__(self, path: Path, file: str, agent: str, types: TaskTypes, embedding: Embedding, terms: Terms) -> None:
+    def __init__(
+        self,
+        path: Path,
+        file: str,
+        agent: str,
+        types: TaskTypes,
+        embedding: Embedding,
+        terms: Terms,
+        redaction: Redaction = NO_REDACTION,
+    ) -> None:
         self._path, self._file, self._agent = path, file, agent
-        self._types, self._embedding, self._terms = types, embedding, terms
+        self._types, self._embedding, self._terms, self._redaction = types, embedding, terms, redaction
         self._dim = types.identity.dim
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
@@ -135,7 +145,7 @@ class Reader:
         try:
             if line.is_cut:
                 raise InputError(f"a line may have {MAX_LINE_BYTES} bytes at most")
-            example = parse_line(line.data, self._dim)
+            example = self._redacted(parse_line(line.data, self._dim))
         except InputError as error:
             if terms.is_strict:
                 raise InputError(f"data: {self._path}: line {line.number}: {error}") from None
@@ -150,6 +160,20 @@ class Reader:
             found.counts["duplicates"] += 1
         else:
             found.usable.append(Usable(line.number, line.data if example.vector is None else b"", example))
+
+    def _redacted(self, example: Example) -> Example:
+        """Without what the agent's redaction takes out, before anybody embeds it: a vector of such a text goes, too."""
+        if not self._redaction:
+            return example
+        clean = self._redaction.text
+        text = clean(example.text)
+        return example._replace(
+            vector=example.vector if text == example.text else None,
+            text=text,
+            response=clean(example.response),
+            route=clean(example.route),
+            context={clean(key): clean(value) for key, value in example.context.items()},
+        )
 
     def _begin(self, found: FileRound) -> None:
         texts = [one.example.text for one in found.usable if one.example.vector is None]

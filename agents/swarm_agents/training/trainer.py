@@ -20,10 +20,9 @@ import orjson
 
 from swarm.embed.task_type import TaskTypes
 from swarm.errors import InputError, StaleWriterError, shown
-from swarm.services.redacted import redacted, redaction_of
+from swarm.services.redacted import redaction_of
 from swarm.services.swarm import Swarm
 from swarm.services.training import FileTraining
-from swarm.services.turn import registered
 from swarm.sona.vectors import check_count, check_number
 from swarm.wire.keys import check_name
 from swarm.wire.training_records import FileProgress
@@ -133,7 +132,7 @@ class Trainer:
         since = time.monotonic()
         found = scan(path, self._hold_out)
         swarm, agent = self._swarm, self._agent
-        swarm.register(agent, self._role)
+        policy = swarm.register(agent, self._role).policy
         file = hashlib.sha256(f"{found.identity} {agent}".encode()).hexdigest()[:16]
         profile = self._chosen(found)
         work = FileTraining(swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size)
@@ -146,7 +145,7 @@ class Trainer:
             is_strict=self._is_strict,
             size=profile.round_size,
         )
-        reader = Reader(path, file, agent, types, embedding, terms)
+        reader = Reader(path, file, agent, types, embedding, terms, redaction_of(policy))
         first = self._begin(work, profile)
         judge = Judge(swarm, agent, reader.held_out(first.begun_s))
         if first.lines == 0 and not first.before:
@@ -193,15 +192,13 @@ class Trainer:
         self, work: FileTraining, reader: Reader, progress: FileProgress, rejected: Path, run: Run
     ) -> FileProgress:
         attempts = 0
-        redaction = redaction_of(registered(self._agent, self._swarm.agents).policy)
         while True:
             with Rejects(rejected, progress.rejected_bytes) as rejects:
                 try:
                     for one in reader.rounds(progress):
                         rejects.add(one.rejects)
                         run.rejected(one.rejects)
-                        kept = [redacted(given, redaction, self._swarm.embed) for given in one.trajectories]
-                        done = work.learn(kept, progress, one.after(progress, rejects.size))
+                        done = work.learn(one.trajectories, progress, one.after(progress, rejects.size))
                         run.completed(progress, done)
                         progress, attempts = done.progress, 0
                     return progress
