@@ -55,6 +55,13 @@ def of_report(record: Record) -> Reading:
     return Reading(data=str(record["data"]), metrics=metrics)
 
 
+def of_edge(record: Record) -> Reading:
+    """The form of `bench_edge`."""
+    values = {name: float(record[name]) for name in ("full_mb", "peak_mb")}
+    metrics = {name: Spread(mean=value, lo=value, hi=value, n=1) for name, value in values.items()}
+    return Reading(data=f"{record['dim']} dimensions", metrics=metrics)
+
+
 def of_engine(record: Record) -> Reading:
     """The form of `bench_engine`: times by key, and where the middle half of the rounds' ratios lay."""
     metrics: dict[str, Spread] = {}
@@ -477,6 +484,91 @@ SUITE: Sequence[Entry] = (
         read=of_report,
         small_data=RUNS,
         full_data=("workbench", "banking77"),
+        has_own_text=True,
+    ),
+    Entry(
+        name="train",
+        module="bench_train",
+        shows="an agent learns a file",
+        small=("--seeds", "1", "--lines", "8000", "--kills", "1"),
+        full=("--seeds", "3", "--kills", "3"),
+        figures=(
+            Figure("lines_per_s", "lines, from file to searchable", "/s", "floor_lines_per_s", "parsed as JSON"),
+            Figure("memory_mb", "memory at its peak", "MB", better=LESS, bound=Bound(most=500.0)),
+            Figure("same_after_kills", "killed and resumed, to the same bytes", bound=Bound(least=1.0)),
+        ),
+        full_figures=(
+            Figure(
+                "lines_per_s",
+                "lines, from file to searchable",
+                "/s",
+                "floor_lines_per_s",
+                "parsed as JSON",
+                bound=Bound(least=5_000.0),
+            ),
+            Figure("memory_mb", "memory at its peak", "MB", better=LESS, bound=Bound(most=500.0)),
+            Figure("same_after_kills", "killed and resumed, to the same bytes", bound=Bound(least=1.0)),
+        ),
+        read=of_report,
+        is_timed=True,
+    ),
+    Entry(
+        name="codebase",
+        module="bench_codebase",
+        shows="functions found by their docstrings",
+        small=("--seeds", "2", "--feedbacks", "100", "--queries", "100"),
+        full=("--seeds", "5"),
+        figures=(
+            Figure("index_s", "the standard library indexed", "s", better=LESS, bound=Bound(most=60.0)),
+            Figure("second_s", "the same again", "s", better=LESS, bound=Bound(most=3.0)),
+            Figure(
+                "before_recall5",
+                "recall@5, without feedback",
+                "share",
+                "hashed_recall5",
+                "hashed n-grams",
+                bound=Bound(least=1.5, of_ratio=True),
+            ),
+            Figure(
+                "after_recall5",
+                "recall@5, other questions judged",
+                "share",
+                "before_recall5",
+                "without feedback",
+                bound=_NO_LOSS,
+            ),
+            Figure("same_after_recall1", "recall@1, judged ones", "share", "same_before_recall1", "without feedback"),
+        ),
+        read=of_report,
+        in_small=False,
+    ),
+    Entry(
+        name="edge",
+        module="bench_edge",
+        shows="memory of a full engine of a small machine",
+        small=(),
+        full=(),
+        figures=(
+            Figure("full_mb", "held by a full engine", "MB", better=LESS, bound=Bound(most=5.0)),
+            Figure("peak_mb", "the same at its peak, in a cycle", "MB", better=LESS),
+        ),
+        has_plot=False,
+        read=of_edge,
+    ),
+    Entry(
+        name="quantised",
+        module="bench_quantised",
+        shows="an adapter in 8 and 4 bits",
+        small=("--seeds", "2"),
+        full=("--seeds", "5"),
+        figures=(
+            Figure("bits8", "right first, 8 bits", "share", "float", "float32"),
+            Figure("bits4", "right first, 4 bits", "share", "float", "float32"),
+            Figure("bytes4", "bytes in 4 bits, of float32", "share", better=LESS),
+        ),
+        read=of_report,
+        small_data=TEXTS,
+        full_data=("banking77",),
         has_own_text=True,
     ),
 )
