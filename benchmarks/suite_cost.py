@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.suite_entry import LESS, NEVER, Entry, of_engine, of_report
+from benchmarks.suite_entry import LESS, NEVER, Entry, of_edge, of_engine, of_report
 from benchmarks.suite_figures import Bound, Figure
 
 
@@ -223,5 +223,34 @@ COST: Sequence[Entry] = (
         read=of_report,
         is_timed=True,
         in_small=False,
+    ),
+    Entry(
+        name="train",
+        module="bench_train",
+        shows="training from a file",
+        small=("--seeds", "1", "--lines", "3000", "--dim", "128", "--actions", "20"),
+        full=("--seeds", "1", "--kills", "5"),
+        figures=(
+            Figure("lines_per_s", "lines learned, from the file to searchable", "/s", "floor_lines_per_s", "parsing"),
+            Figure("memory_mb", "peak of memory, MB", better=LESS),
+            Figure("right_first_after", "right first on held-out lines", "share"),
+            Figure("same_after_kills", "the same bytes after kills", bound=Bound(least=1.0)),
+        ),
+        read=of_report,
+        is_timed=True,
+    ),
+    Entry(
+        name="edge",
+        module="bench_edge",
+        shows="memory of an engine of a small machine",
+        small=(),
+        full=(),
+        figures=(
+            Figure("full_mb", "every bound reached, MB", better=LESS, bound=Bound(most=5.0)),
+            Figure("peak_mb", "the most while it learned, MB", better=LESS),
+        ),
+        has_plot=False,
+        read=of_edge,
+        is_timed=True,
     ),
 )

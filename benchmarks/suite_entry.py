@@ -61,3 +61,12 @@ def of_engine(record: Record) -> Reading:
         for key, value in record[f"{party}_us"].items():
             metrics[f"{key}_{party}"] = Spread(mean=float(value), lo=float(value), hi=float(value), n=1)
     return Reading(data=f"{record['dim']} dimensions", metrics=metrics)
+
+
+def of_edge(record: Record) -> Reading:
+    """The form of `bench_edge`: megabytes, and how full the engine was."""
+    metrics = {
+        key: Spread(mean=float(record[key]), lo=float(record[key]), hi=float(record[key]), n=1)
+        for key in ("full_mb", "peak_mb", "rss_mb")
+    }
+    return Reading(data=f"{record['preset']}, {record['dim']} dimensions", metrics=metrics)
