@@ -221,10 +221,7 @@ def _written(portable: PortableAgent, source: str, swarm: Swarm) -> int:
         cursor = _BEFORE_ALL if state.cursor == "0-0" else state.cursor
         commit = Commit(
             cursor=cursor,
-            processed=0,
-            removed=(),
             put={cluster.id: encode_cluster(cluster) for cluster in portable.clusters},
-            dead={},
             values=portable.values,
             figures=encode("figures", _figures(portable, source)),
             keep=registration.config.trajectory_capacity,
