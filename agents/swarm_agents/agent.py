@@ -32,9 +32,12 @@ from swarm.errors import (
 )
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState
+from swarm.services.recording import check_idempotency_key
 from swarm.services.redacted import redacted
+from swarm.services.registering import DEFAULT_ROLE
 from swarm.services.route_advice import RouteChoices
-from swarm.services.swarm import DEFAULT_ROLE, Swarm, check_idempotency_key, select_agents
+from swarm.services.selection import select_agents
+from swarm.services.swarm import Swarm
 from swarm.settings import load_settings
 from swarm.sona.adapter import Adapter
 from swarm.sona.clusters import action_of
