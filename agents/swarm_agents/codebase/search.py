@@ -28,7 +28,8 @@ from swarm.sona.ranking import EVIDENCE_EXPONENT, expected_quality, kernel, untr
 from swarm.sona.sign_weights import Judgement, learned_weights
 from swarm.sona.vectors import Doubles, Integers, Vector, check_count
 from swarm.store.codebase import CodeStore
-from swarm.wire.code_records import Asked, CodeState, FileRecord, unpack_texts
+from swarm.wire.code_records import CodeState, FileRecord, unpack_texts
+from swarm.wire.judgement_records import Asked
 from swarm_agents.codebase.matrix import START, CodeMatrix, rows_of_best
 
 MAX_K = 50
