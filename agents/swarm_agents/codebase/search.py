@@ -22,6 +22,7 @@ import numpy as np
 
 from swarm.embed.text import check_text
 from swarm.errors import EmbedderMismatchError, UnknownIdError
+from swarm.services.redacted import redaction_for
 from swarm.services.swarm import Swarm
 from swarm.sona.clusters import UNCONFIRMED
 from swarm.sona.ranking import EVIDENCE_EXPONENT, expected_quality, kernel, untried
@@ -91,7 +92,9 @@ class CodeSearch:
             If the agent has indexed nothing.
         """
         count = check_count(k, "k", 1, MAX_K)
-        x = self._swarm.embed(check_text(text))
+        # The question is kept: without what the agent's policy takes out of its texts.
+        text = redaction_for(self._swarm.agents.directory(), self.store.agent).text(check_text(text))
+        x = self._swarm.embed(text)
         with self._lock:
             self._follow()
             if not len(self._matrix):
