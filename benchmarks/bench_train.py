@@ -103,8 +103,8 @@ def _speed(redis: ScratchRedis, folder: Path, seed: int, extra: argparse.Namespa
         "memory_mb": done["memory_bytes"] / 2**20,
         "file_mb": path.stat().st_size / 2**20,
         "trained_share": report["trained"] / lines,
-        "right_first_before": report["before"].get("right_action", 0.0),
-        "right_first_after": report["after"].get("right_action", 0.0),
+        "right_first_before": report["before"].get("top1", 0.0),
+        "right_first_after": report["after"].get("top1", 0.0),
         "likelihood_after": report["after"].get("likelihood", 0.0),
     }
     if extra.kills:
@@ -142,7 +142,7 @@ def _learning(redis: ScratchRedis, folder: Path, seed: int, data: LabelledTexts)
             with connect(settings) as client:
                 swarm = Swarm(settings, client=client, embedder=HashedEmbedder(dim))
                 figures = Judge(swarm, _AGENT, judges).figures()
-            found[f"right_{how}_{name}"] = figures["right_action"]
+            found[f"right_{how}_{name}"] = figures["top1"]
             found[f"mrr_{how}_{name}"] = figures["mrr"]
             found[f"likelihood_{how}_{name}"] = figures.get("likelihood", 0.0)
     return found

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.suite import SUITE, Entry
+from benchmarks.suite import SUITE
+from benchmarks.suite_entry import Entry
 from benchmarks.suite_figures import Figure
 from swarm.errors import InputError
 

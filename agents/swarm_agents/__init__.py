@@ -4,7 +4,8 @@ from swarm_agents.advice import TaskAdvice
 from swarm_agents.agent import Agent, AgentHealth
 from swarm_agents.applied import AppliedPattern
 from swarm_agents.factory import AgentFactory
-from swarm_agents.finetune import FinetuneReport, Measure
+from swarm_agents.finetune import FinetuneReport
+from swarm_agents.measures import Measure
 from swarm_agents.spool import Spool
 from swarm_agents.task import Task
 

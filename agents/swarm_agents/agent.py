@@ -32,9 +32,12 @@ from swarm.errors import (
 )
 from swarm.services.hits import PatternHit, pattern_hit
 from swarm.services.receipts import Receipt, ReceiptState
+from swarm.services.recording import check_idempotency_key
 from swarm.services.redacted import redacted
+from swarm.services.registering import DEFAULT_ROLE
 from swarm.services.route_advice import RouteChoices
-from swarm.services.swarm import DEFAULT_ROLE, Swarm, check_idempotency_key, select_agents
+from swarm.services.selection import select_agents
+from swarm.services.swarm import Swarm
 from swarm.settings import load_settings
 from swarm.sona.adapter import Adapter
 from swarm.sona.clusters import action_of
@@ -372,7 +375,7 @@ class Agent:
         examples: Iterable[Mapping[str, object]],
         epochs: int = 3,
         *,
-        held_out: float = 0.1,
+        hold_out: float = 0.1,
         timeout_s: float = 60.0,
     ) -> FinetuneReport:
         """Learn a named task from examples, and say what that changed on some that were kept aside.
@@ -384,7 +387,7 @@ class Agent:
         task : its name, such as "code-review"; one that the agent's task does not have yet ends that for EWC
         examples : mappings with "input" or "task" (or both), "output", and "reward" or "quality" in [0, 1] (1)
         epochs : passes of the base tier over them, 1..100
-        held_out : share of the examples, by their hash, that is never learned: the report is about these
+        hold_out : share of the examples, by their hash, that is never learned: the report is about these
         timeout_s : seconds to wait for the bank, should a worker be merging it
 
         Raises
@@ -398,7 +401,7 @@ class Agent:
         """
         check_text(task, "task")
         passes = check_count(epochs, "epochs", 1, 100)
-        share = check_number(held_out, "held_out", 0.0, 0.9)
+        share = check_number(hold_out, "hold_out", 0.0, 0.9)
         patience = check_number(timeout_s, "timeout_s", 0.0, 1e6)
         lessons = lessons_of(examples, task, self.name)
         return Finetuner(self.swarm, self.name, self._ranked, self.refresh).learn(

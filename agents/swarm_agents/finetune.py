@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from swarm.errors import StoreUnavailableError, WaitTimeoutError
+from swarm.services.agent_ageing import rules_under
 from swarm.services.consolidate import MAX_OUTCOMES, consolidate_under
 from swarm.services.history import Version
 from swarm.services.replica import Replica
@@ -22,26 +21,17 @@ from swarm.services.swarm import Swarm
 from swarm.services.turn import registered, turn_at
 from swarm.sona.clusters import action_of
 from swarm.sona.config import SonaConfig
-from swarm.sona.trajectory import Trajectory
+from swarm.sona.trajectory import WORKED, Trajectory
 from swarm.sona.vectors import Vector
 from swarm.store.lease import Lease
 from swarm.store.retention import RetentionStore
 from swarm_agents.lessons import Lesson, Split, split, trajectory_id
+from swarm_agents.measures import Measure, measured, reciprocal_rank
 
 RANKED = 100
 """An answer that is not among so many is not found at all: its reciprocal rank is zero."""
 _POLL_S = 0.05
 _EMBEDDED_AT_ONCE = 256
-_WORKED = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """How an agent ranks the right answers of `n` examples that nobody learns: top-1 and mean reciprocal rank."""
-
-    n: int
-    top1: float
-    mrr: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +85,12 @@ class Finetuner:
         self._retention = RetentionStore(swarm.client, swarm.keys)
 
     def learn(
-        self, task: str, lessons: Sequence[Lesson], epochs: int, held_out: float, timeout_s: float
+        self, task: str, lessons: Sequence[Lesson], epochs: int, hold_out: float, timeout_s: float
     ) -> FinetuneReport:
         """Learn the lessons and wait until they are searchable; see `Agent.finetune`."""
         if not self._refresh():
             raise StoreUnavailableError(f"agent {self._agent}: Redis is away; nothing was learned")
-        parts = split(lessons, held_out, self._known_actions())
+        parts = split(lessons, hold_out, self._known_actions())
         queries = self._embedded(parts.aside)
         before = self._measure(parts.aside, queries)
         recorded, generations = self._consolidate(task, parts, epochs)
@@ -153,7 +143,7 @@ class Finetuner:
         generations: list[int] = []
         replica = Replica(self._swarm.bank, config)
         policy = registered(self._agent, self._swarm.agents).policy
-        rules = self._retention.rules().within(policy.half_life_s, policy.ttl_s)
+        rules = rules_under(policy, self._retention.rules())
         while True:
             done = consolidate_under(
                 lease, self._agent, config, self._swarm.agents, self._outcomes, replica, rules, task
@@ -216,15 +206,10 @@ class Finetuner:
             time.sleep(_POLL_S)
 
     def _measure(self, lessons: Sequence[Lesson], queries: Sequence[Vector]) -> Measure:
-        places = []
-        for lesson, query in zip(lessons, queries, strict=True):
-            if lesson.quality >= _WORKED:
-                ranked = self._rank(query)
-                places.append(1.0 / (1 + ranked.index(lesson.action)) if lesson.action in ranked else 0.0)
-        found = np.array(places)
-        if not places:
-            return Measure(n=0, top1=0.0, mrr=0.0)
-        return Measure(n=len(places), top1=float((found == 1.0).mean()), mrr=float(found.mean()))
+        asked = zip(lessons, queries, strict=True)
+        return measured(
+            [reciprocal_rank(self._rank(query), lesson.action) for lesson, query in asked if lesson.quality >= WORKED]
+        )
 
 
 def _figure(version: Version | None, name: str) -> int:

@@ -73,16 +73,16 @@ def lessons_of(examples: Iterable[Mapping[str, object]], task: str, agent: str) 
     return list(found.values())
 
 
-def split(lessons: Sequence[Lesson], held_out: float, known: Collection[str]) -> Split:
+def split(lessons: Sequence[Lesson], hold_out: float, known: Collection[str]) -> Split:
     """What each is for, by hashes: the same examples are split alike each time.
 
     Parameters
     ----------
-    held_out : share that is kept aside
+    hold_out : share that is kept aside
     known : actions that the bank has patterns of
     """
-    aside = [lesson for lesson in lessons if lesson.draw < held_out]
-    learned = [lesson for lesson in lessons if lesson.draw >= held_out]
+    aside = [lesson for lesson in lessons if lesson.draw < hold_out]
+    learned = [lesson for lesson in lessons if lesson.draw >= hold_out]
     founding = _founding(learned, known)
     rest = [lesson for lesson in learned if lesson.key not in founding]
     n_judges = min(max(MIN_JUDGES, math.ceil(len(rest) / HELD_OUT_EVERY)), len(rest) // 2)

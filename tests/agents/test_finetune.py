@@ -163,7 +163,7 @@ def test_what_waits_from_before_belongs_to_no_finetuning(agent: Agent, swarm: Sw
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"task": " "}, "task must hold more than white space"),
     ({"epochs": 0}, "epochs must be in 1..100, got 0"),
-    ({"held_out": 0.95}, "held_out must be in 0..0.9, got 0.95"),
+    ({"hold_out": 0.95}, "hold_out must be in 0..0.9, got 0.95"),
     ({"examples": "text"}, "examples must be a sequence of mappings, got str"),
     ({"examples": [3]}, r"examples\[0\] must be a mapping, got int"),
     ({"examples": [{"output": "x"}]}, r"examples\[0\] must hold input or task"),

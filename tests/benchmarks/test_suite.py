@@ -18,8 +18,9 @@ from rich.console import Console
 from benchmarks.claims import CLAIMS, beside_claims
 from benchmarks.peer import peer_times_us
 from benchmarks.small_data import write_small_data
-from benchmarks.suite import SUITE, of_engine, of_report
+from benchmarks.suite import SUITE
 from benchmarks.suite_compare import Verdict, changes, compare, differences
+from benchmarks.suite_entry import of_engine, of_report
 from benchmarks.suite_figures import Better, Bound, Figure, Reading, Row, Spread, row_of, rows_of
 from benchmarks.suite_jobs import Wanted, plan
 from benchmarks.suite_plot import save_ratios

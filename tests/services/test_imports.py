@@ -33,6 +33,7 @@ from swarm.services.swarm import Swarm
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.standing import Standing, Verdict
 from swarm.wire.agent_file import PortableAgent, check_portable, read_agent, write_agent
+from swarm.wire.agent_policy import AgentPolicy
 from swarm.wire.memory_records import decode_learner
 from swarm.wire.records import Weights, encode_cluster, encode_weights
 from swarm.wire.schema import SCHEMA
@@ -108,6 +109,26 @@ def test_two_imported_agents_are_the_same_swarm_and_go_on_learning_alike(
             map(encode_cluster, mine.agents.clusters(name))
         )
     assert answers(theirs) == answers(mine)
+
+
+def test_an_agent_keeps_its_policy_and_template_where_it_is_imported(home: Place, away: Place, tmp_path: Path) -> None:
+    portable, swarm = read_portable("ada", home[0]), away[0]
+    policy = AgentPolicy(half_life_s=3_600.0, redact=("email",))
+    registration = replace(portable.registration, template="expert", policy=policy)
+    (tmp_path / "ada.swarm").write_bytes(as_file(replace(portable, registration=registration)).read())
+    import_agents(swarm, tmp_path / "ada.swarm")
+    found = swarm.agents.registration("ada")
+    assert found is not None
+    assert (found.template, found.policy) == ("expert", policy)
+
+
+def test_an_agent_that_waits_for_its_import_keeps_the_policy_it_has(home: Place, away: Place, tmp_path: Path) -> None:
+    portable, swarm = read_portable("ada", home[0]), away[0]
+    policy = AgentPolicy(redact=("email",))
+    swarm.register("ada", policy=policy)
+    (tmp_path / "ada.swarm").write_bytes(as_file(portable).read())
+    import_agents(swarm, tmp_path / "ada.swarm")
+    assert swarm.agents.directory().policies["ada"] == policy
 
 
 def test_an_import_is_a_version_that_says_where_it_comes_from(home: Place, folder: Path, away: Place) -> None:

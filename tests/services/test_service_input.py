@@ -11,7 +11,8 @@ import pytest
 from swarm_support import some_outcome
 
 from swarm.errors import BoundsError, InputError, ShapeError, TextError, UnknownIdError
-from swarm.services.swarm import MAX_KEY_CHARACTERS, Swarm
+from swarm.services.recording import MAX_KEY_CHARACTERS
+from swarm.services.swarm import Swarm
 from swarm.sona.config import SonaConfig
 
 BAD_TEXTS = {

@@ -56,7 +56,7 @@ def test_every_outcome_judges_once_and_the_same_replay_gives_the_same_bits(outco
     assert sorted(np.concatenate([rows for rows, _ in first]).tolist()) == list(range(len(outcomes)))
     for (_, one), (_, other) in zip(first, second, strict=True):
         assert one.losses.tobytes() == other.losses.tobytes()
-        assert one.ranks.tobytes() == other.ranks.tobytes()
+        assert one.reciprocal_ranks.tobytes() == other.reciprocal_ranks.tobytes()
 
 
 def test_what_others_know_counts(world: World, outcomes: Reservoir) -> None:
@@ -75,13 +75,13 @@ def test_ranks_and_losses_worked_by_hand() -> None:
         ["a", "b", "c", "d"], np.array([x] * 4).astype(np.float16), ["0", "1", "9", "0"], np.array([1, 1, 1, 0], "f4")
     )
     found = judged(engine, asked)
-    assert found.ranks[:3].tolist() == [1.0, 0.5, 0.0]
-    assert np.isnan(found.ranks[3])
+    assert found.reciprocal_ranks[:3].tolist() == [1.0, 0.5, 0.0]
+    assert np.isnan(found.reciprocal_ranks[3])
     assert found.mrr == pytest.approx(0.5)
     expected = engine.bank.index.expected(asked.queries, asked.queries, asked.actions)
     assert found.losses[0] == pytest.approx(-np.log(expected[0]), rel=1e-2)
     assert found.losses[3] == pytest.approx(-np.log1p(-expected[3]), rel=1e-2)
-    assert (gain_in("mrr")(found)[:3] == found.ranks[:3]).all()
+    assert (gain_in("mrr")(found)[:3] == found.reciprocal_ranks[:3]).all()
     assert (gain_in("loss")(found) == -found.losses).all()
 
 

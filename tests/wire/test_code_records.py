@@ -14,25 +14,20 @@ from swarm.errors import DamagedRecordError, RecordError
 from swarm.wire.code_records import (
     FIELDS,
     VIEWS,
-    Asked,
     ChunkPlace,
     CodeState,
     FileRecord,
     FileState,
-    Judged,
-    decode_asked,
     decode_code_state,
     decode_file,
     decode_file_state,
-    decode_judged,
-    encode_asked,
     encode_code_state,
     encode_file,
     encode_file_state,
-    encode_judged,
     pack_texts,
     unpack_texts,
 )
+from swarm.wire.judgement_records import Asked, Judged, decode_asked, decode_judged, encode_asked, encode_judged
 
 SIGNS = np.arange(6, dtype=np.float32).reshape(3, 2)
 

@@ -20,9 +20,9 @@ from swarm.errors import CapacityError, GatewayUnavailableError, StoreUnavailabl
 from swarm.services.find import Found
 from swarm.services.hits import PatternHit
 from swarm.services.receipts import Receipt
+from swarm.services.recording import check_idempotency_key
 from swarm.services.route_advice import RouteAdvice, RouteOptions
 from swarm.services.status import SwarmStatus
-from swarm.services.swarm import check_idempotency_key
 from swarm.services.tasks import TaskOptions, TaskReceipt
 from swarm.sona.vectors import check_number
 from swarm_agents.advice import TaskAdvice

@@ -14,7 +14,7 @@ from typing import Any
 from swarm.errors import InputError, UnknownIdError, shown
 from swarm.services.receipts import Receipt
 from swarm.store.codebase import CodeStore
-from swarm.wire.code_records import Asked, Judged, judgement_of
+from swarm.wire.judgement_records import Asked, Judged, judgement_of
 from swarm_agents.agent import Agent
 from swarm_agents.codebase.search import answer_of
 

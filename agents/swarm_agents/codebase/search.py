@@ -22,13 +22,15 @@ import numpy as np
 
 from swarm.embed.text import check_text
 from swarm.errors import EmbedderMismatchError, UnknownIdError
+from swarm.services.redacted import redaction_for
 from swarm.services.swarm import Swarm
 from swarm.sona.clusters import UNCONFIRMED
 from swarm.sona.ranking import EVIDENCE_EXPONENT, expected_quality, kernel, untried
 from swarm.sona.sign_weights import Judgement, learned_weights
 from swarm.sona.vectors import Doubles, Integers, Vector, check_count
 from swarm.store.codebase import CodeStore
-from swarm.wire.code_records import Asked, CodeState, FileRecord, unpack_texts
+from swarm.wire.code_records import CodeState, FileRecord, unpack_texts
+from swarm.wire.judgement_records import Asked
 from swarm_agents.codebase.matrix import START, CodeMatrix, rows_of_best
 
 MAX_K = 50
@@ -90,7 +92,9 @@ class CodeSearch:
             If the agent has indexed nothing.
         """
         count = check_count(k, "k", 1, MAX_K)
-        x = self._swarm.embed(check_text(text))
+        # The question is kept: without what the agent's policy takes out of its texts.
+        text = redaction_for(self._swarm.agents.directory(), self.store.agent).text(check_text(text))
+        x = self._swarm.embed(text)
         with self._lock:
             self._follow()
             if not len(self._matrix):

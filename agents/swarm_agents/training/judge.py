@@ -1,6 +1,6 @@
 """How an agent does on lines that it never learned from.
 
-right_action  share of held-out successes whose action is ranked first by the hooks' ranking
+top1          share of held-out successes whose action is ranked first by the hooks' ranking
 mrr           mean reciprocal rank of that action, 0 where it is not among the first ten
 likelihood    exp(-mean negative log-likelihood) of all held-out outcomes whose action is known: the geometric mean of
               what the base tier gave to what happened
@@ -17,45 +17,41 @@ import numpy as np
 
 from swarm.services.replica import Replica
 from swarm.services.swarm import Swarm
+from swarm.services.turn import registered
 from swarm.sona.adapter import Adapter
 from swarm.sona.training import Outcomes, mean_loss
-from swarm.sona.trajectory import Trajectory
-from swarm.store.bank import BankStore
+from swarm.sona.trajectory import WORKED, Trajectory
+from swarm_agents.measures import measured, reciprocal_rank
 
 _RANKED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges one agent by held-out outcomes. `from_quality` on an outcome says that its action is right."""
+    """Judges one agent by held-out outcomes."""
 
     swarm: Swarm
     agent: str
     held_out: Sequence[Trajectory]
-    from_quality: float = 0.5
 
     def figures(self) -> dict[str, float]:
         """The figures as the agent is now; {} without outcomes to judge by."""
         judges = [one for one in self.held_out if one.action]
         if not judges:
             return {}
-        found = self.swarm.agents.registration(self.agent)
-        assert found is not None
-        config = found.config
-        replica = Replica(BankStore(self.swarm.client, self.swarm.keys), config)
+        config = registered(self.agent, self.swarm.agents).config
+        replica = Replica(self.swarm.bank, config)
         replica.refresh()
         replica.refresh_experts()
         adapter = Adapter.initial(config, np.random.default_rng(config.seed))
         if (weights := self.swarm.agents.weights(self.agent)) is not None:
             adapter.set_base(weights.base)
-        right = [one for one in judges if one.quality >= self.from_quality]
-        ranks = [self._rank(one, replica, adapter) for one in right]
+        ranks = measured([self._rank(one, replica, adapter) for one in judges if one.quality >= WORKED])
         candidates = replica.index.candidates()
         known = [one for one in judges if one.action in candidates.rows]
         figures = {"judged": float(len(judges)), "known": len(known) / len(judges)}
-        if right:
-            figures["right_action"] = sum(rank == 1 for rank in ranks) / len(right)
-            figures["mrr"] = sum(1.0 / rank for rank in ranks if rank) / len(right)
+        if ranks.n:
+            figures |= {"top1": ranks.top1, "mrr": ranks.mrr}
         if known:
             outcomes = Outcomes(
                 np.array([one.embedding for one in known]),
@@ -65,8 +61,8 @@ class Judge:
             figures["likelihood"] = math.exp(-mean_loss(adapter.base, outcomes, candidates, config.temperature))
         return figures
 
-    def _rank(self, one: Trajectory, replica: Replica, adapter: Adapter) -> int:
-        """The rank of the action that was right, from 1; 0 if it is not among the first."""
+    def _rank(self, one: Trajectory, replica: Replica, adapter: Adapter) -> float:
+        """The reciprocal rank of the action that was right."""
         y = replica.bend(one.embedding, adapter, self.agent)
         hits = replica.rank(one.embedding, _RANKED, y=y, asker=self.agent)
-        return next((rank for rank, hit in enumerate(hits, 1) if hit.action == one.action), 0)
+        return reciprocal_rank([hit.action for hit in hits], one.action)

@@ -37,6 +37,7 @@ from swarm_agents.training.vectors import LocalEmbedding, PoolEmbedding
 
 HOLD_OUT = 0.05
 MAX_HOLD_OUT = 0.5
+MAX_EPOCHS, MAX_BATCH = 100, 4096
 _ATTEMPTS = 5
 """So often in a row the file may turn out to be somewhere else before the training gives up."""
 
@@ -83,8 +84,8 @@ class Trainer:
         if self._profile != "auto":
             profile_named(self._profile)
         epochs, batch = options.get("epochs"), options.get("batch_size")
-        self._epochs = None if epochs is None else check_count(epochs, "epochs", 1, 100)
-        self._batch = None if batch is None else check_count(batch, "batch_size", 1, 4096)
+        self._epochs = None if epochs is None else check_count(epochs, "epochs", 1, MAX_EPOCHS)
+        self._batch = None if batch is None else check_count(batch, "batch_size", 1, MAX_BATCH)
         self._min_quality = check_number(options.get("min_quality", 0.0), "min_quality", 0.0, 1.0)
         self._hold_out = check_number(options.get("hold_out", HOLD_OUT), "hold_out", 0.0, MAX_HOLD_OUT)
         size = options.get("round_size")

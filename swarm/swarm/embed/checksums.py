@@ -43,10 +43,10 @@ def _is_iban(text: str) -> bool:
     return int("".join(str(int(sign, 36)) for sign in signs[4:] + signs[:4])) % 97 == 1
 
 
-def is_ssn(found: str) -> int:
+def ssn_part(found: str) -> int:
     """US social security numbers have no checksum; areas 000, 666 and 900-999, group 00 and serial 0000 are none.
 
-    >>> is_ssn("078-05-1120"), is_ssn("900-05-1120")
+    >>> ssn_part("078-05-1120"), ssn_part("900-05-1120")
     (11, 0)
     """
     digits = "".join(sign for sign in found if sign.isdigit())

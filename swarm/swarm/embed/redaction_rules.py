@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from swarm.embed.checksums import iban_part, is_ssn, luhn_part
+from swarm.embed.checksums import iban_part, luhn_part, ssn_part
 
 # Every repetition is bounded, and no two of them can share a character: a text of 64 KiB costs milliseconds, whatever
 # it holds. Letters of Latin, Greek and Cyrillic.
@@ -125,7 +125,7 @@ _ALL = (
         "US social security numbers",
         r"(?<![\d-])(?P<it>\d{3}[ -]\d\d[ -]\d{4})(?![\d-])",
         _after("ssn|social security", r"(?P<it>\d{9})(?!\d)"),
-        part=is_ssn,
+        part=ssn_part,
     ),
     _rule(
         "record",

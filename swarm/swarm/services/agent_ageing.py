@@ -51,7 +51,7 @@ class AgentRules:
     def of(self, agent: str) -> AgeingRules:
         """The rules for one agent."""
         policy = self.policies.get(agent)
-        return self.common if policy is None else self.common.within(policy.half_life_s, policy.ttl_s)
+        return self.common if policy is None else rules_under(policy, self.common)
 
     def at(self, now_s: float) -> Ages:
         """How old everything is at `now_s`."""
@@ -63,6 +63,11 @@ class AgentRules:
 
     def _own(self) -> list[str]:
         return [name for name, policy in self.policies.items() if policy.half_life_s or policy.ttl_s]
+
+
+def rules_under(policy: AgentPolicy, common: AgeingRules) -> AgeingRules:
+    """The rules of a swarm for an agent of this policy: of both periods the shorter."""
+    return common.within(policy.half_life_s, policy.ttl_s)
 
 
 def aged(clusters: Sequence[Cluster], ageing: Ageing | None) -> Sequence[Cluster]:

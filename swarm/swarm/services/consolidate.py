@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from swarm.errors import StaleWriterError, UnknownIdError
+from swarm.services.agent_ageing import rules_under
 from swarm.services.batch import Batch, read_batch
 from swarm.services.history import update_of
 from swarm.services.replica import Replica
@@ -37,8 +38,6 @@ from swarm.wire.records import Weights, decode_weights, encode_weights
 
 MAX_OUTCOMES = 2_000
 """Outcomes of one consolidation; what is left makes the agent due again."""
-
-
 MAX_DEAD = 100
 """So many outcomes that could not be used are named in the log of a consolidation; all of them are kept."""
 
@@ -83,7 +82,7 @@ def consolidate(
     lease = agents.lease(agent, lease_ttl)
     if lease is None:
         return Consolidation(agent=agent, status="busy")
-    own = rules.within(registration.policy.half_life_s, registration.policy.ttl_s)
+    own = rules_under(registration.policy, rules)
     with lease.held():
         return consolidate_under(lease, agent, registration.config, agents, outcomes, replica(registration.config), own)
 

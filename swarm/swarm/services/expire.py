@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from swarm.errors import StaleWriterError
+from swarm.services.agent_ageing import rules_under
 from swarm.sona.ageing import AgeingRules
 from swarm.store.agents import AgentLook, AgentStore, Generation
 
@@ -41,7 +42,7 @@ def drop_expired(agent: str, agents: AgentStore, rules: AgeingRules, lease_ttl: 
     registration = agents.registration(agent)
     if registration is None:
         return 0
-    ageing = rules.within(registration.policy.half_life_s, registration.policy.ttl_s).at(now_s)
+    ageing = rules_under(registration.policy, rules).at(now_s)
     if ageing is None:
         return 0
     lease = agents.lease(agent, lease_ttl)

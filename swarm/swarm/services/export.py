@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from swarm.errors import StaleWriterError
-from swarm.services.batch import read_batch
+from swarm.services.batch import Batch, read_batch
 from swarm.services.consolidate import cycle_rng, learned_from
-from swarm.services.turn import registered
+from swarm.services.turn import at_one_generation, registered
 from swarm.services.warm_start import recorded_gain
+from swarm.sona.background import Learned
 from swarm.sona.export import AgentExport
 from swarm.sona.grouping import regroup
 from swarm.sona.lora import LoraPair
 from swarm.store.agents import AgentState, AgentStore
 from swarm.store.outcomes import OutcomeStore
-from swarm.store.versions import VersionStore
+from swarm.store.versions import LogEntry, VersionStore
 
 _AT_ONCE = 2_000
-_ATTEMPTS = 10
-"""Each one is undone by a commit in the meantime; an agent is not consolidated that often."""
 
 
 def export_agent(
@@ -39,15 +37,13 @@ def export_agent(
         If it is consolidated again and again while we read.
     """
     config = registered(agent, agents).config
-    for _ in range(_ATTEMPTS):
-        state = agents.state(agent)
+
+    def read(state: AgentState) -> tuple[AgentState, Learned, Batch, list[LogEntry]]:
         learned = learned_from(agents.clusters(agent), agents.values(agent), config)
         batch = read_batch(_waiting(outcomes, state), config.dim, agents.forgotten(agent))
-        log = versions.log(agent)
-        if agents.state(agent).generation == state.generation:
-            break
-    else:
-        raise StaleWriterError(f"agent {agent}: it was consolidated {_ATTEMPTS} times while it was read; try again")
+        return state, learned, batch, versions.log(agent)
+
+    state, learned, batch, log = at_one_generation(agent, agents, read)
     waiting = [trajectory.as_cluster(config.quality_threshold) for trajectory in batch.trajectories]
     return AgentExport(
         agent=agent,

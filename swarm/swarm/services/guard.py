@@ -29,13 +29,14 @@ from swarm.services.hits import PatternHit
 from swarm.services.patterns import PatternDetail, PatternOrder, PatternPage
 from swarm.services.quarantine import Quarantine
 from swarm.services.receipts import Receipt
+from swarm.services.registering import DEFAULT_ROLE
 from swarm.services.retention import PinView, RetentionView
 from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback
 from swarm.services.route_advice import RouteAdvice
 from swarm.services.router import Replay
 from swarm.services.status import AgentView, SwarmStatus
-from swarm.services.swarm import DEFAULT_ROLE, Swarm
+from swarm.services.swarm import Swarm
 from swarm.services.tasks import TaskOptions, TaskReceipt
 from swarm.services.verdict import AgentResult
 from swarm.services.warm_start import WarmStart

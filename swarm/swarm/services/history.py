@@ -15,10 +15,10 @@ from swarm.store.versions import LogEntry, VersionStore
 class Version:
     """One version of an agent.
 
-    `kind` is "learned", or what else made it ("rollback", "rewind", "rebuild"), then `parent` is the version its
-    content builds on and `cause` what was taken back. `update` says what became of new weights ("promoted",
-    "refused", or "" when none were tried), `why` says more where the commit did. Losses are of held-out outcomes, in
-    nats, None without any. `figures` holds everything that the commit recorded.
+    `kind` is "learned", or what else made it (such as "rollback", "rewind", "import", "tuned"), then `parent` is the
+    version its content builds on and `cause` what was taken back, or set otherwise. `update` says what became of new
+    weights ("promoted", "refused", or "" when none were tried), `why` says more where the commit did. Losses are of
+    held-out outcomes, in nats, None without any. `figures` holds everything that the commit recorded.
     """
 
     version: int

@@ -71,11 +71,6 @@ def set_quarantine(
                 state.generation,
                 Commit(
                     cursor=state.cursor,
-                    processed=0,
-                    removed=(),
-                    put={},
-                    dead={},
-                    values={},
                     figures=encode("figures", {"clusters": clusters}),
                     keep=keep,
                     newly_skipped=1,

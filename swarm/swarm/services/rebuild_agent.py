@@ -122,7 +122,6 @@ class AgentRebuilder:
                 processed=processed,
                 removed=sorted(held.keys() - wanted.keys()),
                 put={name: record for name, record in wanted.items() if held.get(name) != record},
-                dead={},
                 values=values,
                 figures=encode("figures", built.figures),
                 keep=registered(agent, self._agents).config.trajectory_capacity if keep is None else keep,

@@ -70,10 +70,8 @@ def roll_back(
             state.generation,
             Commit(
                 cursor=state.cursor,
-                processed=0,
                 removed=removed,
                 put=put,
-                dead={},
                 values=values_of(wanted.values),
                 figures=encode("figures", {"clusters": len(wanted.clusters)}),
                 keep=config.trajectory_capacity,

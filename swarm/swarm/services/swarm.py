@@ -11,7 +11,6 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
@@ -22,7 +21,7 @@ from swarm.embed.identity import require_same
 from swarm.embed.registry import load_embedder
 from swarm.embed.task_type import TaskTypes
 from swarm.embed.text import check_text
-from swarm.errors import InputError, NoRouteError, ShapeError, UnknownIdError, WaitTimeoutError, shown
+from swarm.errors import InputError, NoRouteError, UnknownIdError, WaitTimeoutError, shown
 from swarm.services.answers import Same
 from swarm.services.applying import Application, Fill, apply_pattern
 from swarm.services.backup import BackupReport, back_up
@@ -51,7 +50,9 @@ from swarm.services.patterns import (
 from swarm.services.placement import NEAREST, Placement, candidates_of, choose
 from swarm.services.quarantine import Quarantine, set_quarantine
 from swarm.services.receipts import Receipt, ReceiptState, find_receipt, receipt_of
-from swarm.services.redacted import redacted, redaction_of
+from swarm.services.recording import check_idempotency_key, checked_records, outcomes_by_agent, traced
+from swarm.services.redacted import redaction_of
+from swarm.services.registering import registration_from
 from swarm.services.replica import Replica
 from swarm.services.resend import Resender
 from swarm.services.retention import (
@@ -66,6 +67,7 @@ from swarm.services.rewind_report import Rewind
 from swarm.services.rollback import Rollback, roll_back
 from swarm.services.route_advice import RouteAdvice, RouteOptions, route_names, route_question
 from swarm.services.router import Replay, Router, made_again
+from swarm.services.selection import select_agents
 from swarm.services.status import AgentView, SwarmStatus, read_agent, read_status
 from swarm.services.tasks import TaskOptions, TaskReceipt, Tasks
 from swarm.services.verdict import AgentResult
@@ -78,27 +80,25 @@ from swarm.sona.index import ActionHit
 from swarm.sona.lora import LoraPair
 from swarm.sona.routing.near import NEIGHBOURS
 from swarm.sona.trajectory import Trajectory
-from swarm.sona.vectors import Vector, check_count, check_names, check_number
+from swarm.sona.vectors import Vector, check_count, check_number
 from swarm.store.agents import AgentStore, Membership
 from swarm.store.bank import BankStore
 from swarm.store.commit import Committer
 from swarm.store.connection import Client, connect
 from swarm.store.meta import bind_embedder, bound_embedder
 from swarm.store.migrations import bind_schema
-from swarm.store.outcomes import Origin, Outcome, OutcomeStore
+from swarm.store.outcomes import Outcome, OutcomeStore
 from swarm.store.reliability import ReliabilityStore
 from swarm.store.retention import RetentionStore
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore
-from swarm.telemetry.spans import MemoryOperation, Span, carried, memory_span
+from swarm.telemetry.spans import MemoryOperation, Span, memory_span
 from swarm.wire.agent_policy import NO_POLICY, AgentPolicy
 from swarm.wire.event_types import MAX_LABEL, AgentQuarantined, AgentReleased
 from swarm.wire.keys import DECISIONS_LENGTH, SwarmKeys, check_name
-from swarm.wire.records import Registration, check_weights_fit, encode_trajectory
+from swarm.wire.records import Registration, encode_trajectory
 from swarm.wire.retention_records import Retention, Tombstone
 
-DEFAULT_ROLE = "agent"
-MAX_KEY_CHARACTERS = 200
 _POLL_S = 0.05
 
 
@@ -218,26 +218,11 @@ class Swarm:
         if role is not None:
             check_name(role, "role")
         self._check_embedder()
-        dim = self.embedder.identity.dim
         known = self.agents.registration(agent)
-        if config is not None and not isinstance(config, SonaConfig):
-            raise InputError(f"config must be a SonaConfig, got {type(config).__name__}")
-        if not (policy is None or isinstance(policy, AgentPolicy)):
-            raise InputError(f"policy must be an AgentPolicy, got {type(policy).__name__}")
-        if template is not None:
-            check_name(template, "template")
-        wanted = config or (known.config if known else SonaConfig(dim=dim))
-        if wanted.dim != dim:
-            raise InputError(f"config.dim must be {dim}, the dimension of {self.embedder.identity}, got {wanted.dim}")
-        check_weights_fit(wanted)
-        self.bind()
-        registration = Registration(
-            role=role or (known.role if known else DEFAULT_ROLE),
-            config=wanted,
-            registered_s=known.registered_s if known else time.time(),
-            template=template or (known.template if known else ""),
-            policy=policy or (known.policy if known else NO_POLICY),
+        registration = registration_from(
+            known, self.embedder.identity, role=role, config=config, template=template, policy=policy
         )
+        self.bind()
         # An agent that is known needs no right to write what all share.
         if registration != known:
             self.agents.register(agent, registration)
@@ -592,28 +577,13 @@ class Swarm:
             raise InputError(f"idempotency_keys must be {len(trajectories)}, one for each trajectory, got {len(keys)}")
         with memory_span(MemoryOperation.CREATE, self.settings.name) as span:
             span.set("gen_ai.memory.record.count", len(keys))
-            return self._record([_traced(one) for one in trajectories], keys)
+            return self._record([traced(one) for one in trajectories], keys)
 
     def _record(self, trajectories: Sequence[Trajectory], keys: Sequence[str]) -> list[Receipt]:
-        dim = self.embedder.identity.dim
-        records = []
-        for trajectory, key in zip(trajectories, keys, strict=True):
-            records.append(encode_trajectory(trajectory))
-            check_idempotency_key(key)
-            if len(trajectory.embedding) != dim:
-                raise ShapeError(f"embedding must have shape ({dim},), got ({len(trajectory.embedding)},)")
+        records = checked_records(trajectories, keys, self.embedder.identity.dim)
         known = {agent: self._membership(agent) for agent in dict.fromkeys(one.agent for one in trajectories)}
-        redactions = {agent: redaction_of(membership.policy) for agent, membership in known.items()}
         self.bind()
-        waiting: dict[str, list[Outcome]] = {agent: [] for agent in known}
-        for given, key, record in zip(trajectories, keys, records, strict=True):
-            agent = given.agent
-            trajectory = redacted(given, redactions[agent], self.embed)
-            if trajectory is not given:
-                record = encode_trajectory(trajectory)
-            origin = Origin(life=known[agent].life, action=trajectory.action, at_s=trajectory.at_s)
-            outcome = Outcome(record=record, idempotency_key=key, trajectory_id=trajectory.id, origin=origin)
-            waiting[agent].append(outcome)
+        waiting = outcomes_by_agent(trajectories, keys, records, known, self.embed)
         receipts = {agent: iter(self.deliver(agent, outcomes)) for agent, outcomes in waiting.items()}
         return [next(receipts[trajectory.agent]) for trajectory in trajectories]
 
@@ -881,19 +851,6 @@ class Swarm:
         return read_status(self.client, self.keys)
 
 
-def check_idempotency_key(key: object, parameter: str = "idempotency_key") -> str:
-    """`key` if it can stand in a Redis key."""
-    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
-        raise InputError(f"{parameter} must be 1-{MAX_KEY_CHARACTERS} printable characters, got {shown(key, 60)}")
-    return key
-
-
-def _traced(trajectory: Trajectory) -> Trajectory:
-    """With the place where it was recorded in its context: there its consolidation goes on."""
-    found = carried()
-    return replace(trajectory, context={**trajectory.context, **found}) if found else trajectory
-
-
 def _mapping(values: Mapping[str, str] | None, parameter: str) -> Mapping[str, str]:
     if values is not None and not isinstance(values, Mapping):
         raise InputError(f"{parameter} must be a mapping of texts, got {type(values).__name__}")
@@ -902,30 +859,3 @@ def _mapping(values: Mapping[str, str] | None, parameter: str) -> Mapping[str, s
 
 def _is_empty(text: object) -> bool:
     return isinstance(text, str) and text == ""
-
-
-def select_agents(
-    known: Mapping[str, str], agents: Collection[str] | None, roles: Collection[str] | None
-) -> Sequence[str] | None:
-    """Names of the agents that are meant; None means all.
-
-    Raises
-    ------
-    UnknownIdError
-        If an agent or a role is not registered.
-    """
-    if agents is None and roles is None:
-        return None
-    agents = None if agents is None else check_names(agents, "agents")
-    roles = None if roles is None else check_names(roles, "roles")
-    for name in agents or ():
-        if name not in known:
-            raise UnknownIdError(f"agent {shown(name)} is not registered: see swarm agents list")
-    if roles is None:
-        return list(dict.fromkeys(agents or ()))
-    there = set(known.values())
-    for role in roles:
-        if role not in there:
-            raise UnknownIdError(f"no agent has the role {shown(role)}: see swarm agents list")
-    named = known if agents is None else dict.fromkeys(agents)
-    return [name for name in named if known[name] in roles]

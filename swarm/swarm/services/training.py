@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from swarm.errors import StaleWriterError
+from swarm.services.agent_ageing import rules_under
 from swarm.services.background import Background
 from swarm.services.consolidate import Consolidation, learn_brought
 from swarm.services.replica import Replica
@@ -147,7 +148,7 @@ class FileTraining:
                 progress=encode_progress(after),
                 receipt_ttl_ms=self._receipt_ttl_ms,
             )
-            rules = self._retention.rules().within(policy.half_life_s, policy.ttl_s)
+            rules = rules_under(policy, self._retention.rules())
             ageing = rules.at(clock_s(self._client))
             # Loaded anew: sums of float32 hang on the order in which a replica came to its rows, and what is learned
             # must not hang on how long this process has been running.

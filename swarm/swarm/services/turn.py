@@ -1,13 +1,14 @@
-"""A turn at an agent: its lease, waited for while a worker consolidates."""
+"""A turn at an agent: its lease, waited for while a worker consolidates; and a look at one generation, without it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from swarm.errors import StaleWriterError, UnknownIdError
-from swarm.store.agents import AgentStore
+from swarm.store.agents import AgentState, AgentStore
 from swarm.store.bank import BankStore
 from swarm.store.lease import Lease
 from swarm.wire.records import Registration
@@ -15,6 +16,9 @@ from swarm.wire.records import Registration
 WAIT_S = 60.0
 """A consolidation takes a few seconds; a lease whose holder died expires long before."""
 _POLL_S = 0.02
+_LOOKS = 10
+"""Each one is undone by a commit in the meantime; an agent is not consolidated that often."""
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -45,6 +49,23 @@ def turn_at_bank(bank: BankStore, lease_ttl: float, wait_s: float = WAIT_S) -> I
         time.sleep(_POLL_S)
     with lease.held():
         yield lease
+
+
+def at_one_generation(agent: str, agents: AgentStore, read: Callable[[AgentState], _T]) -> _T:
+    """What `read` makes of an agent of which nothing was committed meanwhile.
+
+    Raises
+    ------
+    StaleWriterError
+        If it is consolidated again and again while we read.
+    """
+    for _ in range(_LOOKS):
+        state = agents.state(agent)
+        found = read(state)
+        now = agents.state(agent)
+        if (now.generation, now.life) == (state.generation, state.life):
+            return found
+    raise StaleWriterError(f"agent {agent}: it was consolidated {_LOOKS} times while it was read; try again")
 
 
 def registered(agent: str, agents: AgentStore) -> Registration:

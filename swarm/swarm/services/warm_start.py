@@ -124,10 +124,6 @@ def _first_version(fusion: Fusion, shares: Mapping[str, float], config: SonaConf
     weights = Weights(base=fusion.pairs, ewc=EwcMemory.empty())
     return Commit(
         cursor="0-0",
-        processed=0,
-        removed=(),
-        put={},
-        dead={},
         values={"weights": encode_weights(weights)},
         figures=encode("figures", {"sources": dict(shares), "lost": fusion.lost}),
         keep=config.trajectory_capacity,

@@ -16,30 +16,28 @@ from swarm.sona.config import SonaConfig
 from swarm.sona.engine import SonaEngine
 from swarm.sona.ranking import outcome_loss
 from swarm.sona.reservoir import HELD_OUT_EVERY, Reservoir
-from swarm.sona.trajectory import Trajectory
+from swarm.sona.trajectory import WORKED, Trajectory
 from swarm.sona.vectors import Integers, Vector
 
 CYCLE = 250
 """Outcomes of one background cycle of a replay."""
-WORKED = 0.5
-"""From this quality on an outcome says which action is right; of the others the loss alone speaks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """How an engine takes n outcomes that it has not seen, of shape (n,) each.
 
-    `ranks` are the reciprocal ranks of the actions that were tried, NaN where they did not work; `losses` the negative
+    `reciprocal_ranks` are those of the actions that were tried, NaN where they did not work; `losses` the negative
     log-likelihoods of the qualities, by the quality that the engine expects, in nats.
     """
 
-    ranks: Vector
+    reciprocal_ranks: Vector
     losses: Vector
 
     @property
     def mrr(self) -> float:
         """Mean reciprocal rank of what worked."""
-        return float(np.nanmean(self.ranks)) if len(self.ranks) else 0.0
+        return float(np.nanmean(self.reciprocal_ranks)) if len(self.reciprocal_ranks) else 0.0
 
     @property
     def loss(self) -> float:
@@ -87,7 +85,7 @@ def replayed(
 
 
 def judged(engine: SonaEngine, outcomes: Reservoir) -> Scores:
-    """How the engine takes the outcomes; one whose action it does not know has rank infinity."""
+    """How the engine takes the outcomes; one whose action it does not know has the reciprocal rank 0."""
     index, x = engine.bank.index, outcomes.queries
     y = engine.apply_lora(x)
     scores = index.score_batch(x, y=y)
@@ -99,7 +97,7 @@ def judged(engine: SonaEngine, outcomes: Reservoir) -> Scores:
             ranks[row] = 1.0 / (1 + int((scores[row] > scores[row, column]).sum()))
     ranks[outcomes.qualities < WORKED] = np.nan
     expected = index.expected(x, y, outcomes.actions).astype(np.float32)
-    return Scores(ranks=ranks, losses=outcome_loss(expected, outcomes.qualities))
+    return Scores(reciprocal_ranks=ranks, losses=outcome_loss(expected, outcomes.qualities))
 
 
 Gain = Callable[[Scores], Vector]
@@ -107,7 +105,7 @@ Gain = Callable[[Scores], Vector]
 
 def gain_in(objective: str) -> Gain:
     """What is to grow, outcome by outcome: "mrr" the reciprocal rank, "loss" the log-likelihood."""
-    return (lambda scores: scores.ranks) if objective == "mrr" else (lambda scores: -scores.losses)
+    return (lambda scores: scores.reciprocal_ranks) if objective == "mrr" else (lambda scores: -scores.losses)
 
 
 def paired(one: Vector, other: Vector) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from swarm.sona.vectors import Doubles, Vector, check_direction, check_number, c
 
 MAX_LATENCY_MS = 1e12
 MAX_COST = 1e12
+WORKED = 0.5
+"""Where ranks are measured, an outcome of this quality says which action is right."""
 GENERAL = "General"
 """Type of a task of which nobody has said or inferred another."""
 

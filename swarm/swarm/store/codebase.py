@@ -8,21 +8,16 @@ from typing import Any
 from swarm.store.connection import Client, redis_errors
 from swarm.store.reply import to_bytes, to_hash
 from swarm.wire.code_records import (
-    Asked,
     CodeState,
     FileRecord,
     FileState,
-    Judged,
-    decode_asked,
     decode_code_state,
     decode_file,
     decode_file_state,
-    decode_judged,
-    encode_asked,
     encode_code_state,
     encode_file_state,
-    encode_judged,
 )
+from swarm.wire.judgement_records import Asked, Judged, decode_asked, decode_judged, encode_asked, encode_judged
 from swarm.wire.keys import SwarmKeys
 
 MAX_ASKED = 2_000

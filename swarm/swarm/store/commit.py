@@ -54,13 +54,13 @@ class Commit:
     """
 
     cursor: str
-    processed: int
-    removed: Sequence[str]
-    put: Mapping[str, bytes]
-    dead: Mapping[str, str]
-    values: Mapping[str, bytes]
     figures: bytes
     keep: int
+    processed: int = 0
+    removed: Sequence[str] = ()
+    put: Mapping[str, bytes] = field(default_factory=dict)
+    dead: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, bytes] = field(default_factory=dict)
     since: int | None = None
     newly_skipped: int = 0
     is_reset: bool = False

@@ -9,9 +9,9 @@ from swarm.store.connection import Client, clock_s, redis_errors
 from swarm.store.lease import Lease
 from swarm.store.reply import to_bytes, to_hash
 from swarm.store.retention_scripts import BURY, ERASE_AGENT, ERASE_OUTCOMES
-from swarm.wire.code_records import names_of
 from swarm.wire.event_records import encode_event
 from swarm.wire.event_types import MAX_ID, MAX_LABEL, AgentForgotten, Body, PatternForgotten, TrajectoryForgotten
+from swarm.wire.judgement_records import names_of
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.retention_records import Tombstone, decode_tombstone, encode_tombstone
 

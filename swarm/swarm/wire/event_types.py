@@ -150,7 +150,7 @@ class AgentCreated(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentChanged(Body):
-    """An agent got another role or configuration."""
+    """An agent got another role, configuration, template or policy."""
 
     type: ClassVar[str] = "agent:changed"
     agent: str

@@ -14,13 +14,15 @@ from rich.table import Table
 
 from swarm.services.swarm import Swarm
 from swarm_agents.training import PROFILES, BatchReport, Trainer, TrainReport
+from swarm_agents.training.source import HELD_OUT
+from swarm_agents.training.trainer import HOLD_OUT, MAX_BATCH, MAX_EPOCHS, MAX_HOLD_OUT
 from swarm_cli import completion
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, duration, plain, print_json, table
 
 _MEASURES = {
-    "right_action": "right action first",
+    "top1": "right action first",
     "mrr": "mean reciprocal rank",
     "likelihood": "likelihood of what happened",
     "known": "actions known",
@@ -58,12 +60,17 @@ class _OrAuto(click.ParamType[int | None]):
     help="How long to train; auto goes by the number of lines.",
 )
 @click.option(
-    "--epochs", metavar="N", type=_OrAuto(1, 100), default="auto", show_default=True, help="Passes over each round."
+    "--epochs",
+    metavar="N",
+    type=_OrAuto(1, MAX_EPOCHS),
+    default="auto",
+    show_default=True,
+    help="Passes over each round.",
 )
 @click.option(
     "--batch-size",
     metavar="N",
-    type=_OrAuto(1, 4096),
+    type=_OrAuto(1, MAX_BATCH),
     default="auto",
     show_default=True,
     help="Outcomes of a minibatch of those passes.",
@@ -79,10 +86,10 @@ class _OrAuto(click.ParamType[int | None]):
 @click.option(
     "--hold-out",
     metavar="SHARE",
-    type=click.FloatRange(0.0, 0.5),
-    default=0.05,
+    type=click.FloatRange(0.0, MAX_HOLD_OUT),
+    default=HOLD_OUT,
     show_default=True,
-    help="Keep so many lines from training, 1000 at most, to judge by.",
+    help=f"Keep so many lines from training, {HELD_OUT} at most, to judge by.",
 )
 @click.option("--dedup", is_flag=True, help="Learn lines that are equal once.")
 @click.option("--strict", is_flag=True, help="Stop at a line that cannot be used.")

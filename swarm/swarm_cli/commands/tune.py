@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import click
@@ -11,12 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm.services.swarm import Swarm
-from swarm.services.tuning import Applied, Objective, Trial, TuningReport, apply_tuning, tune
+from swarm.services.tuning import Applied, Objective, TuningReport, apply_tuning, tune
+from swarm.services.tuning.tune import MAX_BUDGET_S, MAX_TRIALS
 from swarm.store.commit import Committer
 from swarm_cli import completion
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import NOTE, OK, console, count, duration, print_json, table
+from swarm_cli.output import NOTE, OK, console, count, duration, print_json, table, working
 
 _SHOWN = 8
 
@@ -26,7 +25,7 @@ _SHOWN = 8
 @click.option(
     "--trials",
     metavar="N",
-    type=click.IntRange(2, 10_000),
+    type=click.IntRange(2, MAX_TRIALS),
     default=30,
     show_default=True,
     help="At most so many configurations.",
@@ -34,7 +33,7 @@ _SHOWN = 8
 @click.option(
     "--budget-s",
     metavar="S",
-    type=click.FloatRange(0.0, 86_400.0),
+    type=click.FloatRange(0.0, MAX_BUDGET_S),
     default=60.0,
     show_default=True,
     help="Begin no other after so many seconds.",
@@ -69,7 +68,7 @@ def command(
     settings = cli_settings(name)
     with reachable(settings):
         swarm = Swarm(settings)
-        with _progress(trials, as_json) as on_trial:
+        with working("the present settings") as line:
             report = tune(
                 agent,
                 swarm.agents,
@@ -77,7 +76,7 @@ def command(
                 budget_s=budget_s,
                 objective=cast(Objective, objective),
                 seed=seed,
-                on_trial=on_trial,
+                on_trial=lambda trial: line.update(f"{trial.number + 1} of {trials} configurations"),
             )
         applied = None
         if is_applied and report.may_be_applied:
@@ -86,16 +85,6 @@ def command(
         print_json({"swarm": settings.name, **report.as_dict(), "applied": applied and applied.as_dict()})
     else:
         _show(report, applied, is_applied)
-
-
-@contextmanager
-def _progress(trials: int, as_json: bool) -> Iterator[Callable[[Trial], None] | None]:
-    out = console()
-    if as_json or not out.is_terminal:
-        yield None
-        return
-    with out.status("the present settings") as status:
-        yield lambda trial: status.update(f"{trial.number + 1} of {trials} configurations")
 
 
 def _show(report: TuningReport, applied: Applied | None, is_applied: bool) -> None:

@@ -11,7 +11,7 @@ from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from swarm.embed.text import MAX_TEXT_BYTES
-from swarm.services.swarm import MAX_KEY_CHARACTERS
+from swarm.services.recording import MAX_KEY_CHARACTERS
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 """As `wire.keys.check_name` wants it."""

@@ -16,6 +16,7 @@ from swarm.settings import Settings
 from swarm.store.codebase import CodeStore
 from swarm.store.connection import Client
 from swarm.store.erase import erase_swarm
+from swarm.wire.agent_policy import AgentPolicy
 from swarm_agents.codebase import Codebase
 from swarm_agents.codebase.index import index_codebase
 
@@ -198,6 +199,16 @@ def test_feedback_on_one_question_weighs_the_signs_for_others_at_once(codebase: 
     after = {hit.name: hit.score for hit in codebase.query("evict")}
     assert after.keys() == before.keys()
     assert after != before
+
+
+def test_what_an_agents_redaction_takes_out_of_a_question_is_not_kept(codebase: Codebase, swarm: Swarm) -> None:
+    swarm.register("code", policy=AgentPolicy(redact=("email",)))
+    [hit, *_] = codebase.query("where did ada@example.org write a date down")
+    question = hit.id.partition("/")[2].partition("-")[0]
+    asked = CodeStore(swarm.client, swarm.keys, "code").asked(question)
+    assert asked is not None
+    assert asked.text == "where did [email] write a date down"
+    assert codebase.feedback(hit.id, is_good=True).question == asked.text
 
 
 def test_an_answer_that_nobody_gave_is_unknown(codebase: Codebase, swarm: Swarm) -> None:

@@ -35,7 +35,7 @@ def test_a_file_is_learned_searchable_and_judged_on_lines_that_were_held_out(swa
     assert (report.profile, report.epochs, report.batch_size) == ("tiny", 10, 8)
     assert 40 < report.held_out < 120
     assert report.before["known"] == 0.0
-    assert report.after["right_action"] > 0.95
+    assert report.after["top1"] > 0.95
     assert report.after["likelihood"] > 0.5
     assert [batch.generation for batch in told] == [1, 2, 3, 4]
     assert [batch.lines for batch in told][-1] == told[0].total == 400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -103,8 +102,3 @@ def _loss(value: float | None) -> str:
 
 def _is_there(name: str, files: Collection[str]) -> bool:
     return name in files or any(found.startswith(f"{name}/") for found in files)
-
-
-def json_bytes(values: Mapping[str, Any]) -> bytes:
-    """One JSON object, to be read by people too."""
-    return json.dumps(values, indent=2, allow_nan=False).encode() + b"\n"

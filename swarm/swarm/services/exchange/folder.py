@@ -13,9 +13,10 @@ import numpy as np
 from swarm.errors import InputError, RuntimeSetupError, ShapeError, shown
 from swarm.services.atomic_file import atomic_file
 from swarm.services.exchange.adapters import adapter_bytes, quantised_bytes
-from swarm.services.exchange.card import json_bytes, model_card
+from swarm.services.exchange.card import model_card
 from swarm.services.exchange.examples import read_examples
 from swarm.services.exchange.figures import config_of, stats_of
+from swarm.services.exchange.json_file import json_bytes
 from swarm.services.exchange.jsonl import (
     Row,
     distillation_rows,

@@ -23,6 +23,7 @@ from swarm.store.reply import to_hash, to_text
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore, encode_spans
 from swarm.wire.agent_file import PortableAgent, read_agent
+from swarm.wire.agent_policy import NO_POLICY
 from swarm.wire.codec import encode
 from swarm.wire.keys import check_name
 from swarm.wire.records import check_weights_fit, encode_cluster
@@ -209,7 +210,14 @@ def _commit(portable: PortableAgent, source: str, swarm: Swarm) -> AgentImport:
 def _written(portable: PortableAgent, source: str, swarm: Swarm) -> int:
     """Commit it as the agent's next version; its number."""
     agent, agents, registration = portable.agent, swarm.agents, portable.registration
-    swarm.register(agent, registration.role, registration.config)
+    # Nothing said is nothing changed: who made room for the agent may have given it a policy.
+    swarm.register(
+        agent,
+        registration.role,
+        registration.config,
+        template=registration.template or None,
+        policy=registration.policy if registration.policy != NO_POLICY else None,
+    )
     with turn_at(agent, agents, swarm.settings.lease_ttl) as lease:
         state = agents.state(agent)
         if not _is_new(state):
@@ -221,10 +229,7 @@ def _written(portable: PortableAgent, source: str, swarm: Swarm) -> int:
         cursor = _BEFORE_ALL if state.cursor == "0-0" else state.cursor
         commit = Commit(
             cursor=cursor,
-            processed=0,
-            removed=(),
             put={cluster.id: encode_cluster(cluster) for cluster in portable.clusters},
-            dead={},
             values=portable.values,
             figures=encode("figures", _figures(portable, source)),
             keep=registration.config.trajectory_capacity,

@@ -8,13 +8,13 @@ z = x + Delta W x; the adapter's answer is z with the length of x.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
+from swarm.services.exchange.json_file import json_bytes
 from swarm.sona.lora import LoraPair
 from swarm.sona.merged import joined_pair
 
@@ -55,4 +55,4 @@ def peft_config(pairs: Sequence[LoraPair], dim: int) -> bytes:
         "target_modules": [MODULE],
         "modules_to_save": None,
     }
-    return json.dumps(config, indent=2).encode() + b"\n"
+    return json_bytes(config)

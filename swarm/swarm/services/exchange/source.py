@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from swarm.errors import StaleWriterError
 from swarm.services.swarm import Swarm
-from swarm.services.turn import registered
-from swarm.store.agents import AgentState
+from swarm.services.turn import at_one_generation, registered
 from swarm.store.connection import clock_s
 from swarm.store.meta import bound_embedder
 from swarm.store.migrations import check_swarm
 from swarm.wire.agent_file import PortableAgent
-
-_ATTEMPTS = 10
-"""Each one is undone by a commit in the meantime; an agent is not consolidated that often."""
 
 
 def read_portable(agent: str, swarm: Swarm) -> PortableAgent:
@@ -27,18 +22,16 @@ def read_portable(agent: str, swarm: Swarm) -> PortableAgent:
     """
     registration = registered(agent, swarm.agents)
     embedder = bound_embedder(swarm.client, swarm.keys) or swarm.embedder.identity
-    for _ in range(_ATTEMPTS):
-        at_s = clock_s(swarm.client)
-        state = swarm.agents.state(agent)
-        clusters, values = swarm.agents.clusters(agent), swarm.agents.values(agent)
-        if _is_same(swarm.agents.state(agent), state):
-            break
-    else:
-        raise StaleWriterError(f"agent {agent}: it was consolidated {_ATTEMPTS} times while it was read; try again")
+    schema = check_swarm(swarm.client, swarm.keys)
+    # Before all that is read: what is forgotten later must not come back by the file.
+    at_s = clock_s(swarm.client)
+    state, clusters, values = at_one_generation(
+        agent, swarm.agents, lambda state: (state, swarm.agents.clusters(agent), swarm.agents.values(agent))
+    )
     return PortableAgent(
         agent=agent,
         swarm=swarm.keys.swarm,
-        schema=check_swarm(swarm.client, swarm.keys),
+        schema=schema,
         at_s=at_s,
         registration=registration,
         embedder=embedder,
@@ -49,7 +42,3 @@ def read_portable(agent: str, swarm: Swarm) -> PortableAgent:
         clusters=tuple(sorted(clusters, key=lambda cluster: cluster.id)),
         values={name: record for name, record in values.items() if record is not None},
     )
-
-
-def _is_same(state: AgentState, before: AgentState) -> bool:
-    return (state.generation, state.life) == (before.generation, before.life)

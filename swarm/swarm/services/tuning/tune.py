@@ -16,9 +16,10 @@ from swarm.services.turn import registered
 from swarm.sona.background import MIN_JUDGES
 from swarm.sona.clusters import Cluster, is_library
 from swarm.sona.config import SonaConfig
-from swarm.sona.replay import WORKED, cross_validated, gain_in, judged, paired, replayed
+from swarm.sona.replay import Scores, cross_validated, gain_in, judged, paired, replayed
 from swarm.sona.reservoir import Reservoir
 from swarm.sona.standing import Verdict
+from swarm.sona.trajectory import WORKED
 from swarm.sona.vectors import Vector, check_count, check_number
 from swarm.store.agents import AgentStore
 from swarm.wire.memory_records import decode_sample
@@ -133,23 +134,26 @@ class _Bench:
     def run(self, number: int, label: str, config: SonaConfig, deadline: float | None) -> Trial | None:
         """A whole trial, or None if the deadline came first."""
         gains = np.full(len(self._outcomes), np.nan, dtype=np.float32)
-        mrr, loss = [], []
+        parts: list[Scores] = []
         for rows, scores in cross_validated(config, self._outcomes, self._others, self._agent, _FOLDS):
             gains[rows] = self._gain(scores)
-            mrr.append(scores.ranks)
-            loss.append(scores.losses)
-            is_last = len(mrr) == _FOLDS
+            parts.append(scores)
+            is_last = len(parts) == _FOLDS
             if deadline is not None and not is_last and time.monotonic() >= deadline:
                 return None
         if self._first is None:
             self._first = gains
         difference, error = paired(gains, self._first)
+        whole = Scores(
+            reciprocal_ranks=np.concatenate([one.reciprocal_ranks for one in parts]),
+            losses=np.concatenate([one.losses for one in parts]),
+        )
         return Trial(
             number=number,
             label=label,
             config=config,
-            mrr=float(np.nanmean(np.concatenate(mrr))),
-            loss=float(np.concatenate(loss).mean()),
+            mrr=whole.mrr,
+            loss=whole.loss,
             difference=difference,
             error=error,
         )
