@@ -33,6 +33,7 @@ from swarm.services.swarm import Swarm
 from swarm.sona.ewc import EwcMemory
 from swarm.sona.standing import Standing, Verdict
 from swarm.wire.agent_file import PortableAgent, check_portable, read_agent, write_agent
+from swarm.wire.agent_policy import AgentPolicy
 from swarm.wire.memory_records import decode_learner
 from swarm.wire.records import Weights, encode_cluster, encode_weights
 from swarm.wire.schema import SCHEMA
@@ -203,6 +204,32 @@ def test_an_agent_that_has_learned_here_is_not_overwritten(home: Place, folder: 
         import_agents(swarm, folder)
     assert swarm.agents.state("ada") == before
     assert swarm.agents.names() == ["ada"]
+
+
+def test_what_is_taken_out_of_its_texts_is_taken_out_there_as_here(home: Place, away: Place, tmp_path: Path) -> None:
+    there, _ = away
+    here = replace(read_portable("ada", home[0]), agent="ada")
+    policy = AgentPolicy(ttl_s=9e6, redact=("email",))
+    portable = replace(here, registration=replace(here.registration, template="code", policy=policy))
+    with (tmp_path / "agent.swarm").open("wb") as file:
+        write_agent(file, portable)
+    # What an operator said here of an agent that is yet to come holds as well.
+    there.register("ada", policy=AgentPolicy(ttl_s=8e6, redact=("phone",)))
+    import_agents(there, tmp_path)
+    known = present(there.agents.registration("ada"))
+    assert known.policy == AgentPolicy(ttl_s=8e6, redact=("email", "phone"))
+    assert known.template == "code"
+
+
+def test_a_folder_that_holds_one_agent_under_two_names_writes_nothing(home: Place, away: Place, tmp_path: Path) -> None:
+    portable = read_portable("ada", home[0])
+    for name in ("ada", "eve"):
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / "agent.swarm").open("wb") as file:
+            write_agent(file, portable.renamed(name))
+    with pytest.raises(InputError, match="agents ada and eve hold the same"):
+        import_agents(away[0], tmp_path)
+    assert away[0].agents.names() == []
 
 
 def test_the_same_agent_under_two_names_would_confirm_itself_and_is_refused(folder: Path, away: Place) -> None:

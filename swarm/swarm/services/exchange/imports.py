@@ -5,6 +5,7 @@ The agent's first version in the new swarm holds what the file holds; the next m
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,6 +85,7 @@ def import_agents(
         _check(portable, source.agent, swarm)
     if len({one.agent for one in renamed}) < len(renamed):
         raise InputError(f"{path} holds two agents of one name: import them one by one, with a name each")
+    _check_one_another(renamed)
     chosen = [one.on_probation() if is_on_probation else one for one in renamed]
     return [_commit(portable, source.agent, swarm) for portable, source in zip(chosen, found, strict=True)]
 
@@ -176,6 +178,17 @@ def _forgotten_actions(names: Iterable[str], since_s: float, swarm: Swarm) -> se
     return found
 
 
+def _check_one_another(found: Sequence[PortableAgent]) -> None:
+    """Refuse two agents that hold the same, as `_check_double` does with one that is here."""
+    for portable, other in itertools.permutations(found, 2):
+        mine, theirs = ({cluster.id for cluster in one.clusters} for one in (portable, other))
+        if 2 * len(mine & theirs) > len(mine):
+            raise InputError(
+                f"agents {portable.agent} and {other.agent} hold the same {len(mine & theirs)} clusters: "
+                "under two names they would confirm one another"
+            )
+
+
 def _check_double(portable: PortableAgent, swarm: Swarm) -> None:
     """Refuse what another agent holds: under two names it would confirm itself."""
     mine = {cluster.id for cluster in portable.clusters}
@@ -209,7 +222,11 @@ def _commit(portable: PortableAgent, source: str, swarm: Swarm) -> AgentImport:
 def _written(portable: PortableAgent, source: str, swarm: Swarm) -> int:
     """Commit it as the agent's next version; its number."""
     agent, agents, registration = portable.agent, swarm.agents, portable.registration
-    swarm.register(agent, registration.role, registration.config)
+    # What is taken out of its texts, and for how long they are kept, goes with it; what holds here already stays.
+    known = agents.registration(agent)
+    policy = registration.policy.with_that_of(known.policy) if known else registration.policy
+    template = registration.template or None
+    swarm.register(agent, registration.role, registration.config, template=template, policy=policy)
     with turn_at(agent, agents, swarm.settings.lease_ttl) as lease:
         state = agents.state(agent)
         if not _is_new(state):
