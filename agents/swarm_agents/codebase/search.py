@@ -22,12 +22,14 @@ import numpy as np
 
 from swarm.embed.text import check_text
 from swarm.errors import EmbedderMismatchError, UnknownIdError
+from swarm.services.redacted import redaction_of
 from swarm.services.swarm import Swarm
 from swarm.sona.clusters import UNCONFIRMED
 from swarm.sona.ranking import EVIDENCE_EXPONENT, expected_quality, kernel, untried
 from swarm.sona.sign_weights import Judgement, learned_weights
 from swarm.sona.vectors import Doubles, Integers, Vector, check_count
 from swarm.store.codebase import CodeStore
+from swarm.wire.agent_policy import NO_POLICY
 from swarm.wire.code_records import Asked, CodeState, FileRecord, unpack_texts
 from swarm_agents.codebase.matrix import START, CodeMatrix, rows_of_best
 
@@ -90,7 +92,9 @@ class CodeSearch:
             If the agent has indexed nothing.
         """
         count = check_count(k, "k", 1, MAX_K)
-        x = self._swarm.embed(check_text(text))
+        known = self._swarm.agents.membership(self.store.agent)
+        text = redaction_of(known.policy if known else NO_POLICY).text(check_text(text))
+        x = self._swarm.embed(text)
         with self._lock:
             self._follow()
             if not len(self._matrix):

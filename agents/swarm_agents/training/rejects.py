@@ -11,8 +11,8 @@ import orjson
 
 from swarm.errors import InputError
 
-_SHOWN = 1_024
-"""Bytes of a line that are kept in the side file."""
+SHOWN = 1_024
+"""Characters of a line that are kept in the side file."""
 
 
 class Reject(NamedTuple):
@@ -20,7 +20,7 @@ class Reject(NamedTuple):
 
     number: int
     why: str
-    data: bytes
+    text: str
 
 
 class Rejects:
@@ -38,8 +38,7 @@ class Rejects:
 
     def add(self, rejects: Iterable[Reject]) -> None:
         """Note some lines; the system has them when this returns."""
-        for number, why, data in rejects:
-            text = data[:_SHOWN].decode(errors="replace").rstrip("\r\n")
+        for number, why, text in rejects:
             record = orjson.dumps({"line": number, "reason": why, "text": text}, option=orjson.OPT_APPEND_NEWLINE)
             self._open().write(record)
             self.size += len(record)

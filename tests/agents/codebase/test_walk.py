@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,18 +125,21 @@ def test_patterns_that_cannot_be_used_are_counted_and_the_others_hold(tmp_path: 
     assert skipped.counts == {"a pattern of .gitignore that cannot be used": len(hostile), "ignored by .gitignore": 1}
 
 
-def test_folders_deeper_than_the_stack_are_passed_over_and_counted(tmp_path: Path) -> None:
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a file, beside folders in one another; `shutil.rmtree` cannot take them away."""
     before = os.getcwd()
     try:
         os.chdir(tmp_path)
         for _ in range(1_200):
             os.mkdir("d")
             os.chdir("d")
+        os.chdir(before)
+        yield make(tmp_path, {"e.py": "e = 1\n"})
     finally:
         os.chdir(before)
-    (tmp_path / "e.py").write_text("e = 1\n")
-    skipped = Skipped()
-    found = [found.path for found in walk(tmp_path, ["py"], skipped)]
-    subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)  # shutil.rmtree cannot
-    assert found == ["e.py"]
-    assert skipped.counts == {"name too long or not printable": 1}
+        subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)
+
+
+def test_folders_deeper_than_the_stack_are_passed_over_and_counted(deep: Path) -> None:
+    assert walked(deep) == (["e.py"], {"name too long or not printable": 1})

@@ -199,3 +199,10 @@ def test_profiles_and_scores_are_in_their_bounds() -> None:
     assert score_quality("...", "...") == 1.0
     with pytest.raises(InputError, match="output must hold more than white space"):
         score_quality("", "a")
+
+
+def test_the_mark_that_some_editors_put_before_a_file_is_passed_over(swarm: Swarm, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "data.jsonl", LINES[:3])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    report = train(swarm, "coder-1", path, hold_out=0.0)
+    assert (report.trained, report.rejected) == (3, 0)
