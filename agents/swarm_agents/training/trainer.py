@@ -201,6 +201,7 @@ class Trainer:
                         done = work.learn(one.trajectories, progress, one.after(progress, rejects.size))
                         run.completed(progress, done)
                         progress, attempts = done.progress, 0
+                    rejects.finish()
                     return progress
                 except StaleWriterError:
                     # Another process reads the same file, or Redis has lost what it had acknowledged: it knows where
