@@ -12,6 +12,7 @@ from retention_support import stored_bytes
 from support import PrivateRedis
 from swarm_support import DIM, make_swarm, some_outcome
 
+from swarm.errors import InputError
 from swarm.services.background import Background
 from swarm.services.receipts import ReceiptState
 from swarm.services.swarm import Swarm
@@ -26,7 +27,7 @@ from swarm.wire.records import decode_trajectory
 from swarm.wire.task_records import MAX_NOTE, MAX_WHY, TaskState
 from swarm_agents import Agent, AgentFactory
 from swarm_agents.codebase import Codebase
-from swarm_agents.training import train
+from swarm_agents.training import BatchReport, train
 from swarm_gateway.engines import Engines
 
 SECRETS = ("Lindqvist", "1962-03-14", "448812", "0142", "anna@example.org")
@@ -119,6 +120,26 @@ def test_the_side_file_of_a_training_holds_none_of_it(swarm: Swarm, medic: Agent
     side = {"side": (tmp_path / "side").read_bytes(), "report": repr(report).encode()}
     assert b"[patient]" in side["side"]
     assert found_in({**everything(swarm), **side}) == set()
+
+
+def test_a_training_ends_when_more_is_to_be_taken_out_and_goes_on_with_that(
+    swarm: Swarm, medic: AgentFactory, tmp_path: Path
+) -> None:
+    swarm.register(MEDIC, policy=AgentPolicy(redact=("email",)))
+    lines = [f'{{"task": "{number}: {SAID}", "output": "b", "reward": 1.0}}' for number in range(3)]
+    (tmp_path / "data.jsonl").write_text("\n".join(lines))
+    all_of_it = AgentPolicy(redact=("patient", "date", "record", "phone", "email"))
+
+    def change(_: BatchReport) -> None:
+        swarm.register(MEDIC, policy=all_of_it)
+
+    with pytest.raises(InputError, match="redact of agent medic must be email, as when this training began"):
+        train(swarm, MEDIC, tmp_path / "data.jsonl", round_size=1, hold_out=0.0, on_batch=change)
+    assert train(swarm, MEDIC, tmp_path / "data.jsonl", round_size=1, hold_out=0.0).trained == 3
+    said = b"".join(everything(swarm).values())
+    assert b"1: patient [patient]" in said
+    assert b"0: patient Anna" in said
+    assert b"1: patient Anna" not in said
 
 
 def test_a_text_that_changes_is_embedded_anew(swarm: Swarm, medic: AgentFactory) -> None:

@@ -215,6 +215,15 @@ def test_what_is_taken_out_of_its_texts_is_taken_out_there_as_here(home: Place, 
         write_agent(file, portable)
     # What an operator said here of an agent that is yet to come holds as well.
     there.register("ada", policy=AgentPolicy(ttl_s=8e6, redact=("phone",)))
+    first, *others = portable.clusters
+    example = replace(first.exemplars[0], text="call 212-555-0142")
+    with io.BytesIO() as file:
+        write_agent(file, replace(portable, clusters=(replace(first, exemplars=(example,)), *others)))
+        (tmp_path / "said.swarm").write_bytes(file.getvalue())
+    with pytest.raises(
+        InputError, match=r"agent ada: texts of the file hold what its redaction here takes out \(phone"
+    ):
+        import_agents(there, tmp_path / "said.swarm")
     import_agents(there, tmp_path)
     known = present(there.agents.registration("ada"))
     assert known.policy == AgentPolicy(ttl_s=8e6, redact=("email", "phone"))

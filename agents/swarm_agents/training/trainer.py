@@ -135,7 +135,9 @@ class Trainer:
         policy = swarm.register(agent, self._role).policy
         file = hashlib.sha256(f"{found.identity} {agent}".encode()).hexdigest()[:16]
         profile = self._chosen(found)
-        work = FileTraining(swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size)
+        work = FileTraining(
+            swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size, policy.redact
+        )
         types = TaskTypes(swarm.embedder)
         embedding = PoolEmbedding(swarm) if self._is_spread else LocalEmbedding(swarm)
         terms = Terms(

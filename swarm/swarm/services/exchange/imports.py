@@ -14,6 +14,7 @@ from typing import Any
 from swarm.embed.identity import require_same
 from swarm.errors import InputError, NewerRecordError, RuntimeSetupError, StaleWriterError
 from swarm.services.exchange.folder import AGENT_FILE
+from swarm.services.redacted import redaction_of
 from swarm.services.swarm import Swarm
 from swarm.services.turn import turn_at
 from swarm.store.agents import AgentState
@@ -24,6 +25,7 @@ from swarm.store.reply import to_hash, to_text
 from swarm.store.tombstones import TombstoneStore
 from swarm.store.versions import VersionStore, encode_spans
 from swarm.wire.agent_file import PortableAgent, read_agent
+from swarm.wire.agent_policy import NO_POLICY
 from swarm.wire.codec import encode
 from swarm.wire.keys import check_name
 from swarm.wire.records import check_weights_fit, encode_cluster
@@ -118,6 +120,7 @@ def _check(portable: PortableAgent, source: str, swarm: Swarm) -> None:
     """Refuse what must not come in; nothing is written here."""
     require_same(bound_embedder(swarm.client, swarm.keys) or swarm.embedder.identity, portable.embedder)
     check_weights_fit(portable.registration.config)
+    _check_texts(portable, swarm)
     if _imported(portable, source, swarm) is not None:
         # By an import of several that was interrupted: the rest of them follows.
         return
@@ -129,6 +132,19 @@ def _check(portable: PortableAgent, source: str, swarm: Swarm) -> None:
     stones = TombstoneStore(swarm.client, swarm.keys).all()
     _check_forgotten(portable, source, [stone for stone in stones if stone.at_s >= portable.at_s], swarm)
     _check_double(portable, swarm)
+
+
+def _check_texts(portable: PortableAgent, swarm: Swarm) -> None:
+    """Refuse texts that hold what this swarm has taken out of the agent's."""
+    known = swarm.agents.registration(portable.agent)
+    redaction = redaction_of(known.policy if known else NO_POLICY)
+    for cluster in portable.clusters if redaction else ():
+        texts = (cluster.response, cluster.label, cluster.action, *(example.text for example in cluster.exemplars))
+        if any(redaction.text(text) != text for text in texts):
+            raise InputError(
+                f"agent {portable.agent}: texts of the file hold what its redaction here takes out "
+                f"({', '.join(redaction.names)}): swarm export --no-text leaves them out"
+            )
 
 
 def _is_new(state: AgentState) -> bool:
