@@ -12,6 +12,7 @@ from retention_support import stored_bytes
 from support import PrivateRedis
 from swarm_support import DIM, make_swarm, some_outcome
 
+from swarm.errors import InputError
 from swarm.services.background import Background
 from swarm.services.receipts import ReceiptState
 from swarm.services.swarm import Swarm
@@ -23,8 +24,10 @@ from swarm.store.connection import Client, connect
 from swarm.wire.agent_policy import AgentPolicy
 from swarm.wire.keys import SwarmKeys
 from swarm.wire.records import decode_trajectory
-from swarm.wire.task_records import TaskState
+from swarm.wire.task_records import MAX_NOTE, MAX_WHY, TaskState
 from swarm_agents import Agent, AgentFactory
+from swarm_agents.codebase import Codebase
+from swarm_agents.training import BatchReport, train
 from swarm_gateway.engines import Engines
 
 SECRETS = ("Lindqvist", "1962-03-14", "448812", "0142", "anna@example.org")
@@ -93,6 +96,52 @@ def test_no_key_and_no_file_holds_what_is_taken_out(swarm: Swarm, background: Ba
     assert any(name.startswith(str(swarm.settings.state_dir)) for _, name in found_in(everything(swarm)))
 
 
+def test_code_and_questions_about_it_are_kept_without_it(swarm: Swarm, medic: AgentFactory, tmp_path: Path) -> None:
+    (tmp_path / "ward.py").write_text(f'def visit():\n    """See {SAID}."""\n    return 1\n')
+    medic.get(MEDIC)
+    with closing(Codebase(MEDIC, swarm)) as codebase:
+        codebase.index(tmp_path)
+        [hit] = codebase.query(f"who sees {SAID}")
+        assert "[patient]" in hit.snippet
+        assert (hit.first, hit.last) == (1, 3)
+        assert codebase.feedback(hit.id, is_good=True).question.startswith("who sees patient [patient]")
+        assert found_in(everything(swarm)) == set()
+        # Another policy is another index: what it takes out goes from what is there.
+        swarm.register(MEDIC, policy=AgentPolicy(redact=("email",)))
+        assert codebase.index(tmp_path).indexed == 1
+
+
+def test_the_side_file_of_a_training_holds_none_of_it(swarm: Swarm, medic: AgentFactory, tmp_path: Path) -> None:
+    lines = [f"not JSON, of {SAID}", f'{{"task": "a", "output": "b", "reward": "{SAID}"}}']
+    path = tmp_path / "data.jsonl"
+    path.write_text("\n".join([*lines, f'{{"task": "a", "output": "b", "reward": 1.0, "call {SAID}": 1}}']))
+    report = train(swarm, MEDIC, path, rejected=tmp_path / "side", hold_out=0.0)
+    assert (report.trained, report.rejected) == (1, 2)
+    side = {"side": (tmp_path / "side").read_bytes(), "report": repr(report).encode()}
+    assert b"[patient]" in side["side"]
+    assert found_in({**everything(swarm), **side}) == set()
+
+
+def test_a_training_ends_when_more_is_to_be_taken_out_and_goes_on_with_that(
+    swarm: Swarm, medic: AgentFactory, tmp_path: Path
+) -> None:
+    swarm.register(MEDIC, policy=AgentPolicy(redact=("email",)))
+    lines = [f'{{"task": "{number}: {SAID}", "output": "b", "reward": 1.0}}' for number in range(3)]
+    (tmp_path / "data.jsonl").write_text("\n".join(lines))
+    all_of_it = AgentPolicy(redact=("patient", "date", "record", "phone", "email"))
+
+    def change(_: BatchReport) -> None:
+        swarm.register(MEDIC, policy=all_of_it)
+
+    with pytest.raises(InputError, match="redact of agent medic must be email, as when this training began"):
+        train(swarm, MEDIC, tmp_path / "data.jsonl", round_size=1, hold_out=0.0, on_batch=change)
+    assert train(swarm, MEDIC, tmp_path / "data.jsonl", round_size=1, hold_out=0.0).trained == 3
+    said = b"".join(everything(swarm).values())
+    assert b"1: patient [patient]" in said
+    assert b"0: patient Anna" in said
+    assert b"1: patient Anna" not in said
+
+
 def test_a_text_that_changes_is_embedded_anew(swarm: Swarm, medic: AgentFactory) -> None:
     swarm.record(replace(some_outcome(1, MEDIC), text=f"see {SAID}"), "one")
     swarm.record(replace(some_outcome(2, MEDIC), text="see nobody"), "two")
@@ -112,8 +161,12 @@ def test_tasks_of_its_role_wait_run_and_end_without_it(swarm: Swarm, medic: Agen
         assert claimed is not None
         assert "[patient]" in claimed.record.text
         swarm.tasks.progress(claimed, 30.0, 0.5, f"met {SAID}")
+        # Cut in the middle of what is taken out, it would be no address any more.
+        swarm.tasks.progress(claimed, 30.0, 0.5, f"{'.' * (MAX_NOTE - 15)} {SECRETS[-1]}")
+        assert b"anna@" not in b"".join(everything(swarm).values())
         if number:
-            swarm.tasks.fail(claimed, f"no answer of {SAID}", retry=False)
+            swarm.tasks.fail(claimed, f"no answer of {SAID}{'.' * (MAX_WHY - 110)} {SECRETS[-1]}", retry=False)
+            assert b"anna@" not in b"".join(everything(swarm).values())
         else:
             swarm.tasks.succeed(claimed, {"told": SAID})
     assert found_in(everything(swarm)) == set()

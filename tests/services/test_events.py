@@ -326,6 +326,20 @@ def test_callbacks_that_hang_or_raise_hold_up_neither_learning_nor_others(
     wait_until(lambda: swarm.events.health()[0].handled == count, 20.0, "the callback that hung")
 
 
+def test_a_callback_that_exits_is_called_again(swarm: Swarm) -> None:
+    heard: list[str] = []
+
+    def exits(event: Event) -> None:
+        heard.append(event.id)
+        raise SystemExit(1)
+
+    with swarm.events.on("agent:created", exits) as handle:
+        for name in ("ada", "bob"):
+            swarm.register(name)
+        wait_until(lambda: handle.health().errors == 2, 20.0, "the callback that exits")
+    assert len(heard) == 2
+
+
 def test_a_callback_that_was_ended_hears_no_more(swarm: Swarm) -> None:
     heard: list[Event] = []
     with swarm.events.on("batch:complete", heard.append):

@@ -226,6 +226,41 @@ def test_an_agent_that_has_learned_here_is_not_overwritten(home: Place, folder: 
     assert swarm.agents.names() == ["ada"]
 
 
+def test_what_is_taken_out_of_its_texts_is_taken_out_there_as_here(home: Place, away: Place, tmp_path: Path) -> None:
+    there, _ = away
+    here = replace(read_portable("ada", home[0]), agent="ada")
+    policy = AgentPolicy(ttl_s=9e6, redact=("email",))
+    portable = replace(here, registration=replace(here.registration, template="code", policy=policy))
+    with (tmp_path / "agent.swarm").open("wb") as file:
+        write_agent(file, portable)
+    # What an operator said here of an agent that is yet to come holds as well.
+    there.register("ada", policy=AgentPolicy(ttl_s=8e6, redact=("phone",)))
+    first, *others = portable.clusters
+    example = replace(first.exemplars[0], text="call 212-555-0142")
+    with io.BytesIO() as file:
+        write_agent(file, replace(portable, clusters=(replace(first, exemplars=(example,)), *others)))
+        (tmp_path / "said.swarm").write_bytes(file.getvalue())
+    with pytest.raises(
+        InputError, match=r"agent ada: texts of the file hold what its redaction here takes out \(phone"
+    ):
+        import_agents(there, tmp_path / "said.swarm")
+    import_agents(there, tmp_path)
+    known = present(there.agents.registration("ada"))
+    assert known.policy == AgentPolicy(ttl_s=8e6, redact=("email", "phone"))
+    assert known.template == "code"
+
+
+def test_a_folder_that_holds_one_agent_under_two_names_writes_nothing(home: Place, away: Place, tmp_path: Path) -> None:
+    portable = read_portable("ada", home[0])
+    for name in ("ada", "eve"):
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / "agent.swarm").open("wb") as file:
+            write_agent(file, portable.renamed(name))
+    with pytest.raises(InputError, match="agents ada and eve hold the same"):
+        import_agents(away[0], tmp_path)
+    assert away[0].agents.names() == []
+
+
 def test_the_same_agent_under_two_names_would_confirm_itself_and_is_refused(folder: Path, away: Place) -> None:
     import_agents(away[0], folder / "ada")
     with pytest.raises(InputError, match=r"agent ada holds .* under two names they would confirm one another"):

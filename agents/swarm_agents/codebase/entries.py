@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from swarm.embed.base import Embedder
+from swarm.embed.redaction import NO_REDACTION, Redaction
 from swarm.services.documents import embed_leniently
 from swarm.sona.vectors import Vector
 from swarm.wire.code_records import FIELDS, VIEWS, Bytes, ChunkPlace, FileRecord, encode_file, pack_texts
@@ -29,17 +30,19 @@ _MOST_TIMES = 255
 _MOST_TERMS = 65_535
 
 
-def record_of(path: str, data: bytes, embedder: Embedder, *, with_docs: bool = True) -> tuple[bytes, int]:
+def record_of(
+    path: str, data: bytes, embedder: Embedder, *, with_docs: bool = True, redaction: Redaction = NO_REDACTION
+) -> tuple[bytes, int]:
     """The record of a file, and of how many chunks: none, if it says nothing.
 
-    Without documentation if that is what is to be found.
+    Without documentation if that is what is to be found, and without what the agent's redaction takes out.
 
     Raises
     ------
     CapacityError
         If the record would be too large.
     """
-    source = data.decode(errors="replace")
+    source = redaction.text(data.decode(errors="replace"))
     extension = PurePosixPath(path).suffix.removeprefix(".").lower()
     chunks = chunks_of(extension, source)
     if not chunks:

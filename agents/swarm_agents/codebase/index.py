@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from swarm.embed.base import Embedder
+from swarm.embed.redaction import NO_REDACTION, Redaction
 from swarm.embed.registry import load_embedder
+from swarm.embed.text import check_text
 from swarm.errors import CapacityError, InputError, shown
+from swarm.services.redacted import redaction_of
 from swarm.services.swarm import Swarm
 from swarm.sona.config import SonaConfig
 from swarm.sona.vectors import check_count
 from swarm.store.codebase import CodeStore
-from swarm.wire.code_records import CodeState, FileState
+from swarm.wire.code_records import MAX_PATH, CodeState, FileState
 from swarm_agents.codebase.entries import FORM, digest_of, record_of
 from swarm_agents.codebase.languages import LANGUAGES
 from swarm_agents.codebase.walk import MAX_FILES, Found, Skipped, content_of, walk
@@ -89,18 +92,19 @@ def index_codebase(
     most = check_count(max_files, "max_files", 1, MAX_FILES)
     count = check_count(processes, "processes", 1, MAX_PROCESSES)
     root, endings, skipped = Path(path).expanduser().resolve(), check_extensions(extensions), Skipped()
+    check_text(str(root), "path", MAX_PATH)
     walked = walk(root, endings, skipped)
     found = list(islice(walked, most))
     for beyond in walked:
         skipped.add(f"beyond max_files ({most:,})", beyond.path)
-    join(swarm, agent)
+    redaction = join(swarm, agent)
     store = CodeStore(swarm.client, swarm.keys, agent)
-    form = f"{FORM} {'docs' if with_docs else 'code'}"
+    form = " ".join([FORM, "docs" if with_docs else "code", *redaction.names])
     wanted = CodeState(root=str(root), embedder=str(swarm.embedder.identity), form=form)
     is_same = _begin(store, wanted, replace)
     run = _Run(store, store.files(), skipped, is_same=is_same)
     changed = run.changed(found)
-    for batch in _batches(_records(changed, swarm, count, with_docs)):
+    for batch in _batches(_records(changed, swarm, count, with_docs, redaction)):
         run.write(batch)
     run.finish()
     return IndexReport(
@@ -117,14 +121,16 @@ def index_codebase(
     )
 
 
-def join(swarm: Swarm, agent: str) -> None:
-    """Register an agent for a codebase; one that is known stays as it is.
+def join(swarm: Swarm, agent: str) -> Redaction:
+    """Register an agent for a codebase; one that is known stays as it is. What is taken out of its texts.
 
     Almost every question is about another chunk: with the usual number of clusters most would be pruned.
     """
-    if swarm.agents.registration(agent) is None:
-        dim = swarm.embedder.identity.dim
-        swarm.register(agent, ROLE, SonaConfig(dim=dim, pattern_clusters=_CLUSTERS, min_cluster_size=1))
+    if (known := swarm.agents.registration(agent)) is not None:
+        return redaction_of(known.policy)
+    dim = swarm.embedder.identity.dim
+    swarm.register(agent, ROLE, SonaConfig(dim=dim, pattern_clusters=_CLUSTERS, min_cluster_size=1))
+    return NO_REDACTION
 
 
 def check_extensions(extensions: Collection[str]) -> list[str]:
@@ -215,14 +221,15 @@ class _Run:
 
 
 def _records(
-    waiting: Sequence[tuple[Found, str, int]], swarm: Swarm, processes: int, with_docs: bool
+    waiting: Sequence[tuple[Found, str, int]], swarm: Swarm, processes: int, with_docs: bool, redaction: Redaction
 ) -> Iterator[_Made]:
     if processes == 1 or len(waiting) < _WORTH_PROCESSES:
-        yield from (_made(one, swarm.embedder, with_docs) for one in waiting)
+        yield from (_made(one, swarm.embedder, with_docs, redaction) for one in waiting)
         return
     # Large files first would be even, but a run that is killed shall have gone on in the order of the paths.
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from pool.map(partial(_made_there, swarm.settings.embedder, with_docs), waiting, chunksize=4)
+        made_there = partial(_made_there, swarm.settings.embedder, with_docs, redaction.names)
+        yield from pool.map(made_there, waiting, chunksize=4)
 
 
 def _batches(made: Iterator[_Made]) -> Iterator[list[_Made]]:
@@ -230,14 +237,14 @@ def _batches(made: Iterator[_Made]) -> Iterator[list[_Made]]:
         yield batch
 
 
-def _made(waiting: tuple[Found, str, int], embedder: Embedder, with_docs: bool) -> _Made:
+def _made(waiting: tuple[Found, str, int], embedder: Embedder, with_docs: bool, redaction: Redaction) -> _Made:
     found, digest, chunks = waiting
     data, reason = content_of(found)
     state = FileState(mtime_ns=found.mtime_ns, size_bytes=found.size_bytes, digest=digest_of(data), chunks=chunks)
     if reason or state.digest == digest:
         return _Made(found.path, state, None, reason)
     try:
-        record, chunks = record_of(found.path, data, embedder, with_docs=with_docs)
+        record, chunks = record_of(found.path, data, embedder, with_docs=with_docs, redaction=redaction)
     except CapacityError:
         return _Made(found.path, state, None, "too much for one record")
     return _Made(found.path, dataclasses.replace(state, chunks=chunks), record, "" if chunks else "empty")
@@ -247,5 +254,5 @@ _embedder = cache(load_embedder)
 """Loaded once in each process of the pool."""
 
 
-def _made_there(embedder: str, with_docs: bool, waiting: tuple[Found, str, int]) -> _Made:
-    return _made(waiting, _embedder(embedder), with_docs)
+def _made_there(embedder: str, with_docs: bool, rules: tuple[str, ...], waiting: tuple[Found, str, int]) -> _Made:
+    return _made(waiting, _embedder(embedder), with_docs, Redaction(rules))

@@ -27,6 +27,9 @@ _LONG_LINE = 5_000
 """A line of so many characters was written by no person."""
 _HEAD_BYTES = 8_192
 _MAX_IGNORE_BYTES = 1_048_576
+_STARS = re.compile(r"\*+")
+_MAX_STARS, _MAX_STARS_IN_NAME = 6, 3
+"""In a pattern of a .gitignore: matching takes a time with as many factors."""
 _VENDORED = frozenset(
     {
         *("node_modules", "bower_components", "jspm_packages", "site-packages", "dist-packages", "vendor", "vendored"),
@@ -81,7 +84,7 @@ def walk(root: Path, extensions: Collection[str], skipped: Skipped) -> Iterator[
         raise InputError(f"path must be a folder, got {str(root)!r:.200}")
     if not os.access(root, os.R_OK | os.X_OK):
         raise InputError(f"path must be a folder that can be read, got {str(root)!r:.200}")
-    yield from _Walker(root, frozenset(extensions), skipped).folder(root, "", _above(root))
+    yield from _Walker(root, frozenset(extensions), skipped).folder(root, "", _above(root, skipped))
 
 
 def content_of(found: Found) -> tuple[bytes, str]:
@@ -108,6 +111,7 @@ def content_of(found: Found) -> tuple[bytes, str]:
 
 
 _TOO_LARGE = "larger than 1 MiB"
+_UNNAMEABLE = "name too long or not printable"
 _Rules = tuple[tuple[str, "GitIgnoreSpec"], ...]
 """Folders, outermost first, as beginnings of paths from the root ("../" upwards), and what their .gitignore says."""
 
@@ -120,7 +124,26 @@ class _Walker:
 
     def folder(self, at: Path, prefix: str, rules: _Rules) -> Iterator[Found]:
         """The files of a folder and below; `prefix` is its path from the root, with a slash behind it."""
-        rules = _with_rules(at, prefix, rules)
+        # Not by recursion: folders may be deeper than Python's stack.
+        waiting = [self._entries(at, prefix, rules)]
+        while waiting:
+            if (one := next(waiting[-1], None)) is None:
+                waiting.pop()
+                continue
+            entry, path, inside = one
+            if entry.is_symlink():
+                self._skipped.add("symbolic link", path)
+            elif entry.is_dir(follow_symlinks=False):
+                if (reason := _why_not_folder(entry, path, inside)) is None:
+                    waiting.append(self._entries(Path(entry.path), path + "/", inside))
+                else:
+                    self._skipped.add(reason, path + "/")
+            elif entry.is_file(follow_symlinks=False) and _extension(entry.name) in self._extensions:
+                yield from self._file(entry, path, inside)
+
+    def _entries(self, at: Path, prefix: str, rules: _Rules) -> Iterator[tuple[os.DirEntry[str], str, _Rules]]:
+        """What is in a folder, each with its path from the root, and what is ignored there."""
+        rules = _with_rules(at, prefix, rules, self._skipped)
         try:
             with os.scandir(at) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
@@ -128,16 +151,7 @@ class _Walker:
             self._skipped.add(f"not readable ({error.strerror})", prefix)
             return
         for entry in entries:
-            path = prefix + entry.name
-            if entry.is_symlink():
-                self._skipped.add("symbolic link", path)
-            elif entry.is_dir(follow_symlinks=False):
-                if (reason := _why_not_folder(entry, path, rules)) is None:
-                    yield from self.folder(Path(entry.path), path + "/", rules)
-                else:
-                    self._skipped.add(reason, path + "/")
-            elif entry.is_file(follow_symlinks=False) and _extension(entry.name) in self._extensions:
-                yield from self._file(entry, path, rules)
+            yield entry, prefix + entry.name, rules
 
     def _file(self, entry: os.DirEntry[str], path: str, rules: _Rules) -> Iterator[Found]:
         stat = entry.stat(follow_symlinks=False)
@@ -151,6 +165,8 @@ def _why_not_folder(entry: os.DirEntry[str], path: str, rules: _Rules) -> str | 
     is_tool = entry.name in _VENDORED or entry.name.endswith((".egg-info", ".dist-info"))
     if is_tool or os.path.lexists(os.path.join(entry.path, "pyvenv.cfg")):
         return "vendored, built or a tool's folder"
+    if _is_unnameable(path):
+        return _UNNAMEABLE
     return "ignored by .gitignore" if _is_ignored(path + "/", rules) else None
 
 
@@ -163,9 +179,13 @@ def _why_not_file(name: str, path: str, size_bytes: int, rules: _Rules) -> str |
         return "minified"
     if size_bytes > MAX_FILE_BYTES:
         return _TOO_LARGE
-    if len(path) > MAX_PATH or not path.isprintable():
-        return "name too long or not printable"
+    if _is_unnameable(path):
+        return _UNNAMEABLE
     return None
+
+
+def _is_unnameable(path: str) -> bool:
+    return len(path) > MAX_PATH or not path.isprintable()
 
 
 def _extension(name: str) -> str:
@@ -181,7 +201,7 @@ def _is_ignored(path: str, rules: _Rules) -> bool:
     return False
 
 
-def _above(root: Path) -> _Rules:
+def _above(root: Path, skipped: Skipped) -> _Rules:
     """The .gitignore files of the folders above `root`, up to that of the repository, if it is in one.
 
     A folder that these ignore, and that was named nevertheless, is meant: then they say nothing of what is in it.
@@ -191,7 +211,7 @@ def _above(root: Path) -> _Rules:
     top = next((folder for folder in parents if (folder / ".git").exists()), root)
     rules: list[tuple[str, GitIgnoreSpec]] = []
     for folder in reversed(parents[1 : parents.index(top) + 1]):
-        if (spec := _spec_of(folder)) is not None:
+        if (spec := _spec_of(folder, skipped)) is not None:
             inside = root.relative_to(folder)
             # A slash marks what has to be put before a path, instead of taken off.
             rules.append((f"/{inside.as_posix()}/", spec))
@@ -201,18 +221,43 @@ def _above(root: Path) -> _Rules:
     return tuple(rules)
 
 
-def _with_rules(at: Path, prefix: str, rules: _Rules) -> _Rules:
-    spec = _spec_of(at)
+def _with_rules(at: Path, prefix: str, rules: _Rules, skipped: Skipped) -> _Rules:
+    spec = _spec_of(at, skipped)
     return rules if spec is None else (*rules, (prefix, spec))
 
 
-def _spec_of(folder: Path) -> GitIgnoreSpec | None:
+def _spec_of(folder: Path, skipped: Skipped) -> GitIgnoreSpec | None:
     try:
         from pathspec import GitIgnoreSpec
     except ImportError as error:
         raise RuntimeSetupError(f"the package pathspec is not installed: {REMEDY}") from error
+    at = folder / ".gitignore"
     try:
-        with (folder / ".gitignore").open(errors="replace") as file:
-            return GitIgnoreSpec.from_lines(file.read(_MAX_IGNORE_BYTES).splitlines())
+        # A FIFO of that name would be waited for.
+        if not at.is_file():
+            return None
+        with at.open(errors="replace") as file:
+            lines = file.read(_MAX_IGNORE_BYTES).splitlines()
     except OSError:
         return None
+    good = []
+    for line in lines:
+        if _is_pattern(line):
+            good.append(line)
+        else:
+            skipped.add("a pattern of .gitignore that cannot be used", str(at))
+    return GitIgnoreSpec.from_lines(good)
+
+
+def _is_pattern(line: str) -> bool:
+    """Whether a line can be used; with many stars one name could be looked at for years."""
+    from pathspec import GitIgnoreSpec
+
+    groups = [len(_STARS.findall(part)) for part in line.split("/")]
+    if sum(groups) > _MAX_STARS or max(groups) > _MAX_STARS_IN_NAME or line.count("**") > _MAX_STARS_IN_NAME:
+        return line.startswith("#")
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True

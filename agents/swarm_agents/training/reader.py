@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,14 @@ import numpy as np
 
 from swarm.embed.redaction import NO_REDACTION, Redaction
 from swarm.embed.task_type import TaskTypes
+from swarm.embed.text import MAX_TEXT_BYTES
 from swarm.errors import InputError
 from swarm.sona.clusters import action_of
 from swarm.sona.trajectory import Trajectory
 from swarm.sona.vectors import Vector
 from swarm.wire.training_records import MAX_LEFT_OUT, FileProgress
 from swarm_agents.training.lines import Example, parse_line
-from swarm_agents.training.rejects import Reject
+from swarm_agents.training.rejects import SHOWN, Reject
 from swarm_agents.training.source import MAX_LINE_BYTES, Line, digest_of, lines_at, lines_of
 from swarm_agents.training.vectors import Embedding
 
@@ -145,11 +147,11 @@ class Reader:
         try:
             if line.is_cut:
                 raise InputError(f"a line may have {MAX_LINE_BYTES} bytes at most")
-            example = self._redacted(parse_line(line.data, self._dim))
+            example = self._redacted(parse_line(_without_mark(line), self._dim))
         except InputError as error:
             if terms.is_strict:
                 raise InputError(f"data: {self._path}: line {line.number}: {error}") from None
-            found.rejects.append(Reject(line.number, str(error), line.data))
+            found.rejects.append(self._reject(line.number, str(error), line.data))
             return
         found.left_out.update(example.left_out)
         if not is_judge and line.number in terms.held_out:
@@ -173,7 +175,13 @@ class Reader:
             response=clean(example.response),
             route=clean(example.route),
             context={clean(key): clean(value) for key, value in example.context.items()},
+            left_out=tuple(map(clean, example.left_out)),
         )
+
+    def _reject(self, number: int, why: str, data: bytes) -> Reject:
+        """A line for the side file, without what the redaction takes out."""
+        text = data[:MAX_TEXT_BYTES].decode(errors="replace").rstrip("\r\n")
+        return Reject(number, self._redaction.text(why), self._redaction.text(text)[:SHOWN])
 
     def _begin(self, found: FileRound) -> None:
         texts = [one.example.text for one in found.usable if one.example.vector is None]
@@ -191,7 +199,7 @@ class Reader:
                 if (why := embedded.unusable.get(row)) is not None:
                     if self._terms.is_strict:
                         raise InputError(f"data: {self._path}: line {one.number}: {why}")
-                    found.rejects.append(Reject(one.number, why, one.data))
+                    found.rejects.append(self._reject(one.number, why, one.data))
                 vector = None if why is not None else embedded.vectors[row]
                 row += 1
             if vector is not None:
@@ -243,3 +251,8 @@ class Reader:
         if len(self._seen) > _WINDOW:
             self._seen.popitem(last=False)
         return False
+
+
+def _without_mark(line: Line) -> bytes:
+    """What the line says; the mark of order that some editors put before a file says nothing."""
+    return line.data.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.data

@@ -108,6 +108,9 @@ def digest_of(data: bytes) -> bytes:
 @contextmanager
 def _reading(path: Path) -> Iterator[IO[bytes]]:
     try:
+        # A file is read several times; a FIFO would be waited for as well.
+        if not path.is_dir() and path.exists() and not path.is_file():
+            raise InputError(f"data: {path} must be a file, or - for what comes in on stdin")
         with _opened(path) as file:
             yield file
     except (OSError, EOFError, zlib.error) as error:

@@ -136,7 +136,9 @@ class Trainer:
         policy = swarm.register(agent, self._role).policy
         file = hashlib.sha256(f"{found.identity} {agent}".encode()).hexdigest()[:16]
         profile = self._chosen(found)
-        work = FileTraining(swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size)
+        work = FileTraining(
+            swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size, policy.redact
+        )
         types = TaskTypes(swarm.embedder)
         embedding = PoolEmbedding(swarm) if self._is_spread else LocalEmbedding(swarm)
         terms = Terms(
@@ -202,6 +204,7 @@ class Trainer:
                         done = work.learn(one.trajectories, progress, one.after(progress, rejects.size))
                         run.completed(progress, done)
                         progress, attempts = done.progress, 0
+                    rejects.finish()
                     return progress
                 except StaleWriterError:
                     # Another process reads the same file, or Redis has lost what it had acknowledged: it knows where

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from swarm.errors import StoreUnavailableError
+from swarm.errors import SwarmError
 from swarm.services.follower import Follower
 from swarm.store.events import Event
 from swarm.telemetry.logs import told
@@ -93,7 +93,8 @@ class Listener:
             try:
                 for event in self._follower:
                     self._call(event)
-            except StoreUnavailableError as error:
+            except SwarmError as error:
+                # Redis is away, or of a newer schema for a while: the place is kept.
                 if not self._outages:
                     logger.warning("events cannot be read for callback %s: %s", self._name, told(error))
                 self._outages += 1
@@ -106,8 +107,8 @@ class Listener:
         self._is_busy = True
         try:
             self._callback(event)
-        except Exception as error:
-            # All of them, on purpose: it is not ours, and the next event may go well.
+        except (Exception, SystemExit) as error:
+            # All of them, on purpose: it is not ours, and the next event may go well. A thread that exits is no exit.
             self._errors += 1
             self._fault = told(error)
             logger.warning(

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypedDict, Unpack
 
 from swarm.embed.redaction import Redaction
+from swarm.embed.text import MAX_TEXT_BYTES
 from swarm.errors import (
     DeadlineError,
     InputError,
@@ -296,7 +297,8 @@ class Tasks:
         check_number(fraction, "fraction", 0.0, 1.0)
         if not isinstance(note, str):
             raise InputError(f"note must be text (str), got {type(note).__name__}")
-        told = Redaction(task.record.redact).text(storable(note, MAX_NOTE))
+        # Cut behind the redaction: half of an address is none, and would be kept.
+        told = Redaction(task.record.redact).text(storable(note, MAX_TEXT_BYTES))
         return self.store.renew(task.id, task.token, _check_lease(lease), fraction, storable(told, MAX_NOTE))
 
     def succeed(self, task: ClaimedTask, result: object) -> TaskState | None:
@@ -320,7 +322,7 @@ class Tasks:
             raise InputError(f"retry must be True or False, got {shown(retry, 40)}")
         if delay is not None:
             check_number(delay, "delay", 0.0, 86_400.0)
-        told = Redaction(task.record.redact).text(reason(why))
+        told = Redaction(task.record.redact).text(storable(why, MAX_TEXT_BYTES))
         return self.store.fail(task.id, task.token, reason(told), again=retry, delay=delay)
 
     def sweep(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from swarm.errors import StaleWriterError
+from swarm.errors import InputError, StaleWriterError
 from swarm.services.agent_ageing import rules_under
 from swarm.services.background import Background
 from swarm.services.consolidate import Consolidation, learn_brought
@@ -47,7 +47,7 @@ class Round:
 
 
 class FileTraining:
-    """One file that one agent learns; `file` is its id.
+    """One file that one agent learns; `file` is its id, `redact` the rules by which its texts are read.
 
     Raises
     ------
@@ -55,11 +55,21 @@ class FileTraining:
         If no such agent is registered.
     """
 
-    def __init__(self, settings: Settings, client: Client, agent: str, file: str, epochs: int, batch: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        agent: str,
+        file: str,
+        epochs: int,
+        batch: int,
+        redact: tuple[str, ...] = (),
+    ) -> None:
         keys = SwarmKeys(settings.name)
         self._client = client
         self._agent = agent
         self._file = file
+        self._redact = redact
         self._lease_ttl = settings.lease_ttl
         self._receipt_ttl_ms = int(settings.receipt_ttl * 1000)
         self._agents = AgentStore(client, keys)
@@ -132,6 +142,11 @@ class FileTraining:
         self._catch_up()
         with turn_at(self._agent, self._agents, self._lease_ttl) as lease:
             policy = registered(self._agent, self._agents).policy
+            if policy.redact != self._redact:
+                raise InputError(
+                    f"redact of agent {self._agent} must be {', '.join(self._redact) or 'none'}, as when this training "
+                    f"began, got {', '.join(policy.redact) or 'none'}: call it again, it goes on"
+                )
             if self.progress() != before:
                 raise StaleWriterError(f"agent {self._agent}: file {self._file} is not at line {before.lines} any more")
             taken = self._outcomes.untaken(outcomes)

@@ -32,6 +32,20 @@ class AgentPolicy:
             check_period(getattr(self, name), name)
         object.__setattr__(self, "redact", check_rules(self.redact))
 
+    def with_that_of(self, other: AgentPolicy) -> AgentPolicy:
+        """What satisfies both: the shorter periods, and the rules of either.
+
+        >>> AgentPolicy(ttl_s=9.0, redact=("email",)).with_that_of(AgentPolicy(ttl_s=7.0))
+        AgentPolicy(half_life_s=None, ttl_s=7.0, redact=('email',))
+        """
+        half_lives = [one.half_life_s for one in (self, other) if one.half_life_s is not None]
+        ttls = [one.ttl_s for one in (self, other) if one.ttl_s is not None]
+        return AgentPolicy(
+            half_life_s=min(half_lives, default=None),
+            ttl_s=min(ttls, default=None),
+            redact=(*self.redact, *other.redact),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for records and JSON; `from_dict` is the inverse."""
         return {**asdict(self), "redact": list(self.redact)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,36 @@ def test_a_file_that_has_gone_is_a_reason_and_a_path_that_is_no_folder_an_error(
     assert content_of(found)[1].startswith("not readable")
     with pytest.raises(InputError, match="path must be a folder"):
         list(walk(tmp_path / "none", ("py",), Skipped()))
+
+
+def test_patterns_that_cannot_be_used_are_counted_and_the_others_hold(tmp_path: Path) -> None:
+    hostile = ["!", "**/a/" * 9 + "b", "*a" * 40 + "b"]
+    (tmp_path / ".gitignore").write_text("\n".join([*hostile, "# **** a * comment * of * stars *", "secret.py", ""]))
+    (tmp_path / ("a" * 120 + ".py")).write_text("a = 1\n")
+    (tmp_path / "secret.py").write_text("b = 2\n")
+    (tmp_path / "below" / ".gitignore").parent.mkdir()
+    os.mkfifo(tmp_path / "below" / ".gitignore")
+    (tmp_path / "below" / "c.py").write_text("c = 3\n")
+    skipped = Skipped()
+    assert [found.path for found in walk(tmp_path, ["py"], skipped)] == ["a" * 120 + ".py", "below/c.py"]
+    assert skipped.counts == {"a pattern of .gitignore that cannot be used": len(hostile), "ignored by .gitignore": 1}
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a file, beside folders in one another; `shutil.rmtree` cannot take them away."""
+    before = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1_200):
+            os.mkdir("d")
+            os.chdir("d")
+        os.chdir(before)
+        yield make(tmp_path, {"e.py": "e = 1\n"})
+    finally:
+        os.chdir(before)
+        subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)
+
+
+def test_folders_deeper_than_the_stack_are_passed_over_and_counted(deep: Path) -> None:
+    assert walked(deep) == (["e.py"], {"name too long or not printable": 1})

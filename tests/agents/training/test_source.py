@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,9 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     for path in (broken, no_gzip, tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(InputError, match=f"data: {path}: "):
             scan(path, 0.1)
+
+
+def test_what_can_be_read_only_once_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match="fifo must be a file, or - for what comes in on stdin"):
+        scan(tmp_path / "fifo", 0.0)

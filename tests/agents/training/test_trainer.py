@@ -23,6 +23,7 @@ from swarm.settings import Settings
 from swarm.store.commit import Brought
 from swarm.store.connection import Client
 from swarm_agents.training import BatchReport, profile_for, score_quality, train, train_examples
+from swarm_agents.training.rejects import Reject, Rejects
 
 LINES = some_lines(400)
 
@@ -199,3 +200,36 @@ def test_profiles_and_scores_are_in_their_bounds() -> None:
     assert score_quality("...", "...") == 1.0
     with pytest.raises(InputError, match="output must hold more than white space"):
         score_quality("", "a")
+
+
+def test_the_mark_that_some_editors_put_before_a_file_is_passed_over(swarm: Swarm, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "data.jsonl", LINES[:3])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    report = train(swarm, "coder-1", path, hold_out=0.0)
+    assert (report.trained, report.rejected) == (3, 0)
+
+
+def test_two_that_learn_one_file_leave_one_side_file_with_all_of_it(tmp_path: Path) -> None:
+    first = [Reject(number, "not JSON", f"bad {number}") for number in range(9)]
+    (tmp_path / "side").write_text("of another file, and longer than what comes\n" * 99)
+    with Rejects(tmp_path / "side", 0) as ahead:
+        ahead.add(first[:3])
+        begun = ahead.size
+        ahead.add(first[3:6])
+        # One that looked before those were committed goes on with what is committed then.
+        with Rejects(tmp_path / "side", begun) as behind:
+            behind.add(first[3:5])
+        ahead.add(first[6:])
+        ahead.finish()
+    lines = (tmp_path / "side").read_text().splitlines()
+    assert [json.loads(line)["line"] for line in lines] == list(range(9))
+
+
+def test_a_side_file_that_cannot_be_written_is_one_line(swarm: Swarm, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "data.jsonl", ["bad", *LINES[:3]])
+    with pytest.raises(InputError, match="rejected: /dev/full cannot be written: No space left on device"):
+        train(swarm, "coder-1", path, rejected="/dev/full", hold_out=0.0)
+    assert train(swarm, "coder-1", path, rejected="/dev/null", hold_out=0.0).trained == 3
+    good = write_lines(tmp_path / "good.jsonl", LINES[:3])
+    assert train(swarm, "coder-1", good, rejected="/dev/null", hold_out=0.0).rejected == 0
+    assert Path("/dev/null").is_char_device()

@@ -5,6 +5,7 @@ The agent's first version in the new swarm holds what the file holds; the next m
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from swarm.embed.identity import require_same
 from swarm.errors import InputError, NewerRecordError, RuntimeSetupError, StaleWriterError
 from swarm.services.exchange.folder import AGENT_FILE
+from swarm.services.redacted import redaction_of
 from swarm.services.swarm import Swarm
 from swarm.services.turn import turn_at
 from swarm.store.agents import AgentState
@@ -85,6 +87,7 @@ def import_agents(
         _check(portable, source.agent, swarm)
     if len({one.agent for one in renamed}) < len(renamed):
         raise InputError(f"{path} holds two agents of one name: import them one by one, with a name each")
+    _check_one_another(renamed)
     chosen = [one.on_probation() if is_on_probation else one for one in renamed]
     return [_commit(portable, source.agent, swarm) for portable, source in zip(chosen, found, strict=True)]
 
@@ -117,6 +120,7 @@ def _check(portable: PortableAgent, source: str, swarm: Swarm) -> None:
     """Refuse what must not come in; nothing is written here."""
     require_same(bound_embedder(swarm.client, swarm.keys) or swarm.embedder.identity, portable.embedder)
     check_weights_fit(portable.registration.config)
+    _check_texts(portable, swarm)
     if _imported(portable, source, swarm) is not None:
         # By an import of several that was interrupted: the rest of them follows.
         return
@@ -128,6 +132,19 @@ def _check(portable: PortableAgent, source: str, swarm: Swarm) -> None:
     stones = TombstoneStore(swarm.client, swarm.keys).all()
     _check_forgotten(portable, source, [stone for stone in stones if stone.at_s >= portable.at_s], swarm)
     _check_double(portable, swarm)
+
+
+def _check_texts(portable: PortableAgent, swarm: Swarm) -> None:
+    """Refuse texts that hold what this swarm has taken out of the agent's."""
+    known = swarm.agents.registration(portable.agent)
+    redaction = redaction_of(known.policy if known else NO_POLICY)
+    for cluster in portable.clusters if redaction else ():
+        texts = (cluster.response, cluster.label, cluster.action, *(example.text for example in cluster.exemplars))
+        if any(redaction.text(text) != text for text in texts):
+            raise InputError(
+                f"agent {portable.agent}: texts of the file hold what its redaction here takes out "
+                f"({', '.join(redaction.names)}): swarm export --no-text leaves them out"
+            )
 
 
 def _is_new(state: AgentState) -> bool:
@@ -177,6 +194,17 @@ def _forgotten_actions(names: Iterable[str], since_s: float, swarm: Swarm) -> se
     return found
 
 
+def _check_one_another(found: Sequence[PortableAgent]) -> None:
+    """Refuse two agents that hold the same, as `_check_double` does with one that is here."""
+    for portable, other in itertools.permutations(found, 2):
+        mine, theirs = ({cluster.id for cluster in one.clusters} for one in (portable, other))
+        if 2 * len(mine & theirs) > len(mine):
+            raise InputError(
+                f"agents {portable.agent} and {other.agent} hold the same {len(mine & theirs)} clusters: "
+                "under two names they would confirm one another"
+            )
+
+
 def _check_double(portable: PortableAgent, swarm: Swarm) -> None:
     """Refuse what another agent holds: under two names it would confirm itself."""
     mine = {cluster.id for cluster in portable.clusters}
@@ -210,14 +238,11 @@ def _commit(portable: PortableAgent, source: str, swarm: Swarm) -> AgentImport:
 def _written(portable: PortableAgent, source: str, swarm: Swarm) -> int:
     """Commit it as the agent's next version; its number."""
     agent, agents, registration = portable.agent, swarm.agents, portable.registration
-    # Nothing said is nothing changed: who made room for the agent may have given it a policy.
-    swarm.register(
-        agent,
-        registration.role,
-        registration.config,
-        template=registration.template or None,
-        policy=registration.policy if registration.policy != NO_POLICY else None,
-    )
+    # What is taken out of its texts, and for how long they are kept, goes with it; what holds here already stays.
+    known = agents.registration(agent)
+    policy = registration.policy.with_that_of(known.policy) if known else registration.policy
+    template = registration.template or None
+    swarm.register(agent, registration.role, registration.config, template=template, policy=policy)
     with turn_at(agent, agents, swarm.settings.lease_ttl) as lease:
         state = agents.state(agent)
         if not _is_new(state):
