@@ -27,7 +27,7 @@ from swarm.errors import (
 )
 from swarm.services.background import Background
 from swarm.services.exchange import export_agent_to, import_agents, read_portable
-from swarm.services.exchange.imports import IMPORT
+from swarm.services.lineage import IMPORT
 from swarm.services.restore import restore
 from swarm.services.swarm import Swarm
 from swarm.sona.ewc import EwcMemory
@@ -137,6 +137,9 @@ def test_an_import_is_a_version_that_says_where_it_comes_from(home: Place, folde
     assert (version.kind, version.outcomes, version.clusters) == (IMPORT, done.outcomes, done.clusters)
     assert version.figures["from_swarm"] == home[0].keys.swarm
     assert version.figures["from_generation"] == done.source_generation
+    away[1].drain(0.0)
+    [told] = away[0].events.latest("agent:imported")
+    assert told.as_dict()["body"] == {"agent": "ada", "generation": version.version}
 
 
 def test_under_another_name_every_tag_is_the_new_one(folder: Path, away: Place) -> None:

@@ -9,8 +9,9 @@ from swarm.store.forgotten import UP_TO, is_floor, settled_by
 from swarm.store.reply import stream_position
 from swarm.store.versions import LogEntry, Span
 
-REWIND, RETRAIN = "rewind", "retrain"
-"""The kinds in the log of generations that were made again, of the agent itself and of one that learned from it."""
+REWIND, RETRAIN, IMPORT, TUNED = "rewind", "retrain", "import", "tuned"
+"""The kinds in the log of generations that were made again, of the agent itself and of one that learned from it; that came
+from a file; that changed the settings."""
 
 
 def lineage(log: Sequence[LogEntry], version: int) -> list[LogEntry]:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from swarm.errors import CapacityError, RecordError
 from swarm.services.history import update_of
-from swarm.services.lineage import RETRAIN, REWIND
+from swarm.services.lineage import IMPORT, RETRAIN, REWIND, TUNED
 from swarm.services.quarantine import QUARANTINE, RELEASE
 from swarm.services.rollback import ROLLBACK
 from swarm.services.warm_start import WARM_START
@@ -28,12 +28,14 @@ from swarm.wire.event_records import encode_event
 from swarm.wire.event_types import (
     MAX_LABEL,
     MAX_NAMES,
+    AgentImported,
     AgentQuarantined,
     AgentReleased,
     AgentRetrained,
     AgentRewound,
     AgentRolledBack,
     AgentStarted,
+    AgentTuned,
     Body,
     LearnComplete,
     LearnRefused,
@@ -135,6 +137,10 @@ def _events_of(agent: str, entry: LogEntry) -> Iterator[Body]:
         yield AgentRetrained(agent=agent, generation=number)
     elif entry.kind == WARM_START:
         yield AgentStarted(agent=agent, generation=number)
+    elif entry.kind == IMPORT:
+        yield AgentImported(agent=agent, generation=number)
+    elif entry.kind == TUNED:
+        yield AgentTuned(agent=agent, generation=number)
     elif not entry.kind and "outcomes" in figures:
         yield from _consolidated(agent, entry)
 

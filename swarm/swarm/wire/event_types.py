@@ -229,6 +229,24 @@ class AgentStarted(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentImported(Body):
+    """An agent came in from a file, with what it had learned elsewhere."""
+
+    type: ClassVar[str] = "agent:imported"
+    agent: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentTuned(Body):
+    """Settings that a search had found were given to an agent."""
+
+    type: ClassVar[str] = "agent:tuned"
+    agent: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _TaskEnded(Body):
     task: str
     role: str
@@ -297,7 +315,7 @@ EVENTS: Mapping[str, type[Body]] = MappingProxyType(
             *(PatternStored, PatternForgotten, TrajectoryForgotten),
             *(LearnComplete, LearnRefused, OutcomeDead, BatchComplete, MergeComplete),
             *(AgentCreated, AgentChanged, AgentForgotten, AgentQuarantined, AgentReleased),
-            *(AgentRolledBack, AgentRewound, AgentRetrained, AgentStarted),
+            *(AgentRolledBack, AgentRewound, AgentRetrained, AgentStarted, AgentImported, AgentTuned),
             *(TaskDone, TaskDead, TaskCancelled, WorkerLost),
         )
     }

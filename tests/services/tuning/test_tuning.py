@@ -83,6 +83,9 @@ def test_poor_settings_are_found_out_changed_and_rolled_back(swarm: Swarm, backg
     assert config_of(swarm) == report.best.config
     newest = swarm.history("ada")[0]
     assert (newest.version, newest.kind, newest.figures["trials"]) == (version, "tuned", 3)
+    background.drain(0.0)
+    [told] = swarm.events.latest("agent:tuned")
+    assert told.as_dict()["body"] == {"agent": "ada", "generation": version}
     # Back and forth: the settings go with the versions.
     swarm.rollback("ada", version - 1)
     assert config_of(swarm) == POOR

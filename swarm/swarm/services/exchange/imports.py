@@ -14,6 +14,7 @@ from typing import Any
 from swarm.embed.identity import require_same
 from swarm.errors import InputError, NewerRecordError, RuntimeSetupError, StaleWriterError
 from swarm.services.exchange.folder import AGENT_FILE
+from swarm.services.lineage import IMPORT
 from swarm.services.redacted import redaction_of
 from swarm.services.swarm import Swarm
 from swarm.services.turn import turn_at
@@ -32,8 +33,6 @@ from swarm.wire.records import check_weights_fit, encode_cluster
 from swarm.wire.retention_records import Tombstone
 from swarm.wire.schema import SCHEMA
 
-IMPORT = "import"
-"""The kind of such a generation in the log."""
 _BEFORE_ALL = "0-1"
 """No outcome has this place in a stream, or one before it: they are milliseconds since the epoch."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from swarm.errors import InputError, StaleWriterError
+from swarm.services.lineage import TUNED
 from swarm.services.rollback import CONFIG_BEFORE
 from swarm.services.tuning.report import TuningReport
 from swarm.services.turn import registered, turn_at
@@ -21,8 +22,6 @@ from swarm.store.commit import Commit, Committer
 from swarm.wire.codec import encode
 from swarm.wire.records import Weights, check_weights_fit, encode_weights
 
-TUNED = "tuned"
-"""The kind of such a generation in the log."""
 _MAX_CAUSE = 200
 
 
