@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,17 @@ def this_place() -> dict[str, str]:
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         "python": platform.python_version(),
-        "packages": ", ".join(f"{name} {version(name)}" for name in ("numpy", "redis", "celery", "scikit-learn")),
+        "packages": ", ".join(f"{name} {_version(name)}" for name in ("numpy", "redis", "celery", "scikit-learn")),
         "commit": _commit(),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        # scikit-learn is of the extra `bench`.
+        return "is not installed"
 
 
 def now() -> str:

@@ -167,8 +167,13 @@ def register_template(swarm: Swarm, name: str, template: Template, *, replaces: 
     wanted = (template.role, config, template.name, template.policy)
     if known is not None and not replaces and wanted != (known.role, known.config, known.template, known.policy):
         made = f"from template {known.template}" if known.template else "from no template"
-        raise InputError(f"name must be a new agent's, got {name}, which was made {made} and otherwise: see --replace")
+        raise InputError(f"name must be a new agent's: {name} was made {made} and otherwise; --replace changes it")
     return _made(name, swarm.register(name, template.role, config, template=template.name, policy=template.policy))
+
+
+def made_agent(swarm: Swarm, name: str) -> MadeAgent:
+    """An agent as it is registered; an `UnknownIdError` if it is not."""
+    return _made(name, registered(name, swarm.agents))
 
 
 def _made(name: str, found: Registration) -> MadeAgent:

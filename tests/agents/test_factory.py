@@ -49,10 +49,10 @@ def test_an_agent_is_made_from_a_template_and_known_to_every_process(factory: Ag
 
 def test_an_agent_that_is_registered_otherwise_is_changed_only_when_asked(factory: AgentFactory, swarm: Swarm) -> None:
     swarm.register("ada", "coder")
-    with pytest.raises(InputError, match="which was made from no template and otherwise"):
+    with pytest.raises(InputError, match="ada was made from no template and otherwise"):
         factory.create("ada", "chat")
     assert factory.create("ada", "chat", replaces=True).config.pattern_clusters == 50
-    with pytest.raises(InputError, match="which was made from template chat and otherwise"):
+    with pytest.raises(InputError, match="ada was made from template chat and otherwise"):
         factory.create("ada", "code")
     assert factory.list()[0].template == "chat"
 

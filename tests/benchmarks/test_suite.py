@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from benchmarks import suite_result
 from benchmarks.claims import CLAIMS, beside_claims
 from benchmarks.peer import peer_times_us
 from benchmarks.small_data import write_small_data
@@ -85,6 +87,14 @@ def test_a_full_run_takes_each_folder_and_says_which_it_left_out(tmp_path: Path)
 def test_a_wrong_wish_is_one_line(wanted: Wanted, line: str) -> None:
     with pytest.raises(InputError, match=line):
         plan(wanted, PLACES)
+
+
+def test_a_package_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(suite_result, "version", missing)
+    assert "scikit-learn is not installed" in this_place()["packages"]
 
 
 def test_a_row_has_its_ratio_its_spread_and_whether_the_bound_is_met() -> None:

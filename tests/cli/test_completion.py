@@ -51,7 +51,7 @@ def completed(line: CommandLine, *words: str) -> list[str]:
 def test_commands_options_and_choices_are_completed(bash: CommandLine) -> None:
     assert completed(bash, "swarm", "") == list(COMMANDS)
     assert completed(bash, "swarm", "sta") == ["status"]
-    assert completed(bash, "swarm", "agents", "") == ["create", "history", "list", "quarantine", "rollback"]
+    assert completed(bash, "swarm", "agents", "") == ["create", "history", "list", "quarantine", "rollback", "show"]
     assert completed(bash, "swarm", "status", "--j") == ["--json"]
     assert completed(bash, "swarm", "route", "text", "--strategy", "q") == ["quality"]
     assert completed(bash, "swarm", "no-such") == []

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from swarm_support import DIM, EMBEDDER, make_swarm
 
-from swarm.errors import InputError
+from swarm.errors import InputError, UnknownIdError
 from swarm.services.access import AccessControl
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
@@ -90,7 +90,7 @@ def test_an_agent_is_created_shown_and_created_once(run: Run, swarm: Swarm) -> N
     assert all(len(line) <= 80 for line in shown.splitlines())
     refused = run(*words)
     assert isinstance(refused.exception, InputError)
-    assert "see --replace" in str(refused.exception)
+    assert "--replace changes it" in str(refused.exception)
     assert answered(run(*words, "--replace", "--json"))["role"] == "medical-expert"
 
 
@@ -125,3 +125,19 @@ def test_what_makes_no_sense_creates_nothing(run: Run, swarm: Swarm, words: list
     refused = run("agents", "create", "ada", *words)
     assert message in refused.output + str(refused.exception)
     assert swarm.roles() == {}
+
+
+def test_an_agent_is_shown_as_it_is_registered_and_what_is_redacted_no_more_is_said(run: Run) -> None:
+    made = answered(run("agents", "create", "doc-1", "--template", "expert", "--domain", "medical", "--json"))
+    assert answered(run("agents", "show", "doc-1", "--json")) == made
+    assert "redacts" in run("agents", "show", "doc-1").output
+    replaced = run("agents", "create", "doc-1", "--template", "code", "--replace").output
+    assert "It no longer redacts" in replaced
+    assert "email" in replaced
+    assert isinstance(run("agents", "show", "nobody").exception, UnknownIdError)
+
+
+def test_a_setting_that_is_not_there_comes_with_the_one_that_is_meant(run: Run) -> None:
+    error = run("agents", "create", "ada", "--template", "code", "--set", "rank=5").exception
+    assert isinstance(error, InputError)
+    assert "rank" in str(error).rpartition("did you mean")[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
 from swarm.errors import InputError, shown
@@ -116,7 +117,9 @@ def _policy(values: Mapping[str, Any]) -> AgentPolicy:
 
 def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     if unknown := sorted(shown(key, 60) for key in values.keys() - set(known)):
-        raise InputError(f"{where} may hold {', '.join(known)}, got {', '.join(unknown)}")
+        meant = get_close_matches(unknown[0], known, 1, 0.3) or [name for name in known if unknown[0] in name]
+        hint = f" (did you mean {meant[0]}?)" if meant else ""
+        raise InputError(f"{where} may hold {', '.join(known)}, got {', '.join(unknown)}{hint}")
 
 
 def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:

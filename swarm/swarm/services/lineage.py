@@ -10,8 +10,8 @@ from swarm.store.reply import stream_position
 from swarm.store.versions import LogEntry, Span
 
 REWIND, RETRAIN, IMPORT, TUNED = "rewind", "retrain", "import", "tuned"
-"""The kinds in the log of generations that were made again, of the agent itself and of one that learned from it; that came
-from a file; that changed the settings."""
+"""The kinds in the log of generations that were made again, of the agent itself and of one that learned from it; that
+came from a file; that changed the settings."""
 
 
 def lineage(log: Sequence[LogEntry], version: int) -> list[LogEntry]:

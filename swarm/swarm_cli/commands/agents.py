@@ -13,7 +13,7 @@ from rich.text import Text
 from swarm.services.history import Version
 from swarm.services.swarm import Swarm
 from swarm.sona.config import SonaConfig
-from swarm_agents.factory import made_from, register_template
+from swarm_agents.factory import MadeAgent, made_agent, made_from, register_template
 from swarm_cli import completion
 from swarm_cli.assignments import assignments
 from swarm_cli.commands.status import agents_table
@@ -57,17 +57,41 @@ def create(
     settings = cli_settings(name)
     wanted = made_from(template, domain, role, assignments(changes))
     with reachable(settings):
-        made = register_template(Swarm(settings), agent, wanted, replaces=replace)
+        swarm = Swarm(settings)
+        known = swarm.agents.registration(agent)
+        made = register_template(swarm, agent, wanted, replaces=replace)
     if as_json:
         print_json({"swarm": settings.name, **made.as_dict()})
         return
-    console().print(f"Agent {made.name} of role {made.role} is made from template {made.template}.")
+    _show_made(made)
+    if dropped := sorted(set(known.policy.redact if known else ()) - set(made.policy.redact)):
+        console().print(Text(f"It no longer redacts {', '.join(dropped)}.", BAD))
+
+
+@command.command("show")
+@click.argument("agent", metavar="NAME", shell_complete=completion.agents)
+@swarm_option
+@json_option
+def show(agent: str, name: str | None, as_json: bool) -> None:
+    """Show what an agent was made from: template, learning settings, retention, redaction."""
+    settings = cli_settings(name)
+    with reachable(settings):
+        made = made_agent(Swarm(settings), agent)
+    if as_json:
+        print_json({"swarm": settings.name, **made.as_dict()})
+    else:
+        _show_made(made)
+
+
+def _show_made(made: MadeAgent) -> None:
+    origin = f"is made from template {made.template}" if made.template else "is made from no template"
+    console().print(f"Agent {made.name} of role {made.role} {origin}.")
     grid = facts()
     differs = made.config.as_dict().items() - SonaConfig(dim=made.config.dim).as_dict().items()
     grid.add_row("differs in", ", ".join(f"{key} {value:g}" for key, value in sorted(differs)) or "nothing")
     grid.add_row("half-life", period(made.policy.half_life_s))
     grid.add_row("time to live", period(made.policy.ttl_s))
-    grid.add_row("takes out", ", ".join(made.policy.redact) or "nothing")
+    grid.add_row("redacts", ", ".join(made.policy.redact) or "nothing")
     console().print(grid)
 
 

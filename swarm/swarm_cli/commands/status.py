@@ -100,6 +100,8 @@ def agents_table(agents: Sequence[AgentStatus]) -> Table:
     taken_back = [name for name in ("rewound", "refused") if any(getattr(agent, name) for agent in agents)]
     figures = ("gen.", "accepted", "learned", "waiting", "oldest", "open", *taken_back, *alarms)
     made = table("agent", "role", "trust", *figures, right=figures)
+    # A name is there to be copied.
+    made.columns[0].no_wrap = True
     for agent in agents:
         counts = (agent.generation, agent.accepted, agent.consolidated, agent.pending)
         made.add_row(

@@ -37,7 +37,7 @@ def list_templates(as_json: bool) -> None:
     for template in templates:
         made.add_row(template.name, template.role, template.description)
     console().print(made)
-    made = table("domain", "takes out")
+    made = table("domain", "redacts")
     for domain in domains:
         made.add_row(domain.name, ", ".join(domain.policy.redact))
     console().print("\n", made)
