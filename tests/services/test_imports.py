@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -336,6 +337,12 @@ def test_values_that_do_not_fit_together_are_refused(home: Place, away: Place) -
             import_agents(away[0], work_file(away[0], doctored))
     assert keys_of(away[0]) == []
     assert check_portable(mine) is mine
+
+
+def test_a_file_that_would_be_waited_for_is_refused(away: Place, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(RuntimeSetupError, match="fifo: it must be a file or a folder"):
+        import_agents(away[0], tmp_path / "fifo")
 
 
 def test_files_of_another_kind_are_refused_by_name(home: Place, folder: Path, away: Place, tmp_path: Path) -> None:

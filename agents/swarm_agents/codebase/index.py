@@ -102,7 +102,7 @@ def index_codebase(
     form = " ".join([FORM, "docs" if with_docs else "code", *redaction.names])
     wanted = CodeState(root=str(root), embedder=str(swarm.embedder.identity), form=form)
     is_same = _begin(store, wanted, replace)
-    run = _Run(store, store.files(), skipped, is_same=is_same)
+    run = _Run(store, wanted, store.files(), skipped, is_same=is_same)
     changed = run.changed(found)
     for batch in _batches(_records(changed, swarm, count, with_docs, redaction)):
         run.write(batch)
@@ -175,9 +175,12 @@ class _Made:
 class _Run:
     """One run: what was known before, and what is known now."""
 
-    def __init__(self, store: CodeStore, known: dict[str, FileState], skipped: Skipped, *, is_same: bool) -> None:
+    def __init__(
+        self, store: CodeStore, wanted: CodeState, known: dict[str, FileState], skipped: Skipped, *, is_same: bool
+    ) -> None:
         self._is_same = is_same
         self._store = store
+        self._wanted = wanted
         self._known = known
         self._skipped = skipped
         self.now: dict[str, FileState] = {}
@@ -209,7 +212,10 @@ class _Run:
         self.indexed += sum(made.record is not None for made in good)
         if good:
             self._store.write(
-                {made.path: made.record for made in good}, {made.path: made.state for made in good}, gone=[]
+                self._wanted,
+                {made.path: made.record for made in good},
+                {made.path: made.state for made in good},
+                gone=[],
             )
 
     def finish(self) -> None:
@@ -217,7 +223,7 @@ class _Run:
         gone = sorted(self._known.keys() - self.now.keys())
         self.removed = len(gone)
         if gone:
-            self._store.write({}, {}, gone)
+            self._store.write(self._wanted, {}, {}, gone)
 
 
 def _records(

@@ -242,22 +242,21 @@ def _spec_of(folder: Path, skipped: Skipped) -> GitIgnoreSpec | None:
         return None
     good = []
     for line in lines:
-        if _is_pattern(line):
+        if _is_pattern(line, GitIgnoreSpec):
             good.append(line)
         else:
             skipped.add("a pattern of .gitignore that cannot be used", str(at))
     return GitIgnoreSpec.from_lines(good)
 
 
-def _is_pattern(line: str) -> bool:
+def _is_pattern(line: str, spec: type[GitIgnoreSpec]) -> bool:
     """Whether a line can be used; with many stars one name could be looked at for years."""
-    from pathspec import GitIgnoreSpec  # of the extra `code`, see above
 
     groups = [len(_STARS.findall(part)) for part in line.split("/")]
     if sum(groups) > _MAX_STARS or max(groups) > _MAX_STARS_IN_NAME or line.count("**") > _MAX_STARS_IN_NAME:
         return line.startswith("#")
     try:
-        GitIgnoreSpec.from_lines([line])
+        spec.from_lines([line])
     except (ValueError, re.error):
         return False
     return True

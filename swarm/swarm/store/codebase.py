@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+from swarm.errors import StaleWriterError
 from swarm.store.connection import Client, redis_errors
 from swarm.store.reply import to_bytes, to_hash
 from swarm.wire.code_records import (
@@ -26,6 +28,24 @@ MAX_JUDGED = 2_000
 """Judgements that weigh the signs; at the bound the older half goes, and what was learned of it by the bank stays."""
 _PAGE = 64
 _STATE, _WRITES = "state", "writes"
+WRITE_CODE = """
+if redis.call('HGET', KEYS[1], 'state') ~= ARGV[1] then return 0 end
+local at = 5
+for _ = 1, tonumber(ARGV[2]) do
+  redis.call('HDEL', KEYS[2], ARGV[at])
+  redis.call('HDEL', KEYS[3], ARGV[at])
+  at = at + 1
+end
+for part = 1, 2 do
+  for _ = 1, tonumber(ARGV[part + 2]) do
+    redis.call('HSET', KEYS[part + 1], ARGV[at], ARGV[at + 1])
+    at = at + 2
+  end
+end
+redis.call('HINCRBY', KEYS[1], 'writes', 1)
+return 1
+"""
+"""Files of an index, if it is still the one that is meant."""
 
 
 class CodeStore:
@@ -35,6 +55,7 @@ class CodeStore:
         self.agent = agent
         self._client = client
         self._keys = keys.agent(agent)
+        self._write = client.register_script(WRITE_CODE)
 
     def state(self) -> tuple[CodeState | None, int]:
         """What the index is of, None if there is none; and how often it was written."""
@@ -59,25 +80,30 @@ class CodeStore:
             found = self._client.hgetall(self._keys.code_files)
         return {path: decode_file_state(data) for path, data in to_hash(found).items()}
 
-    def write(self, records: Mapping[str, bytes | None], states: Mapping[str, FileState], gone: Sequence[str]) -> None:
+    def write(
+        self,
+        wanted: CodeState,
+        records: Mapping[str, bytes | None],
+        states: Mapping[str, FileState],
+        gone: Sequence[str],
+    ) -> None:
         """Write files, and what is known of them; remove those that are gone. All or none.
 
         A record is None where only the state of a file has changed.
+
+        Raises
+        ------
+        StaleWriterError
+            If the index is not `wanted` any more: another run has begun one of another folder, or it was forgotten.
         """
-        fresh: dict[Any, Any] = {path: data for path, data in records.items() if data is not None}
+        fresh = {path: data for path, data in records.items() if data is not None}
+        known = {path: encode_file_state(state) for path, state in states.items()}
+        args: list[Any] = [encode_code_state(wanted), len(gone), len(fresh), len(known), *gone]
+        args += chain(*fresh.items(), *known.items())
         with redis_errors(f"write the codebase of {self.agent}"):
-            pipeline = self._client.pipeline(transaction=True)
-            if gone:
-                pipeline.hdel(self._keys.code, *gone)
-                pipeline.hdel(self._keys.code_files, *gone)
-            if fresh:
-                pipeline.hset(self._keys.code, mapping=fresh)
-            if states:
-                pipeline.hset(
-                    self._keys.code_files, mapping={path: encode_file_state(state) for path, state in states.items()}
-                )
-            pipeline.hincrby(self._keys.code_state, _WRITES, 1)
-            pipeline.execute()
+            is_written = self._write(keys=[self._keys.code_state, self._keys.code, self._keys.code_files], args=args)
+        if not is_written:
+            raise StaleWriterError(f"agent {self.agent}: its index is of another folder by now, or was forgotten")
 
     def records(self, paths: Sequence[str]) -> Iterator[FileRecord]:
         """The records of these files, of those that are there."""

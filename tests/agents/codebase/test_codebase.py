@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarm.embed import HashedEmbedder
-from swarm.errors import BoundsError, EmbedderMismatchError, InputError, UnknownIdError
+from swarm.errors import BoundsError, EmbedderMismatchError, InputError, StaleWriterError, UnknownIdError
 from swarm.services.background import Background
 from swarm.services.restore import restore
 from swarm.services.swarm import Swarm
@@ -277,3 +277,20 @@ def test_a_backup_holds_what_was_indexed_and_said(
     erase_swarm(client, swarm.keys)
     restore(tmp_path / "swarm.backup", settings)
     assert [(hit.name, hit.score) for hit in Codebase("code", swarm).query("evict")] == found
+
+
+def test_a_run_ends_where_another_folder_has_taken_its_place(swarm: Swarm, tree: Path) -> None:
+    store = CodeStore(swarm.client, swarm.keys, "code")
+    Codebase("code", swarm).index(tree)
+    mine, _ = store.state()
+    files = store.files()
+    assert mine is not None
+    (tree.parent / "other").mkdir()
+    (tree.parent / "other" / "one.py").write_text(FILES["dates.py"])
+    Codebase("code", swarm).index(tree.parent / "other", replace=True)
+    with pytest.raises(StaleWriterError, match="agent code: its index is of another folder by now"):
+        store.write(mine, {}, files, gone=[])
+    swarm.forget(agent="code")
+    with pytest.raises(StaleWriterError, match="or was forgotten"):
+        store.write(mine, {}, files, gone=[])
+    assert store.files() == {}

@@ -98,6 +98,8 @@ def agent_files(path: Path) -> list[Path]:
         if not files:
             raise RuntimeSetupError(f"{path} holds no {AGENT_FILE}: swarm export writes one")
         return files
+    if path.exists() and not path.is_file():
+        raise RuntimeSetupError(f"cannot read {path}: it must be a file or a folder")  # a FIFO would be waited for
     return [path]
 
 
