@@ -351,7 +351,7 @@ def test_files_of_another_kind_are_refused_by_name(home: Place, folder: Path, aw
     export_agent_to(home[0], "ada", tmp_path / "ada", formats=["safetensors"])
     with pytest.raises(InputError, match=rf"holds the swarm {home[0].keys.swarm} whole: swarm restore reads it"):
         import_agents(swarm, tmp_path / "whole.backup")
-    with pytest.raises(DamagedRecordError, match="this file is none"):
+    with pytest.raises(DamagedRecordError, match="this file is no backup"):
         import_agents(swarm, tmp_path / "ada" / "adapter.safetensors")
     with pytest.raises(RuntimeSetupError, match=r"holds no agent\.swarm: swarm export writes one"):
         import_agents(swarm, tmp_path / "ada")

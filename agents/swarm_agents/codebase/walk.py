@@ -251,7 +251,6 @@ def _spec_of(folder: Path, skipped: Skipped) -> GitIgnoreSpec | None:
 
 def _is_pattern(line: str, spec: type[GitIgnoreSpec]) -> bool:
     """Whether a line can be used; with many stars one name could be looked at for years."""
-
     groups = [len(_STARS.findall(part)) for part in line.split("/")]
     if sum(groups) > _MAX_STARS or max(groups) > _MAX_STARS_IN_NAME or line.count("**") > _MAX_STARS_IN_NAME:
         return line.startswith("#")

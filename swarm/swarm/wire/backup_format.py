@@ -135,7 +135,7 @@ class _Reader:
 
     def head(self) -> Head:
         if self._read(len(MAGIC), "the beginning") != MAGIC:
-            raise DamagedRecordError("backup: this file is none")
+            raise DamagedRecordError("backup: this file is no backup, and no agent.swarm")
         version = int.from_bytes(self._read(2, "the format"), "big")
         if version > FORMAT:
             raise NewerRecordError(f"backup: format {version}, this program reads up to {FORMAT}: upgrade it")

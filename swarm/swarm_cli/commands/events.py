@@ -81,7 +81,7 @@ def _show(event: Event, as_json: bool) -> None:
         sys.stdout.flush()
         return
     body: Any = event.body
-    told = "  ".join(f"{name} {_value(value)}" for name, value in asdict(body).items() if value not in ("", None))
+    told = "  ".join(f"{name} {_value(value)}" for name, value in asdict(body).items() if value)
     at = time.strftime("%H:%M:%S", time.localtime(event.at_s))
     line = Text.assemble(
         (f"{at}  ", NOTE),
