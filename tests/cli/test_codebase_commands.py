@@ -66,11 +66,15 @@ def test_what_cannot_be_done_is_one_line(swarm: Swarm, tmp_path: Path) -> None:
         (["query", "x", "--query", "y"], "give TEXT or --query, not both"),
         (["query", "x", "--name", "code", "--role", "r"], "do not go with --name"),
         (["feedback", "code/0123456789-abcdef"], "give --good or --bad"),
+        (["feedback", "code/0123456789-abcdef", "--good", "--bad"], "give --good or --bad, one of the two"),
+        (["feedback", "ghost/0123456789-abcdef", "--good"], "swarm query --name ghost"),
+        (["index-codebase", "--path", str(tmp_path), "--extensions", "zzz", "--name", "ghost"], "got 'zzz'"),
         (["feedback", "nonsense", "--good"], "id must be AGENT/QUESTION-ANSWER"),
     ):
         code, out, error = swarm(*words)
         assert (code, out, error.count("\n")) == (2, "", 1)
         assert way_out in error
+    assert json.loads(swarm("agents", "list", "--json")[1])["agents"] == []
 
 
 def test_under_a_token_code_is_an_operators(

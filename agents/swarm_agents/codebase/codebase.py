@@ -14,7 +14,7 @@ from pathlib import Path
 from swarm.services.swarm import Swarm
 from swarm.wire.keys import check_name
 from swarm_agents.agent import Agent
-from swarm_agents.codebase.feedback import Feedback, give_feedback
+from swarm_agents.codebase.feedback import Feedback, check_answer, give_feedback
 from swarm_agents.codebase.index import IndexReport, index_codebase
 from swarm_agents.codebase.languages import LANGUAGES
 from swarm_agents.codebase.search import CodeHit, CodeSearch
@@ -66,6 +66,8 @@ class Codebase:
 
     def feedback(self, answer_id: str, *, is_good: bool, wait_s: float = 0.0) -> Feedback:
         """Say whether an answer was good; see `give_feedback`."""
+        # Looked up first: an agent that never answered must not be registered by what is said to it.
+        check_answer(self._search.store, answer_id)
         if self._agent is None:
             self._agent = Agent(self.name, swarm=self.swarm)
         return give_feedback(self._agent, answer_id, is_good=is_good, wait_s=wait_s)

@@ -84,7 +84,7 @@ def index_codebase(
     Raises
     ------
     InputError
-        If a parameter is out of its bounds, or the index is of another path.
+        If a parameter is out of its bounds, no file is to be indexed, or the index is of another path.
     RuntimeSetupError
         If a grammar is not installed.
     """
@@ -97,6 +97,9 @@ def index_codebase(
     found = list(islice(walked, most))
     for beyond in walked:
         skipped.add(f"beyond max_files ({most:,})", beyond.path)
+    if not found:
+        left_out = f"; {skipped.counts.total():,} left out, such as {skipped.example()}" if skipped.counts else ""
+        raise InputError(f"extensions must be of a file below {root}, got {shown(','.join(endings))}{left_out}")
     redaction = join(swarm, agent)
     store = CodeStore(swarm.client, swarm.keys, agent)
     form = " ".join([FORM, "docs" if with_docs else "code", *redaction.names])

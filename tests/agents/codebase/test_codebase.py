@@ -129,10 +129,13 @@ def test_several_processes_index_what_one_does(swarm: Swarm, tree: Path) -> None
 def test_bounds_are_errors_or_counted(swarm: Swarm, tree: Path, codebase: Codebase) -> None:
     assert codebase.index(tree, max_files=2).skipped == {"beyond max_files (2)": 1}
     assert codebase.index(tree, extensions=[".TS"]).files == 1
+    (tree / ".env").write_text("KEY=1")
     for options, message in (
         ({"max_files": 0}, "max_files must be in 1..50000, got 0"),
         ({"processes": 65}, "processes must be in 1..64, got 65"),
         ({"extensions": []}, "extensions must be a list of at least one"),
+        ({"extensions": ["zzz"]}, r"extensions must be of a file below .*tree, got 'zzz'$"),
+        ({"extensions": ["env"]}, r"got 'env'; 1 left out, such as \.env \(looks like a secret\)"),
         ({"extensions": ["p/y"]}, "extensions must be letters and digits"),
     ):
         with pytest.raises(InputError, match=message):
@@ -217,6 +220,9 @@ def test_an_answer_that_nobody_gave_is_unknown(codebase: Codebase, swarm: Swarm)
     for wrong in (f"{question}-000000", "code/0123456789-abcdef"):
         with pytest.raises(UnknownIdError, match="ask again"):
             codebase.feedback(wrong, is_good=True)
+    with pytest.raises(UnknownIdError, match="ask again"):
+        Codebase("ghost", swarm).feedback("ghost/0123456789-abcdef", is_good=True)
+    assert swarm.roles() == {"code": "codebase"}
     with pytest.raises(InputError, match="id must be AGENT/QUESTION-ANSWER"):
         codebase.feedback("nonsense", is_good=True)
     with pytest.raises(InputError, match="id is of agent other, not of code"):
