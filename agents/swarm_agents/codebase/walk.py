@@ -256,6 +256,7 @@ def _spec_of(folder: Path, skipped: Skipped) -> GitIgnoreSpec | None:
 
 def _is_pattern(line: str) -> bool:
     """Whether a line can be used; with many stars one name could be looked at for years."""
+    # Of the extra, as in `_spec_of`, which said so if it is not there.
     from pathspec import GitIgnoreSpec
 
     groups = [len(_STARS.findall(part)) for part in line.split("/")]

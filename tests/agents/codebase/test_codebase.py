@@ -17,8 +17,11 @@ from swarm.store.codebase import CodeStore
 from swarm.store.connection import Client
 from swarm.store.erase import erase_swarm
 from swarm.wire.agent_policy import AgentPolicy
+from swarm.wire.code_records import decode_file
 from swarm_agents.codebase import Codebase
+from swarm_agents.codebase.entries import record_of
 from swarm_agents.codebase.index import index_codebase
+from swarm_agents.codebase.matrix import CodeMatrix
 
 FILES = {
     "dates.py": '''\
@@ -212,6 +215,37 @@ def test_what_an_agents_redaction_takes_out_of_a_question_is_not_kept(codebase: 
     assert asked is not None
     assert asked.text == "where did [email] write a date down"
     assert codebase.feedback(hit.id, is_good=True).question == asked.text
+
+
+def test_function_words_of_a_question_match_no_names() -> None:
+    source = b"def after_task(task):\n    return task\n\n\ndef retry(task):\n    return task\n"
+    record, count = record_of("hooks.py", source, embedder := HashedEmbedder(64))
+    matrix = CodeMatrix({"hooks.py": decode_file(record)})
+    after, retry = range(count)
+    for question, best in (
+        ("how is a retry made after another", retry),
+        ("Where is retry defined?", retry),
+        ("where is after_task", after),
+        ("after", after),
+    ):
+        in_names = matrix.signs(question, embedder.embed([question])[0])[:, 0]
+        assert in_names[best] > 0.0
+        assert in_names[1 - best] == 0.0
+
+
+def test_of_one_name_two_are_shown_before_others(swarm: Swarm, tree: Path) -> None:
+    kinds = ("Http", "AsyncHttp", "Local", "Redis")
+    classes = [f"class {kind}:\n    def forget_dates(self):\n        return self.forget()\n" for kind in kinds]
+    (tree / "clients.py").write_text("\n\n".join(classes))
+    codebase = Codebase("code", swarm)
+    codebase.index(tree)
+    found = names(codebase, "forget dates", k=50)
+    wrappers = [name for name in found if name.endswith(".forget_dates")]
+    assert len(wrappers) == len(kinds)
+    assert found[:2] == wrappers[:2]
+    assert found[-2:] == wrappers[2:]
+    # Any of those that were shown can be judged, the last too.
+    assert codebase.feedback(codebase.query("forget dates", k=50)[-1].id, is_good=False).name == found[-1]
 
 
 def test_an_answer_that_nobody_gave_is_unknown(codebase: Codebase, swarm: Swarm) -> None:
