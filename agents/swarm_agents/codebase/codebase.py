@@ -8,7 +8,7 @@ codebase.feedback(first.id, is_good=True)
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from swarm.services.swarm import Swarm
@@ -45,6 +45,7 @@ class Codebase:
         max_files: int = MAX_FILES,
         processes: int = 1,
         replace: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
         """Index the files below `path`; what has not changed since the last time is left as it is.
 
@@ -58,7 +59,12 @@ class Codebase:
             max_files=max_files,
             processes=processes,
             replace=replace,
+            on_progress=on_progress,
         )
+
+    def is_complete(self) -> bool:
+        """Whether the last run came to its end; if not, answers may be missing or out of date."""
+        return self._search.store.is_complete()
 
     def query(self, text: str, k: int = 5) -> list[CodeHit]:
         """The k chunks that answer a question best, best first; see `CodeSearch.query`."""

@@ -25,7 +25,7 @@ MAX_ASKED = 2_000
 MAX_JUDGED = 2_000
 """Judgements that weigh the signs; at the bound the older half goes, and what was learned of it by the bank stays."""
 _PAGE = 64
-_STATE, _WRITES = "state", "writes"
+_STATE, _WRITES, _OPEN = "state", "writes", "open"
 
 
 class CodeStore:
@@ -44,14 +44,35 @@ class CodeStore:
         return None if data is None else decode_code_state(data), int(writes or 0)
 
     def begin(self, state: CodeState, *, anew: bool) -> None:
-        """Say what the index is of; with `anew` it begins empty."""
+        """Say what the index is of from now on, and that it is not complete; with `anew` it begins empty."""
         with redis_errors(f"begin the codebase of {self.agent}"):
             pipeline = self._client.pipeline(transaction=True)
             if anew:
                 pipeline.delete(self._keys.code, self._keys.code_files, self._keys.code_asked, self._keys.code_judged)
-            pipeline.hset(self._keys.code_state, _STATE, encode_code_state(state))
+            pipeline.hset(self._keys.code_state, mapping={_STATE: encode_code_state(state), _OPEN: 1})
             pipeline.hincrby(self._keys.code_state, _WRITES, 1)
             pipeline.execute()
+
+    def resume(self) -> None:
+        """Say that the index is not complete, until it is brought up to date."""
+        with redis_errors(f"begin the codebase of {self.agent}"):
+            self._client.hset(self._keys.code_state, _OPEN, 1)
+
+    def finish(self, gone: Sequence[str]) -> None:
+        """Remove files that are gone, and say that the index is complete."""
+        with redis_errors(f"finish the codebase of {self.agent}"):
+            pipeline = self._client.pipeline(transaction=True)
+            if gone:
+                pipeline.hdel(self._keys.code, *gone)
+                pipeline.hdel(self._keys.code_files, *gone)
+                pipeline.hincrby(self._keys.code_state, _WRITES, 1)
+            pipeline.hdel(self._keys.code_state, _OPEN)
+            pipeline.execute()
+
+    def is_complete(self) -> bool:
+        """Whether the last run that began came to its end."""
+        with redis_errors(f"read the codebase of {self.agent}"):
+            return not self._client.hexists(self._keys.code_state, _OPEN)
 
     def files(self) -> dict[str, FileState]:
         """The files of the index, by path."""
@@ -59,17 +80,14 @@ class CodeStore:
             found = self._client.hgetall(self._keys.code_files)
         return {path: decode_file_state(data) for path, data in to_hash(found).items()}
 
-    def write(self, records: Mapping[str, bytes | None], states: Mapping[str, FileState], gone: Sequence[str]) -> None:
-        """Write files, and what is known of them; remove those that are gone. All or none.
+    def write(self, records: Mapping[str, bytes | None], states: Mapping[str, FileState]) -> None:
+        """Write files, and what is known of them. All or none.
 
         A record is None where only the state of a file has changed.
         """
         fresh: dict[Any, Any] = {path: data for path, data in records.items() if data is not None}
         with redis_errors(f"write the codebase of {self.agent}"):
             pipeline = self._client.pipeline(transaction=True)
-            if gone:
-                pipeline.hdel(self._keys.code, *gone)
-                pipeline.hdel(self._keys.code_files, *gone)
             if fresh:
                 pipeline.hset(self._keys.code, mapping=fresh)
             if states:

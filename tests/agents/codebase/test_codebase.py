@@ -114,8 +114,12 @@ def test_a_run_that_was_killed_goes_on(swarm: Swarm, tree: Path, monkeypatch: py
         patched.setattr(CodeStore, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             index_codebase(swarm, "code", tree)
-    report = index_codebase(swarm, "code", tree)
+    codebase, told = Codebase("code", swarm), list[tuple[int, int]]()
+    assert not codebase.is_complete()
+    report = codebase.index(tree, on_progress=lambda done, total: told.append((done, total)))
     assert (report.files, report.indexed, report.unchanged) == (3, 2, 1)
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert codebase.is_complete()
 
 
 def test_several_processes_index_what_one_does(swarm: Swarm, tree: Path) -> None:
