@@ -56,8 +56,8 @@ class CommandLine:
         """The settings that the commands see, but for an external Redis."""
         return Settings(state_dir=self.state_dir)
 
-    def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command."""
+    def popen(self, *arguments: str, start_new_session: bool = False) -> subprocess.Popen[str]:
+        """Start a command, perhaps in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "swarm_cli", *arguments],
             env=self.environment,
@@ -65,6 +65,7 @@ class CommandLine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
+            start_new_session=start_new_session,
         )
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -83,8 +83,8 @@ def main() -> None:
         error.show()
     except click.ClickException as error:
         click.echo(f"error: {_usage(error)}", err=True)
-    except click.Abort:
-        click.echo("aborted", err=True)
+    except click.Abort as error:
+        click.echo(": ".join(["aborted", *map(str, error.args)]), err=True)
         sys.exit(EXIT_ABORTED)
     except SwarmError as error:
         click.echo(f"error: {one_line(error)}", err=True)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cli_support import CommandLine
+from support import wait_until
 
 from swarm.services.access import AccessControl
 from swarm.settings import Settings
+from swarm.store.codebase import CodeStore
 from swarm.store.connection import Client
+from swarm.wire.keys import SwarmKeys
 from swarm_cli.main import main
 
 EVIL = 'def walk_folder(path):\n    """Walk through a folder."""\n    return "\\x1b[31m", path  # \x1b[31m[bold]\n'
@@ -58,6 +66,30 @@ def test_code_is_indexed_found_and_judged(swarm: Swarm, tmp_path: Path) -> None:
     assert "before, and that counts" in swarm("feedback", hit["id"], "--bad")[1]
 
 
+def test_an_index_that_was_interrupted_says_so_and_goes_on(
+    swarm: Swarm, settings: Settings, client: Client, external: CommandLine
+) -> None:
+    store = CodeStore(client, SwarmKeys(settings.name), "code")
+    there = ("index-codebase", "--path", sysconfig.get_paths()["stdlib"], "--processes", "2")
+    external.environment["SWARM_EMBEDDER"] = "hashed:64"
+    with external.popen(*there, start_new_session=True) as process:
+        wait_until(store.files, 60.0, "the first files")
+        # As a terminal does: to the command, and to the processes that it started.
+        os.killpg(process.pid, signal.SIGINT)
+        out, error = process.communicate(timeout=60.0)
+    assert (process.returncode, out) == (1, "")
+    assert re.fullmatch(r"aborted: [\d,]+ of [\d,]+ files are indexed; run it again to go on\n", error)
+    asked = ("query", "--name", "code", "--query", "parse a date", "-k", "1")
+    code, out, error = swarm(*asked, "--json")
+    assert (code, json.loads(out)["complete"]) == (0, False)
+    assert error == "the index of code is unfinished, answers may be missing: run swarm index-codebase again to go on\n"
+    held = len(store.files())
+    report = json.loads(swarm(*there[:3], "--max-files", str(held), "--json")[1])
+    assert report["indexed"] == 0 < report["unchanged"]
+    code, out, error = swarm(*asked, "--json")
+    assert (json.loads(out)["complete"], error) == (True, "")
+
+
 def test_what_cannot_be_done_is_one_line(swarm: Swarm, tmp_path: Path) -> None:
     for words, way_out in (
         (["index-codebase", "--path", str(tmp_path / "none")], "path must be a folder"),
@@ -66,11 +98,15 @@ def test_what_cannot_be_done_is_one_line(swarm: Swarm, tmp_path: Path) -> None:
         (["query", "x", "--query", "y"], "give TEXT or --query, not both"),
         (["query", "x", "--name", "code", "--role", "r"], "do not go with --name"),
         (["feedback", "code/0123456789-abcdef"], "give --good or --bad"),
+        (["feedback", "code/0123456789-abcdef", "--good", "--bad"], "give --good or --bad, one of the two"),
+        (["feedback", "ghost/0123456789-abcdef", "--good"], "swarm query --name ghost"),
+        (["index-codebase", "--path", str(tmp_path), "--extensions", "zzz", "--name", "ghost"], "got 'zzz'"),
         (["feedback", "nonsense", "--good"], "id must be AGENT/QUESTION-ANSWER"),
     ):
         code, out, error = swarm(*words)
         assert (code, out, error.count("\n")) == (2, "", 1)
         assert way_out in error
+    assert json.loads(swarm("agents", "list", "--json")[1])["agents"] == []
 
 
 def test_under_a_token_code_is_an_operators(

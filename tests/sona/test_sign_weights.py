@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from swarm.sona.ranking import outcome_loss
-from swarm.sona.sign_weights import RIDGE, Judgement, learned_weights
+from swarm.sona.sign_weights import Judgement, learned_weights, ridge_of
 from swarm.sona.vectors import Doubles
 
 START = np.array([1.0, 0.5, -0.2])
@@ -24,7 +24,7 @@ def judgements(count: int, seed: int, truth: Doubles) -> list[Judgement]:
 
 
 def loss(beta: Doubles, judged: list[Judgement]) -> float:
-    total = 0.5 * RIDGE * float(np.square(beta - START).sum())
+    total = 0.5 * ridge_of(len(judged)) * float(np.square(beta - START).sum())
     for one in judged:
         mass = np.exp(one.signs.dot(beta))
         p = np.array([mass[one.chosen] / mass.sum()], dtype=np.float32)
@@ -67,3 +67,18 @@ def test_judgements_that_say_the_same_for_ever_leave_the_weights_finite(quality:
 def test_the_order_of_judgements_does_not_matter() -> None:
     judged = judgements(100, 3, np.array([0.0, 1.0, 1.0]))
     assert learned_weights(START, judged) == pytest.approx(learned_weights(START, judged[::-1]), abs=1e-6)
+
+
+def test_one_judgement_leaves_the_right_answers_of_other_questions_first() -> None:
+    rng = np.random.default_rng(4)
+    # Of the sizes that signs of code have: terms by the field, cosines in quarters.
+    start = np.array([0.4, 0.4, 0.3, 1.5, 1.2, 1.0, 1.3])
+    others = [3.0 * rng.random((32, len(start))) for _ in range(500)]
+    clear = [signs for signs in others if np.diff(np.sort(signs.dot(start))[-2:])[0] > 0.2]
+    assert len(clear) > 200
+    for _ in range(50):
+        signs = (3.0 * rng.random((32, len(start)))).astype(np.float32)
+        worst = int(signs.dot(start).argmin())
+        beta = learned_weights(start, [Judgement(signs, worst, 1.0)])
+        assert beta != pytest.approx(start, abs=1e-3)
+        assert all(one.dot(beta).argmax() == one.dot(start).argmax() for one in clear)

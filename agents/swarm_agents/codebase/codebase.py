@@ -8,13 +8,13 @@ codebase.feedback(first.id, is_good=True)
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from swarm.services.swarm import Swarm
 from swarm.wire.keys import check_name
 from swarm_agents.agent import Agent
-from swarm_agents.codebase.feedback import Feedback, give_feedback
+from swarm_agents.codebase.feedback import Feedback, check_answer, give_feedback
 from swarm_agents.codebase.index import IndexReport, index_codebase
 from swarm_agents.codebase.languages import LANGUAGES
 from swarm_agents.codebase.search import CodeHit, CodeSearch
@@ -45,6 +45,7 @@ class Codebase:
         max_files: int = MAX_FILES,
         processes: int = 1,
         replace: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
         """Index the files below `path`; what has not changed since the last time is left as it is.
 
@@ -58,7 +59,12 @@ class Codebase:
             max_files=max_files,
             processes=processes,
             replace=replace,
+            on_progress=on_progress,
         )
+
+    def is_complete(self) -> bool:
+        """Whether the last run came to its end; if not, answers may be missing or out of date."""
+        return self._search.store.is_complete()
 
     def query(self, text: str, k: int = 5) -> list[CodeHit]:
         """The k chunks that answer a question best, best first; see `CodeSearch.query`."""
@@ -66,6 +72,8 @@ class Codebase:
 
     def feedback(self, answer_id: str, *, is_good: bool, wait_s: float = 0.0) -> Feedback:
         """Say whether an answer was good; see `give_feedback`."""
+        # Looked up first: an agent that never answered must not be registered by what is said to it.
+        check_answer(self._search.store, answer_id)
         if self._agent is None:
             self._agent = Agent(self.name, swarm=self.swarm)
         return give_feedback(self._agent, answer_id, is_good=is_good, wait_s=wait_s)

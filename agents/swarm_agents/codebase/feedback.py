@@ -50,6 +50,24 @@ def split_answer_id(answer_id: object) -> tuple[str, str, str]:
     return agent, question, answer
 
 
+def check_answer(store: CodeStore, answer_id: str) -> tuple[Asked, int]:
+    """The question of an answer that can be judged, and which of its candidates that is.
+
+    Raises
+    ------
+    UnknownIdError
+        If there is no such answer any more.
+    """
+    name, question, answer = split_answer_id(answer_id)
+    if name != store.agent:
+        raise InputError(f"id is of agent {name}, not of {store.agent}")
+    asked = store.asked(question)
+    chosen = None if asked is None else _position(asked, answer)
+    if asked is None or chosen is None:
+        raise UnknownIdError(f"answer {answer_id} is unknown, or too old: ask again with swarm query --name {name}")
+    return asked, chosen
+
+
 def give_feedback(agent: Agent, answer_id: str, *, is_good: bool, wait_s: float = 0.0) -> Feedback:
     """Say whether an answer was good; the first word about an answer counts, once.
 
@@ -63,14 +81,9 @@ def give_feedback(agent: Agent, answer_id: str, *, is_good: bool, wait_s: float 
     UnknownIdError
         If there is no such answer any more.
     """
-    name, question, answer = split_answer_id(answer_id)
-    if name != agent.name:
-        raise InputError(f"id is of agent {name}, not of {agent.name}")
-    store = CodeStore(agent.swarm.client, agent.swarm.keys, name)
-    asked = store.asked(question)
-    chosen = None if asked is None else _position(asked, answer)
-    if asked is None or chosen is None:
-        raise UnknownIdError(f"answer {answer_id} is unknown, or too old: ask again with swarm query --name {name}")
+    store = CodeStore(agent.swarm.client, agent.swarm.keys, agent.name)
+    asked, chosen = check_answer(store, answer_id)
+    _, question, answer = split_answer_id(answer_id)
     key = judgement_of(question, answer)
     agent.before_task(asked.text, k=1, trajectory_id=key)
     receipt = agent.after_task(key, success=is_good, output=asked.names[chosen], wait=wait_s)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from itertools import islice
@@ -68,10 +70,12 @@ def index_codebase(
     processes: int = 1,
     replace: bool = False,
     with_docs: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> IndexReport:
     """Index the files below `path` for an agent, which is registered if it is new.
 
-    Afterwards the index holds those files and no others.
+    Afterwards the index holds those files and no others. A run that is interrupted leaves what it has written, and the
+    index is known not to be complete until another run comes to its end.
 
     Parameters
     ----------
@@ -80,11 +84,12 @@ def index_codebase(
     processes : that read and embed, 1..64; more than one needs a main module that may be imported
     replace : whether the index of another path is given up for this one
     with_docs : False leaves documentation out of the index, to measure how well code is found by it
+    on_progress : told how many files are done, and of how many, as often as some were written
 
     Raises
     ------
     InputError
-        If a parameter is out of its bounds, or the index is of another path.
+        If a parameter is out of its bounds, no file is to be indexed, or the index is of another path.
     RuntimeSetupError
         If a grammar is not installed.
     """
@@ -97,6 +102,9 @@ def index_codebase(
     found = list(islice(walked, most))
     for beyond in walked:
         skipped.add(f"beyond max_files ({most:,})", beyond.path)
+    if not found:
+        left_out = f"; {skipped.counts.total():,} left out, such as {skipped.example()}" if skipped.counts else ""
+        raise InputError(f"extensions must be of a file below {root}, got {shown(','.join(endings))}{left_out}")
     redaction = join(swarm, agent)
     store = CodeStore(swarm.client, swarm.keys, agent)
     form = " ".join([FORM, "docs" if with_docs else "code", *redaction.names])
@@ -104,8 +112,15 @@ def index_codebase(
     is_same = _begin(store, wanted, replace)
     run = _Run(store, wanted, store.files(), skipped, is_same=is_same)
     changed = run.changed(found)
-    for batch in _batches(_records(changed, swarm, count, with_docs, redaction)):
-        run.write(batch)
+    left = len(changed)
+    tell = on_progress or (lambda done, total: None)
+    tell(len(found) - left, len(found))
+    # Closed at once if this is interrupted: files that processes wait for must not be read first.
+    with closing(_records(changed, swarm, count, with_docs, redaction)) as made:
+        for batch in _batches(made):
+            run.write(batch)
+            left -= len(batch)
+            tell(len(found) - left, len(found))
     run.finish()
     return IndexReport(
         agent=agent,
@@ -152,6 +167,7 @@ def _begin(store: CodeStore, wanted: CodeState, replace: bool) -> bool:
     """Say what the index is of from now on; whether it is of the same folder as before."""
     known, _ = store.state()
     if known == wanted:
+        store.resume()
         return True
     if known is not None and known.root != wanted.root and not replace:
         raise InputError(
@@ -215,27 +231,40 @@ class _Run:
                 self._wanted,
                 {made.path: made.record for made in good},
                 {made.path: made.state for made in good},
-                gone=[],
             )
 
     def finish(self) -> None:
-        """Remove what is not there any more."""
+        """Remove what is not there any more; the index is complete."""
         gone = sorted(self._known.keys() - self.now.keys())
         self.removed = len(gone)
-        if gone:
-            self._store.write(self._wanted, {}, {}, gone)
+        self._store.write(self._wanted, {}, {}, gone, is_last=True)
 
 
 def _records(
     waiting: Sequence[tuple[Found, str, int]], swarm: Swarm, processes: int, with_docs: bool, redaction: Redaction
-) -> Iterator[_Made]:
+) -> Generator[_Made, None, None]:
     if processes == 1 or len(waiting) < _WORTH_PROCESSES:
         yield from (_made(one, swarm.embedder, with_docs, redaction) for one in waiting)
         return
     # Large files first would be even, but a run that is killed shall have gone on in the order of the paths.
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         made_there = partial(_made_there, swarm.settings.embedder, with_docs, redaction.names)
-        yield from pool.map(made_there, waiting, chunksize=4)
+        try:
+            with _interrupts_held():
+                made = pool.map(made_there, waiting, chunksize=4)
+            yield from made
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C goes to every process of a terminal: those that start here never hear it, and this one does afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _batches(made: Iterator[_Made]) -> Iterator[list[_Made]]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from swarm.sona.vectors import Doubles, Integers, Vector
 from swarm.wire.code_records import FIELDS, VIEWS, ChunkPlace, Counts, FileRecord, Postings
-from swarm_agents.codebase.terms import TERM_BITS, terms
+from swarm_agents.codebase.terms import TERM_BITS, asked_terms
 
 SIGNS = (
     *(f"terms in {field}" for field in FIELDS),
@@ -74,7 +74,7 @@ class CodeMatrix:
 
     def signs(self, text: str, x: Vector) -> Vector:
         """The signs of all chunks for a question and its vector (d,), of shape (n, signs)."""
-        asked = np.array(list(dict.fromkeys(terms(text)))[:_MOST_TERMS], dtype=np.intp)
+        asked = np.array(list(dict.fromkeys(asked_terms(text)))[:_MOST_TERMS], dtype=np.intp)
         self._seen[asked] = np.arange(1, len(asked) + 1, dtype=np.uint8)
         scores = [field.scores(self._seen, len(asked)) / _TERM_SCALE for field in self._fields]
         self._seen[asked] = 0

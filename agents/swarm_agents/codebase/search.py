@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ _CONSIDERED = 200
 """Chunks that compete for a question."""
 _KEPT = 32
 """Of these so many are kept with the question, to learn from what is said to one of them."""
+_NAMESAKES = 2
+"""So many of one name are shown before others had their turn."""
 _NEAR = 256
 """Clusters of the bank that are looked at."""
 _FAR = 1e-3
@@ -84,6 +87,8 @@ class CodeSearch:
     def query(self, text: str, k: int = 5) -> list[CodeHit]:
         """The k chunks that answer a question best, best first; the question is kept, so that they can be judged.
 
+        Of one name and kind only the two best come in their place.
+
         Raises
         ------
         TextError, BoundsError
@@ -101,8 +106,9 @@ class CodeSearch:
                 return []
             signs = self._matrix.signs(text, x)
             rows, scores, tried = self._ranked(signs, x)
-            self._keep(text, rows, signs, count)
-            return [self._hit(text, row, x, scores[i], tried[i]) for i, row in enumerate(rows[:count].tolist())]
+            shown = self._varied(rows)[:count]
+            self._keep(text, rows[shown], rows, signs)
+            return [self._hit(text, int(rows[i]), x, scores[i], tried[i]) for i in shown.tolist()]
 
     def _ranked(self, signs: Vector, x: Vector) -> tuple[Integers, Doubles, Doubles]:
         """Rows that compete, best first, with P and the outcomes near by of each."""
@@ -124,6 +130,19 @@ class CodeSearch:
         order = np.argsort(-expected, kind="stable")
         return rows[order], expected[order], tried[order]
 
+    def _varied(self, rows: Integers) -> Integers:
+        """Positions of rows, of one name and kind the two best; the further ones (wrappers, overrides) behind all."""
+        times: Counter[tuple[str, str]] = Counter()
+        early: list[int] = []
+        late: list[int] = []
+        for i, row in enumerate(rows.tolist()):
+            file, chunk, _ = self._matrix.place(row)
+            # What has no name is no namesake.
+            own = chunk.name.partition("#")[0].rpartition(".")[2] or file.path
+            times[own, chunk.kind] += 1
+            (early if times[own, chunk.kind] <= _NAMESAKES else late).append(i)
+        return np.array(early + late, dtype=np.intp)
+
     def _evidence(self, x: Vector) -> dict[str, Doubles]:
         """What the bank knows near a question: name of a chunk -> sum of w K q, w K (1 - q), w K^2 (1 - q), n."""
         found: dict[str, Doubles] = {}
@@ -138,8 +157,9 @@ class CodeSearch:
             found[cluster.response] = found.get(cluster.response, np.zeros(4)) + one
         return found
 
-    def _keep(self, text: str, rows: Integers, signs: Vector, count: int) -> None:
-        kept = rows[: max(_KEPT, count)]
+    def _keep(self, text: str, shown: Integers, rows: Integers, signs: Vector) -> None:
+        others = rows[~np.isin(rows, shown)]
+        kept = np.concatenate([shown, others[: max(_KEPT - len(shown), 0)]])
         asked = Asked(
             text=text,
             at_s=time.time(),

@@ -69,6 +69,11 @@ class Skipped:
         self.counts[reason] += 1
         self.examples.setdefault(reason, path)
 
+    def example(self) -> str:
+        """One of those left out for the commonest reason, with the reason."""
+        [(reason, _)] = self.counts.most_common(1)
+        return f"{self.examples[reason]} ({reason})"
+
 
 def walk(root: Path, extensions: Collection[str], skipped: Skipped) -> Iterator[Found]:
     """The files below `root` with one of these extensions, in the order of their paths.

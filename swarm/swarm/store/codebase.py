@@ -27,10 +27,10 @@ MAX_ASKED = 2_000
 MAX_JUDGED = 2_000
 """Judgements that weigh the signs; at the bound the older half goes, and what was learned of it by the bank stays."""
 _PAGE = 64
-_STATE, _WRITES = "state", "writes"
+_STATE, _WRITES, _OPEN = "state", "writes", "open"
 WRITE_CODE = """
 if redis.call('HGET', KEYS[1], 'state') ~= ARGV[1] then return 0 end
-local at = 5
+local at = 6
 for _ = 1, tonumber(ARGV[2]) do
   redis.call('HDEL', KEYS[2], ARGV[at])
   redis.call('HDEL', KEYS[3], ARGV[at])
@@ -42,10 +42,11 @@ for part = 1, 2 do
     at = at + 2
   end
 end
-redis.call('HINCRBY', KEYS[1], 'writes', 1)
+if #ARGV > 5 then redis.call('HINCRBY', KEYS[1], 'writes', 1) end
+if ARGV[5] == '1' then redis.call('HDEL', KEYS[1], 'open') end
 return 1
 """
-"""Files of an index, if it is still the one that is meant."""
+"""Files of an index, if it is still the one that is meant; with the last ones it is complete."""
 
 
 class CodeStore:
@@ -65,14 +66,24 @@ class CodeStore:
         return None if data is None else decode_code_state(data), int(writes or 0)
 
     def begin(self, state: CodeState, *, anew: bool) -> None:
-        """Say what the index is of; with `anew` it begins empty."""
+        """Say what the index is of from now on, and that it is not complete; with `anew` it begins empty."""
         with redis_errors(f"begin the codebase of {self.agent}"):
             pipeline = self._client.pipeline(transaction=True)
             if anew:
                 pipeline.delete(self._keys.code, self._keys.code_files, self._keys.code_asked, self._keys.code_judged)
-            pipeline.hset(self._keys.code_state, _STATE, encode_code_state(state))
+            pipeline.hset(self._keys.code_state, mapping={_STATE: encode_code_state(state), _OPEN: 1})
             pipeline.hincrby(self._keys.code_state, _WRITES, 1)
             pipeline.execute()
+
+    def resume(self) -> None:
+        """Say that the index is not complete, until it is brought up to date."""
+        with redis_errors(f"begin the codebase of {self.agent}"):
+            self._client.hset(self._keys.code_state, _OPEN, 1)
+
+    def is_complete(self) -> bool:
+        """Whether the last run that began came to its end."""
+        with redis_errors(f"read the codebase of {self.agent}"):
+            return not self._client.hexists(self._keys.code_state, _OPEN)
 
     def files(self) -> dict[str, FileState]:
         """The files of the index, by path."""
@@ -85,9 +96,11 @@ class CodeStore:
         wanted: CodeState,
         records: Mapping[str, bytes | None],
         states: Mapping[str, FileState],
-        gone: Sequence[str],
+        gone: Sequence[str] = (),
+        *,
+        is_last: bool = False,
     ) -> None:
-        """Write files, and what is known of them; remove those that are gone. All or none.
+        """Write files, and what is known of them; remove those that are gone. All or none; `is_last` completes the index.
 
         A record is None where only the state of a file has changed.
 
@@ -98,7 +111,7 @@ class CodeStore:
         """
         fresh = {path: data for path, data in records.items() if data is not None}
         known = {path: encode_file_state(state) for path, state in states.items()}
-        args: list[Any] = [encode_code_state(wanted), len(gone), len(fresh), len(known), *gone]
+        args: list[Any] = [encode_code_state(wanted), len(gone), len(fresh), len(known), int(is_last), *gone]
         args += chain(*fresh.items(), *known.items())
         with redis_errors(f"write the codebase of {self.agent}"):
             is_written = self._write(keys=[self._keys.code_state, self._keys.code, self._keys.code_files], args=args)

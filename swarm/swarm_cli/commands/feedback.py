@@ -11,7 +11,8 @@ from swarm_cli.output import console, plain, print_json
 
 @click.command("feedback", short_help="Say of a chunk that swarm query --name found whether it was good.")
 @click.argument("answer_id", metavar="ID")
-@click.option("--good/--bad", "is_good", default=None, help="Whether it was what the question asked for.")
+@click.option("--good", "is_good", is_flag=True, help="It was what the question asked for.")
+@click.option("--bad", "is_bad", is_flag=True, help="It was not.")
 @click.option(
     "--wait",
     "wait_s",
@@ -23,15 +24,15 @@ from swarm_cli.output import console, plain, print_json
 )
 @swarm_option
 @json_option
-def command(answer_id: str, is_good: bool | None, wait_s: float, name: str | None, as_json: bool) -> None:
+def command(answer_id: str, is_good: bool, is_bad: bool, wait_s: float, name: str | None, as_json: bool) -> None:
     """Say of a chunk that swarm query --name found whether it was good: what the question asked for.
 
     ID is the one that was shown with it. What the search goes by is weighed anew at once; the outcome is learned by the
     agent, and counts for questions like this one as soon as the bank holds it. The first word about an answer counts,
     once.
     """
-    if is_good is None:
-        raise click.UsageError("give --good or --bad")
+    if is_good == is_bad:
+        raise click.UsageError("give --good or --bad, one of the two")
     settings = cli_settings(name)
     # Loaded behind the check of the settings: it is what takes the time.
     from swarm.services.swarm import Swarm

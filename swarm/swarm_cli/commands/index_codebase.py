@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from swarm_cli import completion
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
-from swarm_cli.output import NOTE, console, count, plain, print_json, working
+from swarm_cli.output import NOTE, console, count, plain, print_json
 
 if TYPE_CHECKING:
     from swarm_agents.codebase import IndexReport
@@ -74,18 +78,65 @@ def command(
     from swarm_agents.codebase.languages import LANGUAGES
 
     wanted = tuple(LANGUAGES) if extensions is None else tuple(extensions.split(","))
-    with reachable(settings), working("reading and embedding"):
+    with reachable(settings), _progress_bar() as bar:
         report = Codebase(agent, Swarm(settings)).index(
             path,
             extensions=wanted,
             max_files=max_files,
             processes=processes or min(os.cpu_count() or 1, _MOST_PROCESSES),
             replace=replace,
+            on_progress=bar.move,
         )
     if as_json:
         print_json({"swarm": settings.name, **report.as_dict()})
     else:
         _show(report)
+
+
+class _Bar:
+    """How far a run has come: told to a bar, and remembered for whoever interrupts it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None)
+        self.done = self.total = 0
+
+    def move(self, done: int, total: int) -> None:
+        """So many files are done, of so many."""
+        if not self.total:
+            # What was done before says nothing of the time that is left.
+            self._progress.reset(self._task, total=total, completed=done)
+        self.done, self.total = done, total
+        self._progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[_Bar]:
+    """A bar on stderr with files and the time that is left; nothing where stderr is no terminal.
+
+    Raises
+    ------
+    click.Abort
+        If the block is interrupted: with how far it came.
+    """
+    terminal = Console(stderr=True)
+    columns = (
+        TextColumn("reading and embedding"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        bar = _Bar(progress)
+        try:
+            yield bar
+        except KeyboardInterrupt as error:
+            if not bar.total:
+                raise
+            raise click.Abort(
+                f"{bar.done:,} of {count(bar.total, 'file')} are indexed; run it again to go on"
+            ) from error
 
 
 def _show(report: IndexReport) -> None:

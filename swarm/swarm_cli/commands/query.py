@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -19,9 +18,6 @@ from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, duration, plain, print_json
 from swarm_cli.show_code import show_code
-
-if TYPE_CHECKING:
-    from swarm_agents.codebase import CodeHit
 
 _MOST_SOURCES = 5
 _RESPONSE_LINES = 4
@@ -92,11 +88,7 @@ def command(
     if codebase is not None:
         if agents or roles or min_quality or group_by:
             raise click.UsageError("--agent, --role, --min-quality and --group-by do not go with --name")
-        found = _code(settings, codebase, asked, k)
-        if as_json:
-            print_json({"swarm": settings.name, "name": codebase, "text": asked, "hits": [h.as_dict() for h in found]})
-        else:
-            show_code(found)
+        _query_code(settings, codebase, asked, k, as_json)
         return
     only_agents, only_roles = list(agents) or None, list(roles) or None
     with reachable(settings):
@@ -114,14 +106,23 @@ def command(
         _show(groups)
 
 
-def _code(settings: Settings, codebase: str, text: str, k: int) -> list[CodeHit]:
+def _query_code(settings: Settings, codebase: str, text: str, k: int, as_json: bool) -> None:
     # Loaded for this alone: every other query does without.
     from swarm.services.swarm import Swarm
     from swarm_agents.codebase import Codebase
 
     with reachable(settings):
         open_swarm(settings).require_operator("query --name")
-        return Codebase(codebase, Swarm(settings)).query(text, k)
+        asked = Codebase(codebase, Swarm(settings))
+        hits, is_complete = asked.query(text, k), asked.is_complete()
+    if not is_complete:
+        way_out = "run swarm index-codebase again to go on"
+        click.echo(f"the index of {codebase} is unfinished, answers may be missing: {way_out}", err=True)
+    if as_json:
+        found = {"complete": is_complete, "hits": [hit.as_dict() for hit in hits]}
+        print_json({"swarm": settings.name, "name": codebase, "text": text, **found})
+    else:
+        show_code(hits)
 
 
 def _as_json(

@@ -17,8 +17,11 @@ from swarm.store.codebase import CodeStore
 from swarm.store.connection import Client
 from swarm.store.erase import erase_swarm
 from swarm.wire.agent_policy import AgentPolicy
+from swarm.wire.code_records import decode_file
 from swarm_agents.codebase import Codebase
+from swarm_agents.codebase.entries import record_of
 from swarm_agents.codebase.index import index_codebase
+from swarm_agents.codebase.matrix import CodeMatrix
 
 FILES = {
     "dates.py": '''\
@@ -111,8 +114,12 @@ def test_a_run_that_was_killed_goes_on(swarm: Swarm, tree: Path, monkeypatch: py
         patched.setattr(CodeStore, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             index_codebase(swarm, "code", tree)
-    report = index_codebase(swarm, "code", tree)
+    codebase, told = Codebase("code", swarm), list[tuple[int, int]]()
+    assert not codebase.is_complete()
+    report = codebase.index(tree, on_progress=lambda done, total: told.append((done, total)))
     assert (report.files, report.indexed, report.unchanged) == (3, 2, 1)
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert codebase.is_complete()
 
 
 def test_several_processes_index_what_one_does(swarm: Swarm, tree: Path) -> None:
@@ -129,10 +136,13 @@ def test_several_processes_index_what_one_does(swarm: Swarm, tree: Path) -> None
 def test_bounds_are_errors_or_counted(swarm: Swarm, tree: Path, codebase: Codebase) -> None:
     assert codebase.index(tree, max_files=2).skipped == {"beyond max_files (2)": 1}
     assert codebase.index(tree, extensions=[".TS"]).files == 1
+    (tree / ".env").write_text("KEY=1")
     for options, message in (
         ({"max_files": 0}, "max_files must be in 1..50000, got 0"),
         ({"processes": 65}, "processes must be in 1..64, got 65"),
         ({"extensions": []}, "extensions must be a list of at least one"),
+        ({"extensions": ["zzz"]}, r"extensions must be of a file below .*tree, got 'zzz'$"),
+        ({"extensions": ["env"]}, r"got 'env'; 1 left out, such as \.env \(looks like a secret\)"),
         ({"extensions": ["p/y"]}, "extensions must be letters and digits"),
     ):
         with pytest.raises(InputError, match=message):
@@ -211,12 +221,46 @@ def test_what_an_agents_redaction_takes_out_of_a_question_is_not_kept(codebase: 
     assert codebase.feedback(hit.id, is_good=True).question == asked.text
 
 
+def test_function_words_of_a_question_match_no_names() -> None:
+    source = b"def after_task(task):\n    return task\n\n\ndef retry(task):\n    return task\n"
+    record, count = record_of("hooks.py", source, embedder := HashedEmbedder(64))
+    matrix = CodeMatrix({"hooks.py": decode_file(record)})
+    after, retry = range(count)
+    for question, best in (
+        ("how is a retry made after another", retry),
+        ("Where is retry defined?", retry),
+        ("where is after_task", after),
+        ("after", after),
+    ):
+        in_names = matrix.signs(question, embedder.embed([question])[0])[:, 0]
+        assert in_names[best] > 0.0
+        assert in_names[1 - best] == 0.0
+
+
+def test_of_one_name_two_are_shown_before_others(swarm: Swarm, tree: Path) -> None:
+    kinds = ("Http", "AsyncHttp", "Local", "Redis")
+    classes = [f"class {kind}:\n    def forget_dates(self):\n        return self.forget()\n" for kind in kinds]
+    (tree / "clients.py").write_text("\n\n".join(classes))
+    codebase = Codebase("code", swarm)
+    codebase.index(tree)
+    found = names(codebase, "forget dates", k=50)
+    wrappers = [name for name in found if name.endswith(".forget_dates")]
+    assert len(wrappers) == len(kinds)
+    assert found[:2] == wrappers[:2]
+    assert found[-2:] == wrappers[2:]
+    # Any of those that were shown can be judged, the last too.
+    assert codebase.feedback(codebase.query("forget dates", k=50)[-1].id, is_good=False).name == found[-1]
+
+
 def test_an_answer_that_nobody_gave_is_unknown(codebase: Codebase, swarm: Swarm) -> None:
     hit = codebase.query("write a date down")[0]
     question = hit.id.rpartition("-")[0]
     for wrong in (f"{question}-000000", "code/0123456789-abcdef"):
         with pytest.raises(UnknownIdError, match="ask again"):
             codebase.feedback(wrong, is_good=True)
+    with pytest.raises(UnknownIdError, match="ask again"):
+        Codebase("ghost", swarm).feedback("ghost/0123456789-abcdef", is_good=True)
+    assert swarm.roles() == {"code": "codebase"}
     with pytest.raises(InputError, match="id must be AGENT/QUESTION-ANSWER"):
         codebase.feedback("nonsense", is_good=True)
     with pytest.raises(InputError, match="id is of agent other, not of code"):
