@@ -77,6 +77,13 @@ def test_what_is_printed_names_the_files_the_rows_and_what_the_bits_cost(home: S
     assert not (tmp_path / "bare" / "preferences.jsonl").exists()
 
 
+def test_an_agent_without_weights_is_said_to_be_the_identity(away: tuple[Swarm, Background], tmp_path: Path) -> None:
+    away[0].register("untrained")
+    new = call(away[0], "export", "untrained", "--to", str(tmp_path / "new"), "--format", "jsonl", "--bits", "4").stdout
+    assert "No adapter weights yet: the adapter is the identity." in new
+    assert "Left out: routing, no routes." in new
+
+
 def test_an_agent_under_another_name_and_on_probation(
     home: Swarm, away: tuple[Swarm, Background], tmp_path: Path
 ) -> None:
