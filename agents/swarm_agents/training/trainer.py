@@ -150,13 +150,13 @@ class Trainer:
         )
         reader = Reader(path, file, agent, types, embedding, terms, redaction_of(policy))
         first = self._begin(work, profile)
-        judge = Judge(swarm, agent, reader.held_out(first.begun_s))
-        if first.lines == 0 and not first.before:
-            first = replace(first, before=judge.figures())
-            work.note(first)
         run = Run(agent, file, found.lines, since, swarm.events, self._on_batch)
         progress = first
         if not first.is_done:
+            judge = Judge(swarm, agent, reader.held_out(first.begun_s))
+            if first.lines == 0 and not first.before:
+                first = replace(first, before=judge.figures())
+                work.note(first)
             progress = self._learn(work, reader, first, rejected, run)
             progress = replace(progress, after=judge.figures(), is_done=True)
             work.note(progress)
@@ -185,10 +185,14 @@ class Trainer:
         if (found := work.progress()) is None:
             found = FileProgress(begun_s=time.time(), options=options)
             work.note(found)
-        for name, value in options.items():
-            if found.options.get(name) != value:
-                was = found.options.get(name, 0.0)
-                raise InputError(f"{name} must be {was:g}, as when this file was begun, got {value:g}")
+        if wrong := [name for name, value in options.items() if found.options.get(name) != value]:
+            was, now = (
+                ", ".join(f"{name} {values.get(name, 0.0):g}" for name in wrong) for values in (found.options, options)
+            )
+            raise InputError(
+                f"this file {'was learned' if found.is_done else 'was begun'} with {was}, got {now}: another agent, or "
+                f"this one after swarm forget --agent {self._agent}, can learn it anew"
+            )
         return found
 
     def _learn(

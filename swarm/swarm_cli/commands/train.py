@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, duration, plain, print_json, table
 
 _MEASURES = {
-    "top1": "right action first",
     "mrr": "mean reciprocal rank",
     "likelihood": "likelihood of what happened",
     "known": "actions known",
@@ -175,6 +174,13 @@ def _progress_bar() -> Iterator[Callable[[BatchReport], None]]:
 
 def _show(report: TrainReport) -> None:
     out = console()
+    if report.was_learned:
+        out.print(
+            f"{report.agent} has already learned this file, {count(report.trained, 'line')} of {report.lines:,}: "
+            "nothing changed.",
+            soft_wrap=True,
+        )
+        return
     how = f"profile {report.profile}: {count(report.epochs, 'pass', 'passes')}, minibatches of {report.batch_size}"
     again = f", from line {report.resumed_at + 1:,} on" if report.resumed_at else ""
     out.print(
@@ -199,16 +205,34 @@ def _show(report: TrainReport) -> None:
     if report.left_out:
         names = ", ".join(f"{plain(name, 40)} ({lines:,})" for name, lines in report.left_out.items())
         out.print(f"not learned from: {names}", style=NOTE)
+    if report.weights_refused and not report.promoted:
+        out.print("new weights were refused: the agent learned clusters alone")
     if report.after:
         out.print(_judged(report))
+        out.print(
+            f"{count(int(report.after['actions']), 'action')} compete to be first; before: what the swarm answered "
+            "without this file",
+            style=NOTE,
+            soft_wrap=True,
+        )
 
 
 def _judged(report: TrainReport) -> Table:
     made = table(f"on {report.after['judged']:,.0f} held-out lines", "before", "after", right=("before", "after"))
+    if "top1" in report.after:
+        made.add_row("right action first", *(_first(figures) for figures in (report.before, report.after)))
     for name, what in _MEASURES.items():
         if name in report.after:
             made.add_row(what, *(_figure(figures.get(name)) for figures in (report.before, report.after)))
     return made
+
+
+def _first(figures: Mapping[str, float]) -> str:
+    """How often the right action came first: of so many, and the share."""
+    if "top1" not in figures:
+        return "-"
+    n = figures["ranked"]
+    return f"{figures['top1'] * n:.0f} of {n:.0f} ({figures['top1']:.3f})"
 
 
 def _figure(value: float | None) -> str:
