@@ -33,6 +33,7 @@ from swarm_agents.training.rejects import Rejects
 from swarm_agents.training.report import BatchReport, TrainReport
 from swarm_agents.training.run import Run
 from swarm_agents.training.source import Scan, scan
+from swarm_agents.training.usable import judges_of
 from swarm_agents.training.vectors import LocalEmbedding, PoolEmbedding
 
 HOLD_OUT = 0.05
@@ -101,14 +102,15 @@ class Trainer:
         Raises
         ------
         InputError
-            If the file cannot be read, or was begun with other options; with `strict` at a line that cannot be used.
+            If the file cannot be read, holds no line that can be used, or was begun with other options; with `strict`
+            at a line that cannot be used.
         StaleWriterError
             If others hold the agent's lease for too long.
         """
         if str(data) == "-":
-            return self._copied(sys.stdin.buffer, Path("stdin.rejected.jsonl"))
+            return self._copied(sys.stdin.buffer, Path("stdin.rejected.jsonl"), "stdin")
         path = Path(data)
-        return self._train(path, Path(self._rejected or f"{path}.rejected.jsonl"))
+        return self._train(path, Path(self._rejected or f"{path}.rejected.jsonl"), str(path))
 
     def train_examples(self, examples: Iterable[Mapping[str, Any]]) -> TrainReport:
         """Learn examples that are in memory, each like a line of a file; the same ones again have no further effect."""
@@ -119,20 +121,22 @@ class Trainer:
                 except orjson.JSONEncodeError as error:
                     raise InputError(f"example {number} must be what JSON can hold: {shown(str(error))}") from None
             lines.seek(0)
-            return self._copied(lines, None)
+            return self._copied(lines, None, "examples")
 
-    def _copied(self, lines: IO[bytes], rejected: Path | None) -> TrainReport:
+    def _copied(self, lines: IO[bytes], rejected: Path | None, shown: str) -> TrainReport:
         """Train on a copy: what flows by can be read only once, and is read twice."""
         with tempfile.TemporaryDirectory(prefix="swarm-train-") as folder:
             path = Path(folder) / "data.jsonl"
             with path.open("wb") as copy:
                 shutil.copyfileobj(lines, copy, 2**20)
-            return self._train(path, Path(self._rejected or rejected or f"{path}.rejected.jsonl"))
+            return self._train(path, Path(self._rejected or rejected or f"{path}.rejected.jsonl"), shown)
 
-    def _train(self, path: Path, rejected: Path) -> TrainReport:
+    def _train(self, path: Path, rejected: Path, shown: str) -> TrainReport:
         since = time.monotonic()
         found = scan(path, self._hold_out)
         swarm, agent = self._swarm, self._agent
+        # First: nobody is registered for a file that teaches nothing.
+        held_out = judges_of(path, found.held_out, swarm.embedder, shown)
         policy = swarm.register(agent, self._role).policy
         file = hashlib.sha256(f"{found.identity} {agent}".encode()).hexdigest()[:16]
         profile = self._chosen(found)
@@ -142,7 +146,7 @@ class Trainer:
         types = TaskTypes(swarm.embedder)
         embedding = PoolEmbedding(swarm) if self._is_spread else LocalEmbedding(swarm)
         terms = Terms(
-            held_out=found.held_out,
+            held_out=held_out,
             min_quality=self._min_quality,
             dedup=self._dedup,
             is_strict=self._is_strict,

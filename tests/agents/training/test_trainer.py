@@ -94,6 +94,34 @@ def test_every_line_that_is_not_learned_is_counted_by_why(swarm: Swarm, tmp_path
     assert written[2]["reason"] == f"embedding must be {DIM} numbers, got 1"
 
 
+def test_a_file_without_a_line_that_can_be_used_registers_nobody(swarm: Swarm, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "data.jsonl", [{"prompt": "a", "completion": "b"}, "{", *["bad"] * 9])
+    why = f"data: {path}: no line of 11 can be learned: line 1: has prompt, completion; wants task or text or embedding"
+    with pytest.raises(InputError, match=re.escape(why)) as refused:
+        train(swarm, "coder-1", path)
+    assert str(refused.value).count("line ") == 4
+    with pytest.raises(InputError, match="no line of 0 can be learned: it is empty"):
+        train(swarm, "coder-1", write_lines(tmp_path / "empty.jsonl", []))
+    with pytest.raises(InputError, match="data: examples: no line of 1 can be learned"):
+        train_examples(swarm, "coder-1", [{"text": "a"}])
+    assert swarm.agents.names() == []
+
+
+def test_at_least_as_many_lines_are_learned_as_held_out(swarm: Swarm, tmp_path: Path) -> None:
+    assert train_examples(swarm, "coder-0", LINES[:1], hold_out=0.5).trained == 1
+    judged = 0
+    for number in range(1, 9):
+        # Lines that cannot be used are no lines to learn from.
+        some = [*LINES[:number], *({"bad": n} for n in range(9))]
+        report = train_examples(swarm, f"coder-{number}", some, hold_out=0.5)
+        assert report.trained >= number / 2
+        assert report.trained + report.held_out == number
+        judged += report.held_out
+    assert judged > 0
+    equal = train_examples(swarm, "coder-9", [LINES[0], LINES[0], LINES[1]], hold_out=0.5)
+    assert equal.trained >= 2
+
+
 def test_of_many_fields_that_are_left_out_some_are_counted(swarm: Swarm, tmp_path: Path) -> None:
     lines = [{**line, **{f"field-{number}-{n:03d}": 1 for n in range(60)}} for number, line in enumerate(LINES[:4])]
     report = train(swarm, "coder-1", write_lines(tmp_path / "data.jsonl", lines), hold_out=0.0, round_size=2)
