@@ -34,7 +34,7 @@ from swarm_agents.training.report import BatchReport, TrainReport
 from swarm_agents.training.run import Run
 from swarm_agents.training.source import Scan, scan
 from swarm_agents.training.usable import judges_of
-from swarm_agents.training.vectors import LocalEmbedding, PoolEmbedding
+from swarm_agents.training.vectors import LocalEmbedding, PoolEmbedding, has_trainers
 
 HOLD_OUT = 0.05
 MAX_HOLD_OUT = 0.5
@@ -95,6 +95,7 @@ class Trainer:
         self._role, self._rejected = options.get("role"), options.get("rejected")
         self._on_batch = options.get("on_batch")
         self._is_spread = options.get("spread", False)
+        self._work: FileTraining | None = None
 
     def train(self, data: str | Path) -> TrainReport:
         """Learn a file, or what is left of it; "-" is what comes in on stdin, once it has ended.
@@ -111,6 +112,11 @@ class Trainer:
             return self._copied(sys.stdin.buffer, Path("stdin.rejected.jsonl"), "stdin")
         path = Path(data)
         return self._train(path, Path(self._rejected or f"{path}.rejected.jsonl"), str(path))
+
+    def learned(self) -> int | None:
+        """Lines of the file that are learned so far, also by earlier runs; None until it is known which file it is."""
+        progress = None if self._work is None else self._work.progress()
+        return None if progress is None else progress.trained
 
     def train_examples(self, examples: Iterable[Mapping[str, Any]]) -> TrainReport:
         """Learn examples that are in memory, each like a line of a file; the same ones again have no further effect."""
@@ -143,8 +149,11 @@ class Trainer:
         work = FileTraining(
             swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size, policy.redact
         )
+        self._work = work
         types = TaskTypes(swarm.embedder)
-        embedding = PoolEmbedding(swarm) if self._is_spread else LocalEmbedding(swarm)
+        # Nobody is waited for who is not there.
+        is_spread = self._is_spread and has_trainers(swarm)
+        embedding = PoolEmbedding(swarm) if is_spread else LocalEmbedding(swarm)
         terms = Terms(
             held_out=held_out,
             min_quality=self._min_quality,

@@ -16,6 +16,7 @@ from swarm.services.swarm import Swarm
 from swarm_agents.training import PROFILES, BatchReport, Trainer, TrainReport
 from swarm_agents.training.source import HELD_OUT
 from swarm_agents.training.trainer import HOLD_OUT, MAX_BATCH, MAX_EPOCHS, MAX_HOLD_OUT
+from swarm_agents.training.vectors import has_trainers
 from swarm_cli import completion
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
@@ -64,7 +65,7 @@ class _OrAuto(click.ParamType[int | None]):
     type=_OrAuto(1, MAX_EPOCHS),
     default="auto",
     show_default=True,
-    help="Passes over each round.",
+    help=f"Passes over each round, 1 to {MAX_EPOCHS}, or auto.",
 )
 @click.option(
     "--batch-size",
@@ -72,7 +73,7 @@ class _OrAuto(click.ParamType[int | None]):
     type=_OrAuto(1, MAX_BATCH),
     default="auto",
     show_default=True,
-    help="Outcomes of a minibatch of those passes.",
+    help=f"Outcomes of a minibatch of those passes, 1 to {MAX_BATCH}, or auto.",
 )
 @click.option(
     "--min-quality",
@@ -125,8 +126,11 @@ def command(
     """
     settings = cli_settings(name)
     with reachable(settings), _progress_bar() as bar:
-        report = Trainer(
-            Swarm(settings),
+        swarm = Swarm(settings)
+        if is_alone := spread and not has_trainers(swarm):
+            click.echo("no worker of role trainer is alive: texts are embedded here", err=True)
+        trainer = Trainer(
+            swarm,
             agent,
             profile=profile,
             epochs=epochs,
@@ -139,16 +143,27 @@ def command(
             spread=spread,
             role=role,
             on_batch=bar,
-        ).train(data)
+        )
+        report = _trained(trainer, data)
     if as_json:
         print_json({"swarm": settings.name, **report.as_dict()})
     else:
         _show(report)
-        if spread and report.embedded_here:
+        if spread and not is_alone and report.embedded_here:
             parts = count(report.embedded_here, "part")
             console().print(
                 f"{parts} of the texts embedded here: see swarm workers list, are there any of role trainer?"
             )
+
+
+def _trained(trainer: Trainer, data: Path) -> TrainReport:
+    """Learn the file; who is interrupted is told how far it is."""
+    try:
+        return trainer.train(data)
+    except KeyboardInterrupt:
+        learned = trainer.learned()
+        how_far = "" if learned is None else f"{count(learned, 'line is', 'lines are')} learned; "
+        raise click.Abort(f"{how_far}run it again to go on") from None
 
 
 @contextmanager
