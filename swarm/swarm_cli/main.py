@@ -83,8 +83,9 @@ def main() -> None:
         error.show()
     except click.ClickException as error:
         click.echo(f"error: {_usage(error)}", err=True)
-    except click.Abort as error:
-        click.echo(": ".join(["aborted", *map(str, error.args)]), err=True)
+    except click.Abort as abort:
+        # Who was interrupted may say how far it is.
+        click.echo(": ".join(filter(None, ("aborted", str(abort)))), err=True)
         sys.exit(EXIT_ABORTED)
     except SwarmError as error:
         click.echo(f"error: {one_line(error)}", err=True)

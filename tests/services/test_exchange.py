@@ -70,7 +70,7 @@ def test_everything_is_written_for_its_owner_alone(exported: ExportReport) -> No
     found = {str(path.relative_to(folder)): path.stat() for path in folder.rglob("*") if path.is_file()}
     assert {name: stat.st_size for name, stat in found.items()} == exported.files
     assert {stat.st_mode & 0o777 for stat in found.values()} == {0o600}
-    assert exported.left_out == {}
+    assert (exported.left_out, exported.is_identity) == ({}, False)
     assert len(found) == len(FORMATS) + 6
 
 
@@ -137,6 +137,12 @@ def test_the_graph_of_an_untrained_agent_is_the_identity(home: Swarm, tmp_path: 
         dict.fromkeys(("patterns", "routing", "preferences", "distillation"), 0),
         0.0,
     )
+    assert (done.is_identity, present(done.quantised).bits) == (True, 4)
+    assert read_adapter(tmp_path / "adapter-4bit.safetensors").bits == 4
+    # A file without rows is none: libraries cannot read it.
+    assert done.left_out["routing"] == "no routes"
+    assert set(done.left_out) == set(done.rows)
+    assert list(tmp_path.glob("*.jsonl")) == []
     assert "there is no held-out loss" in (tmp_path / "README.md").read_text()
 
 

@@ -92,7 +92,7 @@ def test_two_imported_agents_are_the_same_swarm_and_go_on_learning_alike(
     (mine, my_work), (theirs, their_work) = home, away
     done = import_agents(theirs, folder)
     assert [(one.agent, one.swarm, one.generation) for one in done] == [(name, mine.keys.swarm, 1) for name in AGENTS]
-    their_work.merge("test", 0.0)
+    # Nobody works for that swarm: the import merges.
     assert answers(theirs) == answers(mine)
     assert len(answers(mine)[0]) > 3
     for name in AGENTS:
@@ -219,7 +219,7 @@ def test_an_agent_that_has_learned_here_is_not_overwritten(home: Place, folder: 
     swarm, work = away
     swarm.register("ada")
     told(swarm, "ada", 0, 3)
-    with pytest.raises(InputError, match="agent ada has learned in this swarm already: --as gives another name"):
+    with pytest.raises(InputError, match="agent ada has learned in this swarm already: --as NAME"):
         import_agents(swarm, folder / "ada")
     work.drain(0.0)
     before = swarm.agents.state("ada")
@@ -228,6 +228,16 @@ def test_an_agent_that_has_learned_here_is_not_overwritten(home: Place, folder: 
         import_agents(swarm, folder)
     assert swarm.agents.state("ada") == before
     assert swarm.agents.names() == ["ada"]
+
+
+def test_an_agent_that_is_here_itself_is_offered_no_other_name(folder: Path, away: Place) -> None:
+    swarm, work = away
+    import_agents(swarm, folder / "ada")
+    told(swarm, "ada", 5_000, 5_001)
+    work.drain(0.0)
+    with pytest.raises(InputError, match="has learned on: --swarm NAME imports it into another one") as why:
+        import_agents(swarm, folder / "ada")
+    assert "--as" not in str(why.value)
 
 
 def test_what_is_taken_out_of_its_texts_is_taken_out_there_as_here(home: Place, away: Place, tmp_path: Path) -> None:

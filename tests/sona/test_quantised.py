@@ -123,4 +123,4 @@ def test_what_cannot_be_is_refused_by_name() -> None:
     with pytest.raises(ShapeError, match=r"codes and finite scales must be of"):
         QuantisedMatrix(bits=8, dim=DIM, group=4, codes=made.pairs[0].down.codes, scales=made.pairs[0].down.scales)
     with pytest.raises(ShapeError, match="x must"):
-        QuantisedAdapter(made.pairs, DIM).apply(np.ones(DIM + 1, np.float32))
+        QuantisedAdapter(made.pairs, DIM, 8).apply(np.ones(DIM + 1, np.float32))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 
 import pytest
 from swarm_support import DIM, EMBEDDER, make_swarm
@@ -10,12 +12,30 @@ from swarm_support import DIM, EMBEDDER, make_swarm
 from swarm.embed.parts import Embedded
 from swarm.services.swarm import Swarm
 from swarm.settings import Settings
-from swarm.store.connection import Client
-from swarm_agents.training.vectors import ROLE, LocalEmbedding, PoolEmbedding
+from swarm.store.connection import Client, clock_s
+from swarm.store.workers import PoolRecord, WorkerBeat, WorkerRegistry
+from swarm_agents.training import train_examples
+from swarm_agents.training.vectors import PATIENCE_S, ROLE, LocalEmbedding, PoolEmbedding, has_trainers
 from swarm_workers.attempt import Attempt
 from swarm_workers.embedding import embed
 from swarm_workers.hooks import Agents
 
+BEAT = WorkerBeat(
+    name="w@here",
+    pool="w",
+    host="here",
+    pid=1,
+    concurrency=1,
+    active=0,
+    reserved=0,
+    done=0,
+    consuming=True,
+    started_s=0.0,
+    beat_s=0.0,
+    reconnects=0,
+    outages=0,
+    fault="",
+)
 TEXTS = [f"parse line {number}" for number in range(600)]
 
 
@@ -91,6 +111,23 @@ def test_what_no_worker_does_the_trainer_does(swarm: Swarm, local: Embedded) -> 
     assert pooled.finish().vectors.tobytes() == local.vectors.tobytes()
     assert pooled.done_here == 6
     assert swarm.tasks.counts()[0].submitted == 3
+
+
+def test_only_workers_of_the_role_that_live_or_sleep_are_waited_for(swarm: Swarm) -> None:
+    registry = WorkerRegistry(swarm.client, swarm.keys)
+    assert not has_trainers(swarm)
+    # Nobody is there: who waited for a worker would wait for a minute.
+    begun = time.monotonic()
+    report = train_examples(swarm, "coder-1", [{"task": "a b", "output": "c", "reward": 1}], spread=True)
+    assert (report.embedded_here, swarm.tasks.counts()) == (1, ())
+    assert time.monotonic() - begun < PATIENCE_S / 2
+    now_s = clock_s(swarm.client)
+    for role, beat_s, is_there in (("coder", now_s, False), (ROLE, now_s, True), (ROLE, now_s - 60.0, False)):
+        registry.beat(replace(BEAT, role=role, beat_s=beat_s))
+        assert has_trainers(swarm) is is_there
+    # One without processes wakes up when there is something to do.
+    registry.put_pool(PoolRecord(pool=ROLE, host="here", pid=0, started_s=0.0, concurrency=0, log="", role=ROLE))
+    assert has_trainers(swarm)
 
 
 def test_a_worker_with_another_embedder_is_asked_once(

@@ -5,6 +5,9 @@ mrr           mean reciprocal rank of that action, 0 where it is not among the f
 likelihood    exp(-mean negative log-likelihood) of all held-out outcomes whose action is known: the geometric mean of
               what the base tier gave to what happened
 known         share of held-out outcomes whose action is known at all
+judged, ranked, actions   held-out outcomes, successes among them, and the known actions that compete to be first
+
+An agent answers from the bank, so the figures before its first line are those of what the swarm knows already.
 """
 
 from __future__ import annotations
@@ -49,9 +52,13 @@ class Judge:
         ranks = measured([self._rank(one, replica, adapter) for one in judges if one.quality >= WORKED])
         candidates = replica.index.candidates()
         known = [one for one in judges if one.action in candidates.rows]
-        figures = {"judged": float(len(judges)), "known": len(known) / len(judges)}
+        figures = {
+            "judged": float(len(judges)),
+            "known": len(known) / len(judges),
+            "actions": float(len(candidates.rows)),
+        }
         if ranks.n:
-            figures |= {"top1": ranks.top1, "mrr": ranks.mrr}
+            figures |= {"ranked": float(ranks.n)} | {"top1": ranks.top1, "mrr": ranks.mrr}
         if known:
             outcomes = Outcomes(
                 np.array([one.embedding for one in known]),

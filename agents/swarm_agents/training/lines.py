@@ -37,6 +37,8 @@ _MAX_CONTEXT = 64
 _MAX_CONTEXT_CHARACTERS = 65_536
 _MAX_ROUTE_BYTES = 1_024
 _MAX_NAME = 60
+_MAX_NAMES = 8
+_ARRAY = " (an array of objects must be one object a line: jq -c '.[]' FILE)"
 
 
 class Example(NamedTuple):
@@ -69,7 +71,9 @@ def parse_line(line: bytes, dim: int) -> Example:
     try:
         values = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"not JSON: {str(error)[:120]}") from None
+        raise InputError(f"not JSON{_hint(line)}: {error.msg[:120]}, at character {error.pos}") from None
+    if isinstance(values, list):
+        raise InputError(f"a line must be a JSON object, got list{_ARRAY}")
     if not isinstance(values, dict):
         raise InputError(f"a line must be a JSON object, got {type(values).__name__}")
     context = values.get("context") or {}
@@ -78,7 +82,7 @@ def parse_line(line: bytes, dim: int) -> Example:
     vector = _unit(values["embedding"], dim) if values.get("embedding") is not None else None
     text = _text(values, ("text", "task"))
     if not text and vector is None and not (text := _text(context, ("text", "task"))):
-        raise InputError("a line must have an embedding, a text or a task")
+        raise InputError(f"has {_fields(values)}; wants task or text or embedding")
     # A context's task says what was asked for only where nothing else does; else it names what was done, as a label.
     response = _text(values, _DONE) or _text(context, _DONE) or _other(_text(context, ("task",)), text)
     return Example(
@@ -120,7 +124,25 @@ def _quality(values: Mapping[str, Any], response: str) -> float:
         return float(values["success"])
     if values.get("expected") is not None and response:
         return score_quality(response, values["expected"])
-    raise InputError("a line must have a quality, a reward, a success, or an output with what was expected")
+    raise InputError(f"has {_fields(values)}; wants quality or reward or success, or output and expected")
+
+
+def _fields(values: Mapping[str, Any]) -> str:
+    """The first names of fields of a line that say something."""
+    names = [name[:_MAX_NAME] for name, value in values.items() if value is not None]
+    return ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "") or "no fields"
+
+
+def _hint(line: bytes) -> str:
+    """What a line that is no JSON seems to be part of."""
+    text = line.strip()
+    if text.startswith(b"["):
+        return _ARRAY
+    if text == b"{":
+        return " (an object must stand on one line: jq -c . FILE)"
+    if b"," in text and not text.startswith(b"{"):
+        return " (CSV? each row must be a JSON object: its columns as fields)"
+    return ""
 
 
 def _text(values: Mapping[str, Any], names: tuple[str, ...], max_bytes: int = MAX_TEXT_BYTES) -> str:

@@ -145,9 +145,7 @@ class Reader:
         """Put a line where it belongs: to be learned, or counted by why not."""
         terms = self._terms
         try:
-            if line.is_cut:
-                raise InputError(f"a line may have {MAX_LINE_BYTES} bytes at most")
-            example = self._redacted(parse_line(_without_mark(line), self._dim))
+            example = self._redacted(example_of(line, self._dim))
         except InputError as error:
             if terms.is_strict:
                 raise InputError(f"data: {self._path}: line {line.number}: {error}") from None
@@ -253,6 +251,9 @@ class Reader:
         return False
 
 
-def _without_mark(line: Line) -> bytes:
-    """What the line says; the mark of order that some editors put before a file says nothing."""
-    return line.data.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.data
+def example_of(line: Line, dim: int) -> Example:
+    """The example in a line of a file, for vectors of `dim` numbers; errors as in `parse_line`."""
+    if line.is_cut:
+        raise InputError(f"a line may have {MAX_LINE_BYTES} bytes at most")
+    # The mark of order that some editors put before a file says nothing.
+    return parse_line(line.data.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.data, dim)

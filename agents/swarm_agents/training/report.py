@@ -43,9 +43,13 @@ class TrainReport:
     rounds: int
     promoted: int
     """Of the rounds of this run, those whose new weights won."""
+    weights_refused: int
+    """Of the rounds of this run, those whose new weights did not win, and are not used."""
     generation: int
     resumed_at: int
     """The line behind which this run went on, 0 if it began the file."""
+    was_learned: bool
+    """Whether the whole file was learned before, and this run changed nothing."""
     seconds: float
     """Of this run."""
     lines_per_s: float

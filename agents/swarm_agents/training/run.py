@@ -35,6 +35,7 @@ class Run:
         self._begun = since
         self._since = time.monotonic()
         self.promoted = 0
+        self.weights_refused = 0
         self.rejections: list[tuple[int, str]] = []
 
     def rejected(self, rejects: Sequence[Reject]) -> None:
@@ -47,6 +48,7 @@ class Run:
         consolidation, now = done.consolidation, time.monotonic()
         promoted = consolidation is not None and consolidation.promoted
         self.promoted += promoted
+        self.weights_refused += consolidation is not None and consolidation.update == "refused"
         report = BatchReport(
             agent=self._agent,
             file=self._file,
@@ -97,8 +99,10 @@ class Run:
             refused=last.refused,
             rounds=last.rounds,
             promoted=self.promoted,
+            weights_refused=self.weights_refused,
             generation=generation,
             resumed_at=first.lines,
+            was_learned=first.is_done,
             seconds=seconds,
             lines_per_s=(last.lines - first.lines) / seconds,
             embedded_here=embedded_here,

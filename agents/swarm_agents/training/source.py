@@ -110,7 +110,7 @@ def _reading(path: Path) -> Iterator[IO[bytes]]:
     try:
         # A file is read several times; a FIFO would be waited for as well.
         if not path.is_dir() and path.exists() and not path.is_file():
-            raise InputError(f"data: {path} must be a file, or - for what comes in on stdin")
+            raise InputError(f"data: {path} is a pipe or device, a file is read twice: send it to stdin, with --data -")
         with _opened(path) as file:
             yield file
     except (OSError, EOFError, zlib.error) as error:

@@ -33,7 +33,8 @@ from swarm_agents.training.rejects import Rejects
 from swarm_agents.training.report import BatchReport, TrainReport
 from swarm_agents.training.run import Run
 from swarm_agents.training.source import Scan, scan
-from swarm_agents.training.vectors import LocalEmbedding, PoolEmbedding
+from swarm_agents.training.usable import judges_of
+from swarm_agents.training.vectors import LocalEmbedding, PoolEmbedding, has_trainers
 
 HOLD_OUT = 0.05
 MAX_HOLD_OUT = 0.5
@@ -94,6 +95,7 @@ class Trainer:
         self._role, self._rejected = options.get("role"), options.get("rejected")
         self._on_batch = options.get("on_batch")
         self._is_spread = options.get("spread", False)
+        self._work: FileTraining | None = None
 
     def train(self, data: str | Path) -> TrainReport:
         """Learn a file, or what is left of it; "-" is what comes in on stdin, once it has ended.
@@ -101,14 +103,20 @@ class Trainer:
         Raises
         ------
         InputError
-            If the file cannot be read, or was begun with other options; with `strict` at a line that cannot be used.
+            If the file cannot be read, holds no line that can be used, or was begun with other options; with `strict`
+            at a line that cannot be used.
         StaleWriterError
             If others hold the agent's lease for too long.
         """
         if str(data) == "-":
-            return self._copied(sys.stdin.buffer, Path("stdin.rejected.jsonl"))
+            return self._copied(sys.stdin.buffer, Path("stdin.rejected.jsonl"), "stdin")
         path = Path(data)
-        return self._train(path, Path(self._rejected or f"{path}.rejected.jsonl"))
+        return self._train(path, Path(self._rejected or f"{path}.rejected.jsonl"), str(path))
+
+    def learned(self) -> int | None:
+        """Lines of the file that are learned so far, also by earlier runs; None until it is known which file it is."""
+        progress = None if self._work is None else self._work.progress()
+        return None if progress is None else progress.trained
 
     def train_examples(self, examples: Iterable[Mapping[str, Any]]) -> TrainReport:
         """Learn examples that are in memory, each like a line of a file; the same ones again have no further effect."""
@@ -119,30 +127,35 @@ class Trainer:
                 except orjson.JSONEncodeError as error:
                     raise InputError(f"example {number} must be what JSON can hold: {shown(str(error))}") from None
             lines.seek(0)
-            return self._copied(lines, None)
+            return self._copied(lines, None, "examples")
 
-    def _copied(self, lines: IO[bytes], rejected: Path | None) -> TrainReport:
+    def _copied(self, lines: IO[bytes], rejected: Path | None, shown: str) -> TrainReport:
         """Train on a copy: what flows by can be read only once, and is read twice."""
         with tempfile.TemporaryDirectory(prefix="swarm-train-") as folder:
             path = Path(folder) / "data.jsonl"
             with path.open("wb") as copy:
                 shutil.copyfileobj(lines, copy, 2**20)
-            return self._train(path, Path(self._rejected or rejected or f"{path}.rejected.jsonl"))
+            return self._train(path, Path(self._rejected or rejected or f"{path}.rejected.jsonl"), shown)
 
-    def _train(self, path: Path, rejected: Path) -> TrainReport:
+    def _train(self, path: Path, rejected: Path, shown: str) -> TrainReport:
         since = time.monotonic()
         found = scan(path, self._hold_out)
         swarm, agent = self._swarm, self._agent
+        # First: nobody is registered for a file that teaches nothing.
+        held_out = judges_of(path, found.held_out, swarm.embedder, shown)
         policy = swarm.register(agent, self._role).policy
         file = hashlib.sha256(f"{found.identity} {agent}".encode()).hexdigest()[:16]
         profile = self._chosen(found)
         work = FileTraining(
             swarm.settings, swarm.client, agent, file, profile.epochs, profile.batch_size, policy.redact
         )
+        self._work = work
         types = TaskTypes(swarm.embedder)
-        embedding = PoolEmbedding(swarm) if self._is_spread else LocalEmbedding(swarm)
+        # Nobody is waited for who is not there.
+        is_spread = self._is_spread and has_trainers(swarm)
+        embedding = PoolEmbedding(swarm) if is_spread else LocalEmbedding(swarm)
         terms = Terms(
-            held_out=found.held_out,
+            held_out=held_out,
             min_quality=self._min_quality,
             dedup=self._dedup,
             is_strict=self._is_strict,
@@ -150,13 +163,13 @@ class Trainer:
         )
         reader = Reader(path, file, agent, types, embedding, terms, redaction_of(policy))
         first = self._begin(work, profile)
-        judge = Judge(swarm, agent, reader.held_out(first.begun_s))
-        if first.lines == 0 and not first.before:
-            first = replace(first, before=judge.figures())
-            work.note(first)
         run = Run(agent, file, found.lines, since, swarm.events, self._on_batch)
         progress = first
         if not first.is_done:
+            judge = Judge(swarm, agent, reader.held_out(first.begun_s))
+            if first.lines == 0 and not first.before:
+                first = replace(first, before=judge.figures())
+                work.note(first)
             progress = self._learn(work, reader, first, rejected, run)
             progress = replace(progress, after=judge.figures(), is_done=True)
             work.note(progress)
@@ -185,10 +198,14 @@ class Trainer:
         if (found := work.progress()) is None:
             found = FileProgress(begun_s=time.time(), options=options)
             work.note(found)
-        for name, value in options.items():
-            if found.options.get(name) != value:
-                was = found.options.get(name, 0.0)
-                raise InputError(f"{name} must be {was:g}, as when this file was begun, got {value:g}")
+        if wrong := [name for name, value in options.items() if found.options.get(name) != value]:
+            was, now = (
+                ", ".join(f"{name} {values.get(name, 0.0):g}" for name in wrong) for values in (found.options, options)
+            )
+            raise InputError(
+                f"this file {'was learned' if found.is_done else 'was begun'} with {was}, got {now}: another agent, or "
+                f"this one after swarm forget --agent {self._agent}, can learn it anew"
+            )
         return found
 
     def _learn(

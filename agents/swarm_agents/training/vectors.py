@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 from swarm.embed.parts import Embedded, embed_part, embedded_from, joined, parts_of
 from swarm.errors import InputError, QueueFullError, TaskFailedError, UnknownIdError, WaitTimeoutError
 from swarm.services.swarm import Swarm
+from swarm.store.connection import clock_s
+from swarm.store.workers import WorkerRegistry
 
 ROLE = "trainer"
 """Whose workers embed: `swarm workers start --role trainer --handlers swarm_workers.embedding`."""
@@ -16,6 +18,13 @@ PATIENCE_S = 60.0
 """A part that no worker has done after so long is done here."""
 _KEPT_S = 60.0
 """A result that was fetched stays so long, for a run that is killed at once."""
+
+
+def has_trainers(swarm: Swarm) -> bool:
+    """Whether a worker of the role is alive, or a pool of it sleeps until there is something to do."""
+    registry = WorkerRegistry(swarm.client, swarm.keys)
+    alive = (beat.role for beat in registry.alive(clock_s(swarm.client)) if beat.consuming)
+    return ROLE in alive or any(pool.role == ROLE and pool.is_asleep for pool in registry.pools())
 
 
 class Embedding(Protocol):

@@ -14,6 +14,7 @@ from swarm.services.expire import OpenTasks, drop_expired
 from swarm.services.merge import Merger
 from swarm.services.replica import Replica
 from swarm.services.route_update import RouteMerger
+from swarm.services.turn import WAIT_S
 from swarm.services.watch import Watch
 from swarm.settings import Settings
 from swarm.sona.config import SonaConfig
@@ -31,6 +32,7 @@ Report = dict[str, int | float | str | bool]
 
 _NUDGE_TTL = 5.0
 """A task that has not come to its end after so many seconds may be dispatched again."""
+_POLL_S = 0.02
 _MERGE = ":merge"
 """What the merge's nudge is called; no agent can have this name."""
 _OPEN = ":open:"
@@ -118,6 +120,20 @@ class Background:
         finally:
             self._end_nudge(_MERGE)
         return {**asdict(result), "worker": worker, "at_s": now_s}
+
+    def publish(self, worker: str, wait_s: float = WAIT_S) -> None:
+        """Merge what changed, or wait until somebody else has: then it is searchable.
+
+        Raises
+        ------
+        StaleWriterError
+            If others hold the lease of the merge for longer than `wait_s`.
+        """
+        deadline = time.monotonic() + wait_s
+        while self.merge(worker, time.time())["status"] not in ("published", "idle"):
+            if time.monotonic() >= deadline:
+                raise StaleWriterError(f"bank: others hold its lease for more than {wait_s:g} s; try again")
+            time.sleep(_POLL_S)
 
     def expire(self, agent: str) -> int:
         """Let go of the tasks of an agent that nobody has ended within `open_ttl`; how many."""

@@ -52,6 +52,8 @@ class Consolidation:
     outcomes: int = 0
     dead: int = 0
     promoted: bool = False
+    update: str = ""
+    """What became of new weights, see `update_of`."""
 
 
 def consolidate(
@@ -187,6 +189,7 @@ def _learn(
         outcomes=len(batch.trajectories),
         dead=len(batch.dead),
         promoted=report.promoted,
+        update=update_of(figures),
     )
 
 

@@ -115,22 +115,8 @@ class FileTraining:
                     break
                 if found != before or attempt == _ATTEMPTS - 1:
                     raise
-        self.publish()
+        self._background.publish(_WHO)
         return done
-
-    def publish(self, wait_s: float = WAIT_S) -> None:
-        """Merge what the agent has learned into the shared bank, unless somebody else has.
-
-        Raises
-        ------
-        StaleWriterError
-            If others hold the lease of the merge for longer than `wait_s`.
-        """
-        deadline = time.monotonic() + wait_s
-        while self._background.merge(_WHO, time.time())["status"] not in ("published", "idle"):
-            if time.monotonic() >= deadline:
-                raise StaleWriterError(f"bank: others hold its lease for more than {wait_s:g} s; try again")
-            time.sleep(_POLL_S)
 
     def _learn(
         self,
@@ -181,7 +167,7 @@ class FileTraining:
                 raise StaleWriterError(f"agent {self._agent}: its outcomes wait for more than {WAIT_S:g} s; try again")
             else:
                 time.sleep(_POLL_S)
-        self.publish()
+        self._background.publish(_WHO)
 
 
 def _outcome(trajectory: Trajectory) -> Outcome:

@@ -88,14 +88,16 @@ class QuantisedPair:
 class QuantisedAdapter:
     """The pairs of an adapter in 8 or 4 bits; without pairs it is the identity, byte for byte."""
 
-    __slots__ = ("dim", "pairs")
+    __slots__ = ("bits", "dim", "pairs")
 
-    def __init__(self, pairs: Sequence[QuantisedPair], dim: int) -> None:
+    def __init__(self, pairs: Sequence[QuantisedPair], dim: int, bits: int) -> None:
+        _check_bits(bits)
         for pair in pairs:
             if {pair.down.dim, pair.up.dim} != {dim}:
                 raise ShapeError(f"factors must have shape (r, {dim}), got (r, {pair.down.dim}) and (r, {pair.up.dim})")
         self.pairs = tuple(pairs)
         self.dim = dim
+        self.bits = bits
 
     def apply(self, x: object) -> Vector:
         """`x` of shape (d,) or (n, d), adapted: the direction changes, the length does not."""
@@ -147,8 +149,7 @@ def quantise(pairs: Sequence[LoraPair], dim: int, *, bits: int = 8, group: int =
     >>> quantise([pair], 16, bits=4).size_bytes  # 64 codes of half a byte, 4 scales of four
     48
     """
-    if type(bits) is not int or bits not in BITS:
-        raise BoundsError(f"bits must be 8 or 4, got {bits!r:.40}")
+    _check_bits(bits)
     check_count(group, "group", 1, MAX_GROUP)
     made = [
         QuantisedPair(
@@ -158,7 +159,7 @@ def quantise(pairs: Sequence[LoraPair], dim: int, *, bits: int = 8, group: int =
         )
         for pair in pairs
     ]
-    return QuantisedAdapter(made, dim)
+    return QuantisedAdapter(made, dim, bits)
 
 
 def quantisation_error(pairs: Sequence[LoraPair], quantised: QuantisedAdapter, queries: Vector) -> QuantisationError:
@@ -175,7 +176,7 @@ def quantisation_error(pairs: Sequence[LoraPair], quantised: QuantisedAdapter, q
     lengths = np.linalg.norm(exact, axis=1)
     applied = np.linalg.norm(exact - found, axis=1) / np.where(lengths > 0.0, lengths, 1.0)
     return QuantisationError(
-        bits=quantised.pairs[0].down.bits if quantised.pairs else BITS[0],
+        bits=quantised.bits,
         size_bytes=quantised.size_bytes,
         float_bytes=sum(pair.down.nbytes + pair.up.nbytes for pair in pairs),
         max_abs=max(entries, default=0.0),
@@ -183,6 +184,11 @@ def quantisation_error(pairs: Sequence[LoraPair], quantised: QuantisedAdapter, q
         applied=float(applied.mean()),
         applied_max=float(applied.max()),
     )
+
+
+def _check_bits(bits: object) -> None:
+    if type(bits) is not int or bits not in BITS:
+        raise BoundsError(f"bits must be 8 or 4, got {bits!r:.40}")
 
 
 def _frobenius(pairs: Sequence[LoraPair]) -> float:

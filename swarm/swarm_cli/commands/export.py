@@ -86,7 +86,9 @@ def _show(report: ExportReport) -> None:
     for name, file_bytes in report.files.items():
         rows = report.rows.get(name.removesuffix(".jsonl"))
         out.print(f"  {name}  {size(file_bytes)}" + ("" if rows is None else f", {count(rows, 'row')}"))
-    if (error := report.quantised) is not None:
+    if report.is_identity:
+        out.print("  No adapter weights yet: the adapter is the identity.")
+    elif (error := report.quantised) is not None:
         out.print(
             f"  In {error.bits} bits: {size(error.size_bytes)} instead of {size(error.float_bytes)}; what is adapted "
             f"is off by {error.applied:.2%} (at most {error.applied_max:.2%}).",

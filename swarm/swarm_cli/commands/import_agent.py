@@ -24,7 +24,7 @@ _PLACE = click.Path(path_type=Path)
 def command(path: Path, target: str | None, probation: bool, name: str | None, as_json: bool) -> None:
     """Take agents of `swarm export` into this swarm: a file agent.swarm, its folder, or the folder of --all.
 
-    Every file is checked before anything is written. The next merge publishes what the agents know.
+    Every file is checked before anything is written. When the command ends what the agents know is searchable.
     """
     settings = cli_settings(name)
     with reachable(settings), working("checking the files, then writing the agents"):
@@ -36,6 +36,6 @@ def command(path: Path, target: str | None, probation: bool, name: str | None, a
         came = f"agent {one.source} of swarm {one.swarm} at version {one.source_generation}"
         console().print(
             f"Agent {one.agent} is {came}: {count(one.clusters, 'cluster')} of {count(one.outcomes, 'outcome')}; "
-            f"{one.verdict}. The next merge publishes it.",
+            f"{one.verdict}.",
             soft_wrap=True,
         )

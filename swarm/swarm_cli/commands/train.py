@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from swarm.services.swarm import Swarm
 from swarm_agents.training import PROFILES, BatchReport, Trainer, TrainReport
 from swarm_agents.training.source import HELD_OUT
 from swarm_agents.training.trainer import HOLD_OUT, MAX_BATCH, MAX_EPOCHS, MAX_HOLD_OUT
+from swarm_agents.training.vectors import has_trainers
 from swarm_cli import completion
 from swarm_cli.local.reach import reachable
 from swarm_cli.options import cli_settings, json_option, swarm_option
 from swarm_cli.output import NOTE, console, count, duration, plain, print_json, table
 
 _MEASURES = {
-    "top1": "right action first",
     "mrr": "mean reciprocal rank",
     "likelihood": "likelihood of what happened",
     "known": "actions known",
@@ -65,7 +65,7 @@ class _OrAuto(click.ParamType[int | None]):
     type=_OrAuto(1, MAX_EPOCHS),
     default="auto",
     show_default=True,
-    help="Passes over each round.",
+    help=f"Passes over each round, 1 to {MAX_EPOCHS}, or auto.",
 )
 @click.option(
     "--batch-size",
@@ -73,7 +73,7 @@ class _OrAuto(click.ParamType[int | None]):
     type=_OrAuto(1, MAX_BATCH),
     default="auto",
     show_default=True,
-    help="Outcomes of a minibatch of those passes.",
+    help=f"Outcomes of a minibatch of those passes, 1 to {MAX_BATCH}, or auto.",
 )
 @click.option(
     "--min-quality",
@@ -126,8 +126,11 @@ def command(
     """
     settings = cli_settings(name)
     with reachable(settings), _progress_bar() as bar:
-        report = Trainer(
-            Swarm(settings),
+        swarm = Swarm(settings)
+        if is_alone := spread and not has_trainers(swarm):
+            click.echo("no worker of role trainer is alive: texts are embedded here", err=True)
+        trainer = Trainer(
+            swarm,
             agent,
             profile=profile,
             epochs=epochs,
@@ -140,16 +143,27 @@ def command(
             spread=spread,
             role=role,
             on_batch=bar,
-        ).train(data)
+        )
+        report = _trained(trainer, data)
     if as_json:
         print_json({"swarm": settings.name, **report.as_dict()})
     else:
         _show(report)
-        if spread and report.embedded_here:
+        if spread and not is_alone and report.embedded_here:
             parts = count(report.embedded_here, "part")
             console().print(
                 f"{parts} of the texts embedded here: see swarm workers list, are there any of role trainer?"
             )
+
+
+def _trained(trainer: Trainer, data: Path) -> TrainReport:
+    """Learn the file; who is interrupted is told how far it is."""
+    try:
+        return trainer.train(data)
+    except KeyboardInterrupt:
+        learned = trainer.learned()
+        how_far = "" if learned is None else f"{count(learned, 'line is', 'lines are')} learned; "
+        raise click.Abort(f"{how_far}run it again to go on") from None
 
 
 @contextmanager
@@ -175,6 +189,13 @@ def _progress_bar() -> Iterator[Callable[[BatchReport], None]]:
 
 def _show(report: TrainReport) -> None:
     out = console()
+    if report.was_learned:
+        out.print(
+            f"{report.agent} has already learned this file, {count(report.trained, 'line')} of {report.lines:,}: "
+            "nothing changed.",
+            soft_wrap=True,
+        )
+        return
     how = f"profile {report.profile}: {count(report.epochs, 'pass', 'passes')}, minibatches of {report.batch_size}"
     again = f", from line {report.resumed_at + 1:,} on" if report.resumed_at else ""
     out.print(
@@ -199,16 +220,34 @@ def _show(report: TrainReport) -> None:
     if report.left_out:
         names = ", ".join(f"{plain(name, 40)} ({lines:,})" for name, lines in report.left_out.items())
         out.print(f"not learned from: {names}", style=NOTE)
+    if report.weights_refused and not report.promoted:
+        out.print("new weights were refused: the agent learned clusters alone")
     if report.after:
         out.print(_judged(report))
+        out.print(
+            f"{count(int(report.after['actions']), 'action')} compete to be first; before: what the swarm answered "
+            "without this file",
+            style=NOTE,
+            soft_wrap=True,
+        )
 
 
 def _judged(report: TrainReport) -> Table:
     made = table(f"on {report.after['judged']:,.0f} held-out lines", "before", "after", right=("before", "after"))
+    if "top1" in report.after:
+        made.add_row("right action first", *(_first(figures) for figures in (report.before, report.after)))
     for name, what in _MEASURES.items():
         if name in report.after:
             made.add_row(what, *(_figure(figures.get(name)) for figures in (report.before, report.after)))
     return made
+
+
+def _first(figures: Mapping[str, float]) -> str:
+    """How often the right action came first: of so many, and the share."""
+    if "top1" not in figures:
+        return "-"
+    n = figures["ranked"]
+    return f"{figures['top1'] * n:.0f} of {n:.0f} ({figures['top1']:.3f})"
 
 
 def _figure(value: float | None) -> str:

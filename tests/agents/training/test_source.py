@@ -84,5 +84,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 def test_what_can_be_read_only_once_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(InputError, match="fifo must be a file, or - for what comes in on stdin"):
+    with pytest.raises(
+        InputError, match="fifo is a pipe or device, a file is read twice: send it to stdin, with --data -"
+    ):
         scan(tmp_path / "fifo", 0.0)

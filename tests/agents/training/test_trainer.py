@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,16 @@ def test_a_file_is_learned_searchable_and_judged_on_lines_that_were_held_out(swa
     assert (report.lines, report.trained + report.held_out) == (400, 400)
     assert (report.profile, report.epochs, report.batch_size) == ("tiny", 10, 8)
     assert 40 < report.held_out < 120
-    assert report.before["known"] == 0.0
+    assert (report.before["known"], report.after["actions"]) == (0.0, 6.0)
+    assert report.after["ranked"] <= report.after["judged"] == report.held_out
     assert report.after["top1"] > 0.95
     assert report.after["likelihood"] > 0.5
     assert [batch.generation for batch in told] == [1, 2, 3, 4]
     assert [batch.lines for batch in told][-1] == told[0].total == 400
     assert sum(batch.trained for batch in told) == report.trained
     assert sum(batch.promoted for batch in told) == report.promoted > 0
+    updates = [version.update for version in swarm.history("coder-1")]
+    assert (updates.count("promoted"), updates.count("refused")) == (report.promoted, report.weights_refused)
     state = swarm.agents.state("coder-1")
     assert (state.pending, state.consolidated) == (0, report.trained)
     assert present(swarm.agents.registration("coder-1")).role == "coder"
@@ -58,8 +62,13 @@ def test_the_same_file_again_changes_nothing(swarm: Swarm, tmp_path: Path) -> No
     again = train(swarm, "coder-1", write_lines(tmp_path / "copy.jsonl", LINES[:150]))
     assert what_is_known(swarm, "coder-1") == known
     assert (again.resumed_at, again.trained, again.after) == (150, first.trained, first.after)
-    with pytest.raises(InputError, match=r"min_quality must be 0, as when this file was begun, got 0\.5"):
-        train(swarm, "coder-1", path, min_quality=0.5)
+    assert (first.was_learned, again.was_learned) == (False, True)
+    why = "was learned with min_quality 0, hold_out 0.05, got min_quality 0.5, hold_out 0.1: another agent, or"
+    with pytest.raises(InputError, match=re.escape(why)):
+        train(swarm, "coder-1", path, min_quality=0.5, hold_out=0.1)
+    swarm.forget(agent="coder-1")
+    anew = train(swarm, "coder-1", path, min_quality=0.5, hold_out=0.1)
+    assert (anew.refused, anew.trained) == (0, anew.lines - anew.filtered - anew.held_out)
 
 
 def test_every_line_that_is_not_learned_is_counted_by_why(swarm: Swarm, tmp_path: Path) -> None:
@@ -83,6 +92,34 @@ def test_every_line_that_is_not_learned_is_counted_by_why(swarm: Swarm, tmp_path
     assert [(one["line"], one["text"]) for one in written] == [(21, "{"), (22, ""), (28, json.dumps(lines[27]))]
     assert [(one["line"], one["reason"]) for one in written] == list(report.rejections)
     assert written[2]["reason"] == f"embedding must be {DIM} numbers, got 1"
+
+
+def test_a_file_without_a_line_that_can_be_used_registers_nobody(swarm: Swarm, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "data.jsonl", [{"prompt": "a", "completion": "b"}, "{", *["bad"] * 9])
+    why = f"data: {path}: no line of 11 can be learned: line 1: has prompt, completion; wants task or text or embedding"
+    with pytest.raises(InputError, match=re.escape(why)) as refused:
+        train(swarm, "coder-1", path)
+    assert str(refused.value).count("line ") == 4
+    with pytest.raises(InputError, match="no line of 0 can be learned: it is empty"):
+        train(swarm, "coder-1", write_lines(tmp_path / "empty.jsonl", []))
+    with pytest.raises(InputError, match="data: examples: no line of 1 can be learned"):
+        train_examples(swarm, "coder-1", [{"text": "a"}])
+    assert swarm.agents.names() == []
+
+
+def test_at_least_as_many_lines_are_learned_as_held_out(swarm: Swarm, tmp_path: Path) -> None:
+    assert train_examples(swarm, "coder-0", LINES[:1], hold_out=0.5).trained == 1
+    judged = 0
+    for number in range(1, 9):
+        # Lines that cannot be used are no lines to learn from.
+        some = [*LINES[:number], *({"bad": n} for n in range(9))]
+        report = train_examples(swarm, f"coder-{number}", some, hold_out=0.5)
+        assert report.trained >= number / 2
+        assert report.trained + report.held_out == number
+        judged += report.held_out
+    assert judged > 0
+    equal = train_examples(swarm, "coder-9", [LINES[0], LINES[0], LINES[1]], hold_out=0.5)
+    assert equal.trained >= 2
 
 
 def test_of_many_fields_that_are_left_out_some_are_counted(swarm: Swarm, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def quantised_bytes(names: list[str], quantised: QuantisedAdapter, agent: str, e
         for part, matrix in (("down", pair.down), ("up", pair.up)):
             arrays[f"{name}.{part}.codes"], arrays[f"{name}.{part}.scales"] = matrix.codes, matrix.scales
     first = quantised.pairs[0].down if quantised.pairs else None
-    about = {"dim": quantised.dim, "bits": first.bits if first else 8, "group": first.group if first else 1}
+    about = {"dim": quantised.dim, "bits": quantised.bits, "group": first.group if first else 1}
     scales = {name: pair.scale for name, pair in zip(names, quantised.pairs, strict=True)}
     return _saved(arrays, agent, embedder, {**about, "scales": scales})
 
@@ -109,7 +109,7 @@ def _quantised(about: Mapping[str, Any], dim: int, scales: Mapping[str, float], 
         QuantisedPair(down=matrix(f"{name}.down"), up=matrix(f"{name}.up"), scale=scale)
         for name, scale in scales.items()
     ]
-    return QuantisedAdapter(pairs, dim)
+    return QuantisedAdapter(pairs, dim, about["bits"])
 
 
 def _saved(arrays: Arrays, agent: str, embedder: str, about: Mapping[str, Any]) -> bytes:

@@ -17,7 +17,7 @@ _FILES = {
     "peft": f"the adapter as a PEFT LoRA on a linear layer `{MODULE}` that holds the identity",
     "adapter.onnx": "the adapter as a graph: `x` (n, d) to `adapted` (n, d)",
     "config.json": "role, embedder and configuration",
-    "stats.json": "the figures below, and more",
+    "stats.json": "the figures above, and more",
     "patterns.jsonl": "what it knows, with evidence",
     "preferences.jsonl": "prompt, chosen, rejected",
     "distillation.jsonl": "chats that went well",

@@ -38,6 +38,12 @@ ALL = "all"
 FORMATS = ("agent", "safetensors", "peft", "onnx", "jsonl", "json", "card")
 AGENT_FILE = "agent.swarm"
 _QUERIES = 256
+_NO_ROWS = {
+    "patterns": "no patterns",
+    "routing": "no routes",
+    "preferences": "no failure at a task that another response solved",
+    "distillation": "no successes with a response",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,8 @@ class ExportReport:
     """What was written: bytes by file, rows of those that have rows.
 
     `waiting` outcomes are not in it, because no generation holds them yet. `quantised` says what the bits cost.
-    `left_out` says why a format of `all` was not written.
+    `left_out` says why a format of `all`, or a file of rows, was not written. With `is_identity` no weights of the
+    adapter are trained: its files adapt nothing.
     """
 
     agent: str
@@ -57,6 +64,7 @@ class ExportReport:
     rows: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     quantised: QuantisationError | None = None
+    is_identity: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -116,6 +124,7 @@ def export_agent_to(
         rows=export.rows,
         left_out=export.left_out,
         quantised=quantised,
+        is_identity=export.is_identity,
     )
 
 
@@ -136,6 +145,11 @@ class _Export:
         self.files: dict[str, int] = {}
         self.rows: dict[str, int] = {}
         self.left_out: dict[str, str] = {}
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the adapter bends nothing."""
+        return not self._trained
 
     def write(self, name: str) -> None:
         """Write the files of one format."""
@@ -205,6 +219,10 @@ class _Export:
 
     def _rows(self, name: str, rows: Sequence[Row]) -> None:
         self.rows[name] = len(rows)
+        if not rows:
+            # Libraries fail at a file without a row, of which they cannot tell the fields.
+            self.left_out[name] = _NO_ROWS[name]
+            return
         self._put(f"{name}.jsonl", lambda file: write_rows(file, rows))
 
     def _put_bytes(self, name: str, data: bytes) -> None:

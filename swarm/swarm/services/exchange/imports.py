@@ -1,6 +1,7 @@
 """Agents from files into a swarm: everything of all files is checked before anything is written.
 
-The agent's first version in the new swarm holds what the file holds; the next merge publishes it.
+The agent's first version in the new swarm holds what the file holds, and is merged at once, by this process: a swarm
+that nobody works for yet can be asked when the import is done.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from swarm.embed.identity import require_same
 from swarm.errors import InputError, NewerRecordError, RuntimeSetupError, StaleWriterError
+from swarm.services.background import Background
 from swarm.services.exchange.folder import AGENT_FILE
 from swarm.services.lineage import IMPORT
 from swarm.services.redacted import redaction_of
@@ -33,6 +35,7 @@ from swarm.wire.records import check_weights_fit, encode_cluster
 from swarm.wire.retention_records import Tombstone
 from swarm.wire.schema import SCHEMA
 
+_WHO = "import"
 _BEFORE_ALL = "0-1"
 """No outcome has this place in a stream, or one before it: they are milliseconds since the epoch."""
 
@@ -76,6 +79,8 @@ def import_agents(
     InputError
         If the swarm has such an agent already, or holds what is in it under another name, or has forgotten
         something of it.
+    StaleWriterError
+        If others hold the lease of the merge for too long: what was written is merged when it is tried again.
     """
     files = agent_files(Path(path))
     if name is not None and len(files) > 1:
@@ -88,7 +93,9 @@ def import_agents(
         raise InputError(f"{path} holds two agents of one name: import them one by one, with a name each")
     _check_one_another(renamed)
     chosen = [one.on_probation() if is_on_probation else one for one in renamed]
-    return [_commit(portable, source.agent, swarm) for portable, source in zip(chosen, found, strict=True)]
+    done = [_commit(portable, source.agent, swarm) for portable, source in zip(chosen, found, strict=True)]
+    Background(swarm.settings, swarm.client).publish(_WHO)
+    return done
 
 
 def agent_files(path: Path) -> list[Path]:
@@ -126,13 +133,22 @@ def _check(portable: PortableAgent, source: str, swarm: Swarm) -> None:
         # By an import of several that was interrupted: the rest of them follows.
         return
     if swarm.agents.registration(portable.agent) is not None and not _is_new(swarm.agents.state(portable.agent)):
-        raise InputError(
-            f"agent {portable.agent} has learned in this swarm already: --as gives another name, "
-            f"swarm forget --agent {portable.agent} makes room"
-        )
+        raise InputError(_occupied(portable, swarm))
     stones = TombstoneStore(swarm.client, swarm.keys).all()
     _check_forgotten(portable, source, [stone for stone in stones if stone.at_s >= portable.at_s], swarm)
     _check_double(portable, swarm)
+
+
+def _occupied(portable: PortableAgent, swarm: Swarm) -> str:
+    """Why an agent that has learned here is left alone, and what can be done instead."""
+    agent = portable.agent
+    if _held(portable, agent, swarm):
+        # Another name would make it its own double.
+        return (
+            f"agent {agent} of the file is in this swarm already, and has learned on: --swarm NAME imports it into "
+            f"another one; after swarm forget --agent {agent} a file that is written later comes in"
+        )
+    return f"agent {agent} has learned in this swarm already: --as NAME imports the file's under another name"
 
 
 def _check_texts(portable: PortableAgent, swarm: Swarm) -> None:
@@ -208,17 +224,20 @@ def _check_one_another(found: Sequence[PortableAgent]) -> None:
 
 def _check_double(portable: PortableAgent, swarm: Swarm) -> None:
     """Refuse what another agent holds: under two names it would confirm itself."""
-    mine = {cluster.id for cluster in portable.clusters}
     for other in swarm.agents.names():
-        if other == portable.agent or not mine:
-            continue
-        with redis_errors(f"list the clusters of {other}"):
-            held = {to_text(field) for field in swarm.client.hkeys(swarm.keys.agent(other).clusters)}
-        if 2 * len(mine & held) > len(mine):
+        if other != portable.agent and (held := _held(portable, other, swarm)):
             raise InputError(
-                f"agent {other} holds {len(mine & held)} of the {len(mine)} clusters of {portable.agent} already: "
+                f"agent {other} holds {held} of the {len(portable.clusters)} clusters of {portable.agent} already: "
                 "under two names they would confirm one another"
             )
+
+
+def _held(portable: PortableAgent, other: str, swarm: Swarm) -> int:
+    """How many clusters of the file agent `other` holds, 0 if they are not most of them: it is none of its doubles."""
+    mine = {cluster.id for cluster in portable.clusters}
+    with redis_errors(f"list the clusters of {other}"):
+        held = {to_text(field) for field in swarm.client.hkeys(swarm.keys.agent(other).clusters)}
+    return len(mine & held) if 2 * len(mine & held) > len(mine) else 0
 
 
 def _commit(portable: PortableAgent, source: str, swarm: Swarm) -> AgentImport:
