@@ -100,7 +100,7 @@ class CodeStore:
         *,
         is_last: bool = False,
     ) -> None:
-        """Write files and what is known of them, remove those that are gone; all or none. `is_last` completes the index.
+        """Write files and what is known of them, remove those that are gone; `is_last` says that the index is complete.
 
         A record is None where only the state of a file has changed.
 
