@@ -6,13 +6,19 @@ After each round it prints the number of lines that are learned, for whoever wan
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
+from pathlib import Path
 
 from swarm.services.swarm import Swarm
 from swarm.sona.config import SonaConfig
 from swarm_agents.training import BatchReport, train
+
+
+def _peak_bytes() -> int:
+    """The most memory that this program had; `ru_maxrss` would be that of whoever started it, too."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def _told(batch: BatchReport) -> None:
@@ -26,8 +32,7 @@ def main(agent: str, path: str, options: str) -> None:
     begun, used = time.perf_counter(), time.process_time()
     report = train(swarm, agent, path, on_batch=_told, **json.loads(options))
     took = {"seconds": time.perf_counter() - begun, "cpu_s": time.process_time() - used}
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({**took, "memory_bytes": memory, "report": report.as_dict()}), flush=True)
+    print(json.dumps({**took, "memory_bytes": _peak_bytes(), "report": report.as_dict()}), flush=True)
 
 
 if __name__ == "__main__":

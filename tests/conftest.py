@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from support import PrivateRedis
 
 from swarm.settings import Settings
@@ -19,6 +20,10 @@ from swarm.wire.keys import SwarmKeys
 # Where an image forbids byte code, each of a thousand processes compiles all modules anew: a third of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# How long an example takes hangs on the machine; a test that hangs ends by the time limit of all tests.
+hypothesis_settings.register_profile("without deadlines", deadline=None)
+hypothesis_settings.load_profile("without deadlines")
 
 LONG = (
     *("test_docs", "test_demo_run", "test_topology_pools", "test_role_pools", "test_bench_gateway", "test_kill"),

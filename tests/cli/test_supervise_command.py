@@ -95,9 +95,13 @@ def test_pools_with_bounds_on_the_command_line(external: CommandLine, settings: 
             started = external.json("workers", "start", "--pool", "p", "--min", "0", "--max", "4", "--idle", "60")
             assert (started["concurrency"], started["min_size"], started["max_size"]) == (1, 0, 4)
             wait_until(lambda: manager.list()[0].care, PATIENCE, "the supervisor's report")
+            wait_until(
+                lambda: "is to have 1 process: nothing waits" in external.run("workers", "list").stdout,
+                PATIENCE,
+                "what the supervisor says of the pool",
+            )
             shown = external.run("workers", "list").stdout
             assert "1 (0-4)" in shown
-            assert "is to have 1 process: nothing waits" in shown
             assert "Supervised on" in shown
             [restarted] = external.json("workers", "restart", "--all")["pools"]
             assert restarted["pid"] != started["pid"]
