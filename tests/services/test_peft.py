@@ -20,7 +20,8 @@ from swarm.sona.vectors import Vector, unit_rows
 if find_spec("peft") is None or find_spec("torch") is None:
     pytest.skip(
         "peft and torch are tested in an environment of their own: "
-        "python3 -m venv .venv-peft && .venv-peft/bin/pip install -e . torch==2.13.0+cpu peft hypothesis pytest pytest-timeout && "
+        "python3 -m venv .venv-peft && "
+        ".venv-peft/bin/pip install -e . torch==2.13.0+cpu peft hypothesis pytest pytest-timeout && "
         ".venv-peft/bin/pytest -o addopts= --import-mode=importlib tests/services/test_peft.py",
         allow_module_level=True,
     )
