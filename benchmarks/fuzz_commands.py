@@ -59,7 +59,8 @@ def hostile_command(rng: Random, hostile: Hostile) -> list[str]:
     if rng.random() < 0.3:
         words.append("--json")
     if rng.random() < 0.1:
-        words += ["--swarm", hostile.text()]
+        # Never one that could be a swarm's: that would have keys of its own, and rightly.
+        words += ["--swarm", hostile.text() + "}"]
     # What would stay and wait, or start or end processes, is not asked for by chance.
     if words and words[0] in _NEVER_BARE:
         words.append("--no-such-option")
