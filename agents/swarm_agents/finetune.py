@@ -186,7 +186,7 @@ class Finetuner:
         return vectors
 
     def _merge(self) -> str:
-        # It merges, and so loads scikit-learn, which a hook's process must not.
+        # What merges is loaded by who merges alone: a hook's process starts without it.
         from swarm.services.background import Background
 
         return str(Background(self._swarm.settings, self._swarm.client).merge("finetune", time.time())["status"])

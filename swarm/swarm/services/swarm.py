@@ -763,7 +763,7 @@ class Swarm:
 
         When this returns, the bank is published without it.
         """
-        # It merges, and so loads scikit-learn, which a hook's process must not.
+        # What merges is loaded by who merges alone: a hook's process starts without it.
         from swarm.services.rewind import Rewinder
 
         return Rewinder(self.settings, self.client).rewind(trajectory, agent, retrain=retrain)
@@ -799,7 +799,7 @@ class Swarm:
         InputError
             If none is given, or a pattern and something else.
         """
-        # It merges, and so loads scikit-learn, which a hook's process must not.
+        # What merges is loaded by who merges alone: a hook's process starts without it.
         from swarm.services.forget import Forgetter
 
         if pattern is not None and (trajectory is not None or agent is not None):
